@@ -1,0 +1,79 @@
+package secret
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+)
+
+// maxFileSize bounds what is read of a secret's file; tokens have some hundred bytes.
+const maxFileSize = 64 << 10
+
+// Source gives a secret that may be rotated under a running process. Make one with [Static]
+// or [File]. It is safe for concurrent use.
+type Source struct {
+	path string // "" for a static one
+
+	mu  sync.Mutex
+	now String
+}
+
+// Static returns a Source that always gives s.
+func Static(s String) *Source { return &Source{now: s} }
+
+// File returns a Source that has read the file at path and reads it again at each
+// [Source.Reload]. White space around the secret is dropped. A file that is missing, empty or
+// larger than 64 KiB is an error that names the path and never the content.
+func File(path string) (*Source, error) {
+	s, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{path: path, now: s}, nil
+}
+
+// Get returns the secret as it was last read.
+func (s *Source) Get() String {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+// Reload reads the file again and reports whether the secret is another one now. On an error
+// the old secret stays. A static Source never changes.
+func (s *Source) Reload() (changed bool, err error) {
+	if s.path == "" {
+		return false, nil
+	}
+	fresh, err := read(s.path)
+	if err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed = !s.now.Equal(fresh)
+	s.now = fresh
+	return changed, nil
+}
+
+func read(path string) (String, error) {
+	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return String{}, fmt.Errorf("secret: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil {
+		return String{}, fmt.Errorf("secret: read %s: %w", path, err)
+	}
+	if len(text) > maxFileSize {
+		return String{}, fmt.Errorf("secret: %s is larger than 64 KiB: is it the right file?", path)
+	}
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 {
+		return String{}, fmt.Errorf("secret: %s is empty", path)
+	}
+	return New(string(text)), nil
+}

@@ -1,0 +1,138 @@
+package user_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/wablock/wablock/tasks/user"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	accepted := map[string]string{
+		"+16505551234":                   "+16505551234",
+		"16505551234":                    "+16505551234",
+		"0016505551234":                  "+16505551234",
+		" +1 (650) 555-1234 ":            "+16505551234",
+		"+1.650.555.1234":                "+16505551234",
+		"+1\u00a0650\u2011555\u20131234": "+16505551234",
+		"\u202a+16505551234\u202c":       "+16505551234",
+		"+44 (0)20 7946 0018":            "+442079460018",
+		"+39 06 1234 5678":               "+390612345678",
+		"+15550001234":                   "+15550001234",
+		"+5592981723241":                 "+5592981723241",
+		"US.13491208655302741918":        "US.13491208655302741918",
+	}
+	for in, want := range accepted {
+		t.Run(in, func(t *testing.T) {
+			t.Parallel()
+			id, err := user.Parse(in)
+			if err != nil || id.Reveal() != want {
+				t.Fatalf("Parse = %q, %v; want %q", id.Reveal(), err, want)
+			}
+			again, err := user.FromCanonical(id.Reveal())
+			if err != nil || again != id {
+				t.Fatalf("FromCanonical(Reveal()) = %v, %v", again, err)
+			}
+		})
+	}
+	rejected := map[string]string{
+		"":                               "empty",
+		"   ":                            "empty",
+		"hello":                          "character",
+		"+1650555CALL":                   "character",
+		"12345":                          "too short",
+		"+12345678":                      "too short for its country",
+		"06505551234":                    "no country code",
+		"+06505551234":                   "no country code",
+		"+999123456789":                  "calling code",
+		"+1650555123412345":              "too long",
+		"+165055512345":                  "too long for its country",
+		"+1+6505551234":                  "plus sign",
+		"++16505551234":                  "plus sign",
+		"()-":                            "no digits",
+		"US.ENT.12345":                   "parent",
+		"us.12345678":                    "capitals",
+		"US.1234_5678":                   "letters and digits",
+		"US." + strings.Repeat("1", 129): "too long",
+	}
+	for in, want := range rejected {
+		t.Run("not "+in, func(t *testing.T) {
+			t.Parallel()
+			id, err := user.Parse(in)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Fatalf("Parse = %q, %v; want an error with %q", id.Reveal(), err, want)
+			}
+		})
+	}
+}
+
+func TestNoVerbShowsTheNumber(t *testing.T) {
+	t.Parallel()
+	for _, number := range []string{"+16505551234", "US.13491208655302741918"} {
+		id, err := user.Parse(number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		outer := struct {
+			ID    user.ID
+			inner user.ID
+		}{id, id}
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%T", "%p"} {
+			for _, v := range []any{id, &id, outer, &outer, []user.ID{id}, map[user.ID]user.ID{id: id}} {
+				if s := fmt.Sprintf(verb, v); strings.Contains(s, number[3:]) {
+					t.Errorf("%s of %T shows %q", verb, v, s)
+				}
+			}
+		}
+		b, err := json.Marshal(outer)
+		if err != nil || strings.Contains(string(b), number[3:]) {
+			t.Errorf("json: %s, %v", b, err)
+		}
+	}
+}
+
+func TestScrub(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"User has not messaged in the last 24 hours": "User has not messaged in the last 24 hours",
+		"user +16505551234 is unknown":               "user … is unknown",
+		"16505551234":                                "…",
+		"+1 (650) 555-1234 failed":                   "… failed",
+		"(#131047) of US.13491208655302741918":       "(#131047) of …",
+	} {
+		if got := user.Scrub(in); got != want {
+			t.Errorf("Scrub(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"+16505551234", "US.1349", "00 44 20", "\xff", "+1 650-555-1234"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		id, err := user.Parse(s)
+		if err != nil {
+			if len(s) > 6 && strings.Contains(err.Error(), s) {
+				t.Fatalf("the error shows its input: %v", err)
+			}
+			return
+		}
+		again, err := user.Parse(id.Reveal())
+		if err != nil || again != id {
+			t.Fatalf("%q parsed to %q, which parses to %q, %v", s, id.Reveal(), again.Reveal(), err)
+		}
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := user.Parse("+1 650-555-1234"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
