@@ -1,0 +1,30 @@
+-- renew.lua: keeps some users of a claim for one more call, with a new deadline. Users that
+-- are wanted in a newer version by now leave the claim and wait.
+--
+-- KEYS     as record.lua
+-- ARGV[1]  ID of the claim
+-- ARGV[2]  ms from now until the new deadline
+-- ARGV[3…] user, version
+-- Returns  one letter per user: f kept, n wanted in a newer version, l claim lost
+
+local id, deadline = ARGV[1], string.format('%.0f', now_ms() + tonumber(ARGV[2]))
+local users, letters, writes = {}, {}, batch()
+for i = 3, #ARGV, 2 do users[#users + 1] = ARGV[i] end
+local lines = redis.call('HMGET', USERS, unpack(users))
+for k, user in ipairs(users) do
+  local r = parse(lines[k])
+  if not r or r.claim ~= id then
+    letters[k] = 'l'
+  elseif r.version == ARGV[2 + 2 * k] then
+    letters[k] = 'f'
+    add(writes, 'ZADD', LATER, deadline, user)
+  else
+    letters[k] = 'n'
+    r.claim = NONE
+    put(writes, user, r)
+    add(writes, 'ZREM', LATER, user)
+    wait_now(writes, user, r)
+  end
+end
+flush(writes)
+return table.concat(letters)

@@ -1,0 +1,151 @@
+package ledger
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// Operation is what is wanted for a user.
+type Operation string
+
+// The operations of the Block Users API. The zero Operation is invalid.
+const (
+	Block   Operation = "block"
+	Unblock Operation = "unblock"
+)
+
+func (o Operation) letter() string { return string(o[:1]) }
+
+// Valid reports whether o is Block or Unblock.
+func (o Operation) Valid() bool { return o == Block || o == Unblock }
+
+func operationOf(letter string) Operation {
+	if letter == "b" {
+		return Block
+	}
+	return Unblock
+}
+
+// Queue orders what waits: everything in Interactive goes before anything in Bulk, and that
+// before Reconcile. They are asynq's queues of the same names.
+type Queue string
+
+// The queues, first the one that is served first.
+const (
+	Interactive Queue = "interactive"
+	Bulk        Queue = "bulk"
+	Reconcile   Queue = "reconcile"
+)
+
+// Queues lists them in the order in which they are served.
+func Queues() []Queue { return []Queue{Interactive, Bulk, Reconcile} }
+
+// Valid reports whether q is one of Queues.
+func (q Queue) Valid() bool { return q == Interactive || q == Bulk || q == Reconcile }
+
+func (q Queue) letter() string { return string(q[:1]) }
+
+func queueOf(letter string) Queue {
+	switch letter {
+	case "i":
+		return Interactive
+	case "b":
+		return Bulk
+	default:
+		return Reconcile
+	}
+}
+
+// Version orders the requests for one phone number ID; the latest wins. It counts
+// microseconds since 1970, by Redis's clock, and is never given out twice.
+type Version int64
+
+// Time returns when the request was made, as near as the version tells: versions run ahead of
+// the clock only while more than a million a second are taken, or after it was set back.
+func (v Version) Time() time.Time { return time.UnixMicro(int64(v)) }
+
+// Request is one user of one request.
+type Request struct {
+	User      user.ID
+	Operation Operation
+	Queue     Queue
+	Version   Version
+}
+
+// State is where a user stands, at the version that was asked about.
+type State byte
+
+// The states. Superseded is no state of a user but of a request: a newer one was marked.
+const (
+	Unknown    State = 0
+	Waiting    State = 'w'
+	InFlight   State = 'f'
+	Succeeded  State = 's'
+	Dead       State = 'd'
+	Discarded  State = 'x' // dead, and an operator has let it go
+	Superseded State = 'n'
+)
+
+// Ended reports whether nothing more will happen to the request.
+func (s State) Ended() bool {
+	return s == Succeeded || s == Dead || s == Discarded || s == Superseded
+}
+
+func (s State) String() string {
+	switch s {
+	case Unknown:
+		return "unknown"
+	case Waiting:
+		return "waiting"
+	case InFlight:
+		return "in flight"
+	case Succeeded:
+		return "succeeded"
+	case Dead:
+		return "dead"
+	case Discarded:
+		return "discarded"
+	case Superseded:
+		return "superseded"
+	}
+	return fmt.Sprintf("State(%d)", byte(s))
+}
+
+// Failure is why an attempt failed. Its texts come from the API and hold no phone number.
+type Failure struct {
+	Code      int    `json:"code,omitempty"`
+	Message   string `json:"message,omitempty"`
+	Details   string `json:"details,omitempty"`
+	FBTraceID string `json:"fbtrace_id,omitempty"`
+	// At is when it failed, in Unix milliseconds.
+	At int64 `json:"at,omitempty"`
+}
+
+// Backlog counts the users that wait for a call.
+type Backlog struct {
+	Interactive, Bulk, Reconcile int
+	// Later counts those that are in flight or wait for their next attempt.
+	Later int
+	// NextDue is the time until the first of Later may be claimed, negative when there is none.
+	NextDue time.Duration
+}
+
+// UpTo counts the users that wait in q and in the queues that are served before it.
+func (b Backlog) UpTo(q Queue) int {
+	n := b.Interactive
+	if q != Interactive {
+		n += b.Bulk
+	}
+	if q == Reconcile {
+		n += b.Reconcile
+	}
+	return n
+}
+
+// Waiting counts the users that could be claimed now.
+func (b Backlog) Waiting() int { return b.UpTo(Reconcile) }
+
+// Empty reports whether nothing waits and nothing is in flight.
+func (b Backlog) Empty() bool { return b.Waiting() == 0 && b.Later == 0 }

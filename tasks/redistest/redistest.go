@@ -1,0 +1,192 @@
+// Package redistest gives tests a Redis: miniredis in process, and a real one of their own.
+//
+// A real one is redis-server from PATH, started on a free port with a folder of its own, or
+// the server that WABLOCK_TEST_REDIS_URL names, where each test empties and uses a database
+// of its own among 1 to 15. Where there is neither
+// the test is skipped, saying so; with WABLOCK_TEST_REQUIRE_REDIS set it fails instead, so
+// that CI cannot pass by skipping.
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// Each runs body twice, on miniredis and on a real Redis, as the subtests "mini" and "redis".
+func Each(t *testing.T, body func(t *testing.T, rdb redis.UniversalClient)) {
+	t.Helper()
+	t.Run("mini", func(t *testing.T) {
+		t.Parallel()
+		_, rdb := Mini(t)
+		body(t, rdb)
+	})
+	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
+		body(t, Real(t))
+	})
+}
+
+// Mini starts a miniredis that ends with the test.
+func Mini(t testing.TB) (*miniredis.Miniredis, redis.UniversalClient) {
+	t.Helper()
+	m := miniredis.RunT(t)
+	return m, clientOf(t, &redis.Options{Addr: m.Addr()})
+}
+
+// Real returns a client of an empty real Redis that ends with the test.
+func Real(t testing.TB) redis.UniversalClient {
+	t.Helper()
+	if url := os.Getenv("WABLOCK_TEST_REDIS_URL"); url != "" {
+		return borrow(t, url)
+	}
+	return clientOf(t, &redis.Options{Addr: Start(t).Addr})
+}
+
+// borrow takes one database of the server at url for the time of the test.
+func borrow(t testing.TB, url string) redis.UniversalClient {
+	t.Helper()
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatalf("redistest: WABLOCK_TEST_REDIS_URL: %v", err)
+	}
+	o.DB = 0
+	locks := clientOf(t, o)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for n := 1; ; n = n%15 + 1 {
+		lock := fmt.Sprintf("wablock-test:db:%d", n)
+		ok, err := locks.SetNX(t.Context(), lock, t.Name(), 10*time.Minute).Result()
+		if err != nil {
+			t.Fatalf("redistest: %v", err)
+		}
+		if ok {
+			t.Cleanup(func() { locks.Del(context.WithoutCancel(t.Context()), lock) })
+			mine := *o
+			mine.DB = n
+			c := clientOf(t, &mine)
+			if err := c.FlushDB(t.Context()).Err(); err != nil {
+				t.Fatalf("redistest: flush: %v", err)
+			}
+			return c
+		}
+		<-tick.C
+	}
+}
+
+func clientOf(t testing.TB, o *redis.Options) redis.UniversalClient {
+	t.Helper()
+	c := redis.NewClient(o)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// Server is a redis-server process. Its data lives in a folder of the test, with an
+// append-only file, so that it survives Kill and Restart.
+type Server struct {
+	Addr string
+
+	dir  string
+	port int
+	args []string
+	cmd  *exec.Cmd
+	// exited is closed when cmd has ended, with the reason in exit.
+	exited chan struct{}
+	exit   error
+}
+
+// Start starts a redis-server, with further arguments if given ("--maxmemory", "50mb").
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		const why = "redistest: no redis-server on PATH and no WABLOCK_TEST_REDIS_URL; install Debian's redis-server to run this test"
+		if os.Getenv("WABLOCK_TEST_REQUIRE_REDIS") != "" {
+			t.Fatal(why)
+		}
+		t.Skip(why)
+	}
+	s := &Server{dir: t.TempDir(), args: args}
+	var err error
+	for range 5 { // a free port may be taken between the look and the start
+		if s.port, err = freePort(); err != nil {
+			t.Fatalf("redistest: %v", err)
+		}
+		s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
+		if err = s.Restart(t.Context()); err == nil {
+			t.Cleanup(s.Kill)
+			return s
+		}
+	}
+	t.Fatalf("redistest: %v", err)
+	return nil
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// Restart starts the server again on the same port with the same data, and returns when it
+// answers. It is an error if it does not within ten seconds.
+func (s *Server) Restart(ctx context.Context) error {
+	args := append([]string{
+		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir,
+		"--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction",
+		"--logfile", filepath.Join(s.dir, "redis.log"),
+	}, s.args...)
+	s.cmd = exec.Command("redis-server", args...) //nolint:gosec,noctx // a test's own arguments; Kill ends it
+	if err := s.cmd.Start(); err != nil {
+		return fmt.Errorf("start redis-server: %w", err)
+	}
+	s.exited = make(chan struct{})
+	go func() {
+		s.exit = s.cmd.Wait()
+		close(s.exited)
+	}()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return s.await(ctx)
+}
+
+func (s *Server) await(ctx context.Context) error {
+	c := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1})
+	defer func() { _ = c.Close() }()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if c.Ping(ctx).Err() == nil {
+			return nil
+		}
+		select {
+		case <-s.exited:
+			return fmt.Errorf("redis-server ended: %w; see its redis.log", s.exit)
+		case <-ctx.Done():
+			return fmt.Errorf("redis-server does not answer: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// Kill ends the server with SIGKILL, and returns when it is gone.
+func (s *Server) Kill() {
+	if s.cmd != nil && s.cmd.Process != nil {
+		_ = s.cmd.Process.Kill()
+		<-s.exited
+	}
+}
+
+// Process is the running server, for signals.
+func (s *Server) Process() *os.Process { return s.cmd.Process }
