@@ -1,0 +1,196 @@
+package ratelimit
+
+import (
+	"math"
+	"time"
+)
+
+// micro is the unit of tokens and rates in the bucket: integers, so that Redis and Go count alike.
+const micro = 1_000_000
+
+// Timings of the bucket.
+const (
+	// lease is how long a probe or a trial may stay without a report before another takes its place: its worker has died.
+	lease = 45 * time.Second
+	// probePoll is how soon to ask again while a probe is in flight.
+	probePoll = 100 * time.Millisecond
+	// burstTime bounds a burst: no more calls at once than the rate gives in this time.
+	burstTime = time.Second
+)
+
+// Retry budget: retries may not exceed this share of the calls of retryWindow, beyond a few that are always allowed, so
+// that a backlog of nothing but retries still moves.
+const (
+	retryShare  = 5 // one in
+	retryWindow = time.Minute
+	retryAlways = 10
+)
+
+// view is what the bucket needs of the state: integers, as they stand in Redis.
+type view struct {
+	pace        int64 // microcalls a second
+	pausedUntil Instant
+	probe       bool
+	epoch       int64
+	size        int // users per call; 0 as configured
+	trial       int // size that one call may try; 0 none
+	every       int64
+}
+
+func viewOf(s State, now Instant, set Settings) view {
+	v := view{
+		pace:        microRate(s.Pace(now)),
+		pausedUntil: s.PausedUntil,
+		probe:       s.Probe,
+		epoch:       s.Epoch,
+		size:        s.Users.Size,
+		every:       s.every().Microseconds(),
+	}
+	if s.Anchor == 0 || s.Rate <= s.Anchor {
+		v.trial = s.Users.trial(now, set.MaxUsers)
+	}
+	return v
+}
+
+func microRate(rate float64) int64 { return int64(math.Round(rate * micro)) }
+
+// bucket is what changes with every call: redislimit keeps the same fields beside the state, and take.lua does the same
+// arithmetic.
+type bucket struct {
+	tokens                 int64 // in millionths
+	at                     Instant
+	probeUntil, trialUntil Instant
+	dueAt                  Instant
+	count                  Counters
+	window                 Instant // start of the running minute of the retry budget
+	calls, retries         int64   // in it
+	prevCalls, prevRetries int64   // in the minute before
+}
+
+// answer is what a bucket says to a take.
+type answer struct {
+	reason Reason
+	wait   time.Duration
+	users  int
+	fresh  bool
+	stamp  stamp
+}
+
+func (b *bucket) take(v view, now Instant, set Settings) answer {
+	a := answer{users: v.size, fresh: b.retriesSpent(now)}
+	if a.users == 0 || a.users > set.MaxUsers {
+		a.users = set.MaxUsers
+	}
+	a.stamp.epoch = v.epoch
+	switch {
+	case now < v.pausedUntil:
+		a.reason, a.wait = Paused, v.pausedUntil.Sub(now)
+		return a
+	case v.probe && now < b.probeUntil:
+		a.reason, a.wait = Probing, min(probePoll, b.probeUntil.Sub(now))
+		return a
+	case v.probe:
+		b.probeUntil = now.Add(lease)
+		a.stamp.probe = true
+	default:
+		if wait := b.pay(v, now, set); wait > 0 {
+			a.reason, a.wait = Pace, wait
+			return a
+		}
+		if v.trial > a.users && now >= b.trialUntil {
+			b.trialUntil = now.Add(lease)
+			a.users = min(v.trial, set.MaxUsers)
+			a.stamp.trial = a.users
+		}
+		if now >= b.dueAt {
+			b.dueAt = now + Instant(v.every)
+			a.stamp.due = true
+		}
+	}
+	a.stamp.taken = true
+	b.count.Taken++
+	return a
+}
+
+// pay takes a token, or says how long until there is one.
+func (b *bucket) pay(v view, now Instant, set Settings) time.Duration {
+	rate := min(v.pace, microRate(set.Rate))
+	full := min(int64(set.Burst)*micro, max(micro, rate*int64(burstTime/time.Second)))
+	b.refill(rate, full, now)
+	if b.tokens < micro {
+		missing := micro - b.tokens
+		return time.Duration((missing*micro+rate-1)/rate) * time.Microsecond
+	}
+	b.tokens -= micro
+	return 0
+}
+
+func (b *bucket) refill(rate, full int64, now Instant) {
+	passed := max(int64(now-b.at), 0)
+	if missing := max(full-b.tokens, 0); passed >= missing*micro/rate {
+		b.tokens = full
+	} else {
+		b.tokens += passed * rate / micro
+	}
+	b.at = max(b.at, now)
+}
+
+// giveBack undoes a take that led to no call.
+func (b *bucket) giveBack(st stamp) {
+	if !st.taken {
+		return
+	}
+	b.count.Taken--
+	b.release(st)
+	if !st.probe {
+		b.tokens += micro
+	}
+	if st.due {
+		b.dueAt = 0
+	}
+}
+
+// release lets the next call be the probe, or the trial.
+func (b *bucket) release(st stamp) {
+	if st.probe {
+		b.probeUntil = 0
+	}
+	if st.trial > 0 {
+		b.trialUntil = 0
+	}
+}
+
+// empty restarts the bucket with no token, after a pause: calls saved up during it must not go at once.
+func (b *bucket) empty(now Instant) { b.tokens, b.at, b.probeUntil = 0, now, 0 }
+
+// reported counts a call's outcome.
+func (b *bucket) reported(o Observation, now Instant) {
+	b.turn(now)
+	b.calls++
+	if o.Retry {
+		b.retries++
+	}
+	if o.Served {
+		b.count.Served++
+	}
+}
+
+func (b *bucket) turn(now Instant) {
+	switch passed := now.Sub(b.window); {
+	case passed >= 2*retryWindow:
+		b.window, b.calls, b.retries, b.prevCalls, b.prevRetries = now, 0, 0, 0, 0
+	case passed >= retryWindow:
+		b.window, b.prevCalls, b.prevRetries, b.calls, b.retries = b.window.Add(retryWindow), b.calls, b.retries, 0, 0
+	}
+}
+
+// retriesSpent reports whether retries have had their share of the last minute: the running one, and of the one before
+// as much as is still within the last 60 s.
+func (b *bucket) retriesSpent(now Instant) bool {
+	b.turn(now)
+	left := int64(retryWindow/time.Microsecond) - int64(now-b.window)
+	minute := int64(retryWindow / time.Microsecond)
+	retries := b.retries*minute + b.prevRetries*left
+	calls := b.calls*minute + b.prevCalls*left
+	return retries >= retryAlways*minute && retries*retryShare >= calls
+}
