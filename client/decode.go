@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -64,24 +65,26 @@ type wireError struct {
 	IsTransient bool      `json:"is_transient"`
 }
 
-// wireCode is a code as number or string; zero is none, so it is kept with its sign of life.
+// maxCode is far above the API's codes (6 digits) and subcodes (7). What is longer might be
+// anything, a phone number too, and is no code.
+const maxCode = 9_999_999
+
+// wireCode is a code as number or string. Zero is a code, hence given.
 type wireCode struct {
 	value int
 	given bool
 }
 
 func (c *wireCode) UnmarshalJSON(b []byte) error {
-	text := string(bytes.Trim(b, `" `))
-	if n, err := strconv.Atoi(text); err == nil {
-		*c = wireCode{n, true}
-	} else if f, err := strconv.ParseFloat(text, 64); err == nil && f == float64(int32(f)) {
+	f, err := strconv.ParseFloat(string(bytes.Trim(b, `" `)), 64)
+	if err == nil && f >= 0 && f <= maxCode && f == math.Trunc(f) {
 		*c = wireCode{int(f), true}
 	}
 	return nil
 }
 
 func (c wireCode) or(none int) int {
-	if c.given && c.value >= 0 {
+	if c.given {
 		return c.value
 	}
 	return none
@@ -112,11 +115,11 @@ func parseError(raw json.RawMessage) *APIError {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
 	}
-	var w wireError
+	var w wireError // raw is valid JSON: at worst its fields are of other types, and stay zero
 	if raw[0] == '"' {
 		_ = json.Unmarshal(raw, &w.Message)
-	} else if err := json.Unmarshal(raw, &w); err != nil && raw[0] != '{' {
-		w.Message = "" // an error of no known shape is still one
+	} else {
+		_ = json.Unmarshal(raw, &w) // an error of no known shape is still one
 	}
 	return &APIError{
 		Code:        w.Code.or(NoCode),

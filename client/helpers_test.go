@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -74,4 +75,11 @@ func listOf(users []user.ID) string {
 		entries[i] = fmt.Sprintf(`{"input":%q,"wa_id":%q}`, id.Reveal(), id.Reveal()[1:])
 	}
 	return "[" + strings.Join(entries, ",") + "]"
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

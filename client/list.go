@@ -33,11 +33,17 @@ type Entry struct {
 	Raw json.RawMessage
 }
 
+// masked stands for an entry wherever it is printed.
+const masked = "(blocked user)"
+
 // Format masks under every verb.
-func (e Entry) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "(blocked user)") }
+func (e Entry) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, masked) }
+
+// MarshalText masks: an Entry does not leave by encoding/json; its fields and Raw may.
+func (e Entry) MarshalText() ([]byte, error) { return []byte(masked), nil }
 
 // LogValue masks.
-func (e Entry) LogValue() slog.Value { return slog.StringValue("(blocked user)") }
+func (e Entry) LogValue() slog.Value { return slog.StringValue(masked) }
 
 // Page is one page of a blocklist.
 type Page struct {

@@ -55,6 +55,9 @@ func (o Outcome) String() string {
 // Format masks under every verb.
 func (o Outcome) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, o.String()) }
 
+// MarshalText masks.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
 // LogValue masks.
 func (o Outcome) LogValue() slog.Value { return slog.StringValue(o.String()) }
 

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/url"
@@ -45,6 +46,12 @@ func stripURL(err error) error {
 // transportText describes the cause of a call without an answer. Addresses stay readable;
 // anything else may quote what the other side sent and is cleaned.
 func transportText(err error) string {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "time ran out"
+	case errors.Is(err, context.Canceled):
+		return "the call was given up"
+	}
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Err != nil {
 		text := e.Op + " " + e.Net
 		if e.Addr != nil {
