@@ -39,11 +39,9 @@ func (b *TokenBucket) SetRate(now time.Time, rate float64) {
 	b.rate = max(rate, 0)
 }
 
-// Usage is the share of the burst that is gone.
-func (b *TokenBucket) Usage(now time.Time) float64 {
-	b.refill(now)
-	return 1 - max(b.tokens, 0)/b.burst
-}
+// Usage is always 0: usage headers tell of budgets that last for minutes and hours, not of a
+// burst that is back in a second.
+func (b *TokenBucket) Usage(time.Time) float64 { return 0 }
 
 // Wait is the time until the next token.
 func (b *TokenBucket) Wait(now time.Time) time.Duration {

@@ -1,0 +1,182 @@
+package simulator
+
+import (
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// controlPrefix is where the simulator itself is told what to do. No token is asked for there.
+const controlPrefix = "/_simulator"
+
+//go:embed help.txt
+var helpText string
+
+func (s *Simulator) controlHandler() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if err := h(w, r); err != nil {
+				writeControl(w, controlStatus(err), map[string]string{"error": err.Error()})
+			}
+		})
+	}
+	handle("GET "+controlPrefix+"/{$}", s.serveHelp)
+	handle("GET "+controlPrefix+"/scenario", s.serveScenario)
+	handle("PUT "+controlPrefix+"/scenario", s.changeScenario)
+	handle("POST "+controlPrefix+"/reset", s.serveReset)
+	handle("POST "+controlPrefix+"/seed", s.serveSeed)
+	handle("POST "+controlPrefix+"/user-wrote", s.serveUserWrote)
+	handle("GET "+controlPrefix+"/snapshot", s.serveSnapshot)
+	handle("GET "+controlPrefix+"/journal", s.serveJournal)
+	return mux
+}
+
+func controlStatus(err error) int {
+	if errors.Is(err, ErrBlocked) {
+		return http.StatusConflict
+	}
+	return http.StatusBadRequest
+}
+
+// writeControl answers with indented JSON, for people with curl.
+func writeControl(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(v) // whether the client still listens is its own affair
+}
+
+// readControl reads a JSON body strictly.
+func readControl(r *http.Request, to any) error {
+	raw, err := io.ReadAll(io.LimitReader(r.Body, maxScenario+1))
+	if err != nil {
+		return fmt.Errorf("simulator: read body: %w", err)
+	}
+	if len(raw) > maxScenario {
+		return fmt.Errorf("simulator: the body is larger than %d MiB", maxScenario>>20)
+	}
+	if err := decodeStrictly(raw, to); err != nil {
+		return fmt.Errorf("simulator: read body: %w", err)
+	}
+	return nil
+}
+
+func (s *Simulator) serveHelp(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, helpText)
+	_, _ = io.WriteString(w, "\nNumbers with a meaning:\n")
+	for _, n := range TestNumbers() {
+		_, _ = fmt.Fprintf(w, "  %s  %s\n", n.Number, n.Meaning)
+	}
+	return nil
+}
+
+func (s *Simulator) serveScenario(w http.ResponseWriter, _ *http.Request) error {
+	writeControl(w, http.StatusOK, s.Scenario())
+	return nil
+}
+
+func (s *Simulator) changeScenario(w http.ResponseWriter, r *http.Request) error {
+	text, err := io.ReadAll(io.LimitReader(r.Body, maxScenario+1))
+	if err != nil {
+		return fmt.Errorf("simulator: read body: %w", err)
+	}
+	sc, err := ParseScenario(text)
+	if err != nil {
+		return err
+	}
+	if err := s.SetScenario(sc); err != nil {
+		return err
+	}
+	return s.serveScenario(w, r)
+}
+
+func (s *Simulator) serveReset(w http.ResponseWriter, _ *http.Request) error {
+	s.Reset()
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Simulator) serveSeed(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		PhoneNumberID string   `json:"phone_number_id"`
+		Blocked       []string `json:"blocked"`
+	}
+	if err := readControl(r, &body); err != nil {
+		return err
+	}
+	if err := s.Seed(body.PhoneNumberID, body.Blocked...); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Simulator) serveUserWrote(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		PhoneNumberID string   `json:"phone_number_id"`
+		User          string   `json:"user"`
+		Ago           Duration `json:"ago"`
+	}
+	if err := readControl(r, &body); err != nil {
+		return err
+	}
+	if err := s.UserWrote(body.PhoneNumberID, body.User, s.now().Add(-time.Duration(body.Ago))); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// snapshot is one list as it is.
+type snapshot struct {
+	PhoneNumberID string   `json:"phone_number_id"`
+	Count         int      `json:"count"`
+	WaIDs         []string `json:"wa_ids"`
+}
+
+func (s *Simulator) serveSnapshot(w http.ResponseWriter, r *http.Request) error {
+	ids := s.PhoneNumberIDs()
+	if id := r.URL.Query().Get("phone_number_id"); id != "" {
+		ids = []string{id}
+	}
+	all := make([]snapshot, len(ids))
+	for i, id := range ids {
+		users := s.Snapshot(id)
+		if users == nil {
+			users = []string{}
+		}
+		all[i] = snapshot{id, len(users), users}
+	}
+	writeControl(w, http.StatusOK, all)
+	return nil
+}
+
+func (s *Simulator) serveJournal(w http.ResponseWriter, r *http.Request) error {
+	var since int64
+	if text := r.URL.Query().Get("since"); text != "" {
+		var err error
+		if since, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return errors.New("simulator: since must be the seq of a call")
+		}
+	}
+	calls, dropped := s.journalSince(since)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc := json.NewEncoder(w)
+	if err := enc.Encode(journalHead{Calls: len(calls), Dropped: dropped}); err != nil {
+		return nil // the client left
+	}
+	for _, c := range calls {
+		if err := enc.Encode(c); err != nil {
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+package simulator
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"slices"
+)
+
+// Effect is what a fault does.
+type Effect string
+
+// The effects that hit a call. With Fault.Applied the call takes effect first.
+const (
+	EffectFail  Effect = "fail"  // an error for the whole call: Code, Status, Message, Details
+	EffectReset Effect = "reset" // the connection is cut without an answer
+	EffectHang  Effect = "hang"  // no answer until the client leaves
+	EffectHTML  Effect = "html"  // a gateway's error page with Status (0: 502)
+	EffectEmpty Effect = "empty" // Status (0: 200) and no body
+)
+
+// The effects that spoil the answer of a call that was carried out.
+const (
+	EffectTruncated Effect = "truncated"  // half of the JSON in a complete HTTP answer
+	EffectCut       Effect = "cut"        // the connection is cut halfway through the answer
+	EffectEmptyPage Effect = "empty_page" // List: no entries, but cursors that lead on
+	EffectDelay     Effect = "delay"      // Delay more; other faults may hit the same call
+)
+
+// The effects that hit single users of a block or unblock; the others go their way.
+const (
+	EffectFailUser Effect = "fail_user" // Code (0: 139103) in failed_users, nothing changed
+	EffectOmitUser Effect = "omit_user" // in neither list; with Applied the change is made
+)
+
+// EffectListChanged, of List, gives the list a new version, so that this call, if it has a
+// cursor, and every cursor handed out so far fail with 139102.
+const EffectListChanged Effect = "list_changed"
+
+var (
+	anyEffects  = []Effect{EffectFail, EffectReset, EffectHang, EffectHTML, EffectEmpty, EffectTruncated, EffectCut, EffectDelay}
+	listEffects = []Effect{EffectEmptyPage, EffectListChanged}
+	userEffects = []Effect{EffectFailUser, EffectOmitUser}
+)
+
+// Fault is something that goes wrong: Effect, for what matches, as often as Skip, Every, Times
+// and Probability say. For effects on users these count users, for the others they count calls.
+type Fault struct {
+	// Name shows in the journal. Empty: the effect.
+	Name string `json:"name,omitempty"`
+
+	// What it matches; what is empty matches all. For effects on a call, Users matches a call
+	// that carries one of them: "one bad user sinks the call". A listing carries nobody.
+	Operations     []Operation `json:"operations,omitempty"`
+	PhoneNumberIDs []string    `json:"phone_number_ids,omitempty"`
+	Users          []string    `json:"users,omitempty"`
+	// WithCursor matches only listings that go on from a cursor, and makes the fault one of
+	// listings alone.
+	WithCursor bool `json:"with_cursor,omitempty"`
+
+	// Skip lets the first ones pass, Every then takes every Nth (0 or 1: each), Probability
+	// (0 means 1) throws a die, and Times ends it after that many hits (0: never).
+	Skip        int     `json:"skip,omitempty"`
+	Every       int     `json:"every,omitempty"`
+	Times       int     `json:"times,omitempty"`
+	Probability float64 `json:"probability,omitempty"`
+
+	Effect  Effect `json:"effect"`
+	Applied bool   `json:"applied,omitempty"`
+	// Code, Status (0: the usual one of the code), Subcode, Message and Details (empty: the
+	// usual ones) and Transient make up the error.
+	Code      int      `json:"code,omitempty"`
+	Subcode   int      `json:"subcode,omitempty"`
+	Status    int      `json:"status,omitempty"`
+	Message   string   `json:"message,omitempty"`
+	Details   string   `json:"details,omitempty"`
+	Transient bool     `json:"transient,omitempty"`
+	Delay     Duration `json:"delay,omitempty"`
+}
+
+func (f Fault) withDefaults() Fault {
+	def(&f.Name, string(f.Effect))
+	def(&f.Every, 1)
+	def(&f.Probability, 1)
+	switch f.Effect {
+	case EffectFail:
+		def(&f.Code, 1)
+		def(&f.Status, statusOf(f.Code))
+	case EffectFailUser:
+		def(&f.Code, codeInternal)
+	case EffectHTML:
+		def(&f.Status, http.StatusBadGateway)
+	case EffectEmpty:
+		def(&f.Status, http.StatusOK)
+	}
+	return f
+}
+
+func (f *Fault) onUsers() bool { return slices.Contains(userEffects, f.Effect) }
+
+// fault is one Fault at work, with its counts.
+type fault struct {
+	Fault
+	users map[string]bool // canonical forms of Users; nil for all
+	seen  int
+	hits  int
+}
+
+func newFaults(fs []Fault) []*fault {
+	out := make([]*fault, len(fs))
+	for i, f := range fs {
+		out[i] = &fault{Fault: f}
+		if len(f.Users) > 0 {
+			out[i].users = make(map[string]bool, len(f.Users))
+			for _, u := range f.Users {
+				key, _ := canonical(u)
+				out[i].users[key] = true
+			}
+		}
+	}
+	return out
+}
+
+// matchesCall reports whether the call is of the kind that the fault is about.
+func (f *fault) matchesCall(op Operation, id string, cursor bool) bool {
+	return (len(f.Operations) == 0 || slices.Contains(f.Operations, op)) &&
+		(len(f.PhoneNumberIDs) == 0 || slices.Contains(f.PhoneNumberIDs, id)) &&
+		(!f.WithCursor || cursor)
+}
+
+// carries reports whether the call holds a user that the fault is about.
+func (f *fault) carries(users []person) bool {
+	return f.users == nil || slices.ContainsFunc(users, func(p person) bool { return f.users[p.name] })
+}
+
+// fires counts one more match and reports whether it is hit.
+func (f *fault) fires(rng *rand.Rand) bool {
+	f.seen++
+	switch {
+	case f.seen <= f.Skip,
+		(f.seen-f.Skip)%f.Every != 0,
+		f.Times > 0 && f.hits >= f.Times,
+		f.Probability < 1 && rng.Float64() >= f.Probability:
+		return false
+	}
+	f.hits++
+	return true
+}
+
+func (e Effect) ofListing() bool { return slices.Contains(listEffects, e) }
+
+// replaces reports whether the fault has an answer of its own, or none, so that the call need
+// not take effect.
+func (f *Fault) replaces() bool {
+	switch f.Effect {
+	case EffectFail, EffectReset, EffectHang, EffectHTML, EffectEmpty:
+		return true
+	}
+	return false
+}
+
+const gatewayPage = `<!DOCTYPE html>
+<html lang="en"><head><title>Error</title></head>
+<body><h1>Sorry, something went wrong.</h1><p>We're working on getting this fixed as soon as we can.</p></body></html>
+`
+
+// strike does to a call, or to its answer, what the fault says.
+func (x *exchange) strike(f *Fault, a answer) answer {
+	switch f.Effect {
+	case EffectFail:
+		return x.failed(f.apiError())
+	case EffectReset:
+		return answer{aborted: true}
+	case EffectHang:
+		<-x.r.Context().Done()
+		return answer{aborted: true}
+	case EffectHTML:
+		return answer{header: x.header(nil), contentType: "text/html; charset=utf-8", status: f.Status, body: []byte(gatewayPage)}
+	case EffectEmpty:
+		return answer{header: x.header(nil), contentType: jsonType, status: f.Status}
+	case EffectTruncated:
+		a.body = a.body[:len(a.body)/2]
+	case EffectCut:
+		a.cut = true
+	}
+	return a
+}

@@ -1,0 +1,172 @@
+package simulator
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// How a user's failure shows.
+const (
+	perUser = "user"
+	perCall = "call"
+)
+
+// validate refuses what makes no sense, all of it at once. It holds defaults already.
+func (sc Scenario) validate() error {
+	var p problems
+	p.atLeast("max_phone_numbers", sc.MaxPhoneNumbers, max(1, len(sc.PhoneNumbers)))
+	p.atLeast("blocking.capacity", sc.Blocking.Capacity, 1)
+	p.atLeast("blocking.max_users", sc.Blocking.MaxUsers, 1)
+	p.atLeast("listing.default_limit", sc.Listing.DefaultLimit, 1)
+	p.atLeast("listing.max_limit", sc.Listing.MaxLimit, sc.Listing.DefaultLimit)
+	p.atLeast("journal.calls", sc.Journal.Calls, 1)
+	p.atLeast("journal.users", sc.Journal.Users, 1)
+	p.status("answers.mixed_status", sc.Answers.MixedStatus)
+	p.status("listing.changed_status", sc.Listing.ChangedStatus)
+	p.oneOf("window.scope", sc.Window.Scope, scopePhoneNumber, scopeAccount)
+	p.oneOf("blocking.full_list", sc.Blocking.FullList, perUser, perCall)
+	p.oneOf("blocking.bad_users", sc.Blocking.BadUsers, perUser, perCall)
+	p.share("window.silent_share", sc.Window.SilentShare)
+	if sc.APIVersion != "" && !versionPattern.MatchString(sc.APIVersion) {
+		p.add("api_version: must look like v25.0")
+	}
+	p.phoneNumbers(sc.PhoneNumbers)
+	p.users(sc.Users)
+	for i, t := range sc.Tokens {
+		if t.Token == "" {
+			p.add("tokens[%d]: the token is empty", i)
+		}
+	}
+	for i, l := range sc.Limits {
+		p.limit(fmt.Sprintf("limits[%d]", i), l)
+	}
+	for i, f := range sc.Faults {
+		p.fault(fmt.Sprintf("faults[%d]", i), f)
+	}
+	return errors.Join(p...)
+}
+
+var (
+	versionPattern = regexp.MustCompile(`^v[0-9]{1,3}\.[0-9]{1,2}$`)
+	idPattern      = regexp.MustCompile(`^[0-9]{1,32}$`)
+)
+
+// problems gathers what is wrong with a scenario. It names places, never numbers or tokens.
+type problems []error
+
+func (p *problems) add(format string, args ...any) {
+	*p = append(*p, fmt.Errorf("simulator: scenario: "+format, args...))
+}
+
+func (p *problems) atLeast(name string, v, least int) {
+	if v < least {
+		p.add("%s: %d is less than %d", name, v, least)
+	}
+}
+
+func (p *problems) status(name string, v int) {
+	if v < 200 || v > 599 {
+		p.add("%s: %d is no final HTTP status", name, v)
+	}
+}
+
+func (p *problems) share(name string, v float64) {
+	if !(v >= 0 && v <= 1) {
+		p.add("%s: %v is not between 0 and 1", name, v)
+	}
+}
+
+func (p *problems) oneOf(name, v string, allowed ...string) {
+	if !slices.Contains(allowed, v) {
+		p.add("%s: %q is not one of %q", name, v, allowed)
+	}
+}
+
+func (p *problems) phoneNumbers(ns []PhoneNumber) {
+	seen := map[string]bool{}
+	for i, n := range ns {
+		switch {
+		case !idPattern.MatchString(n.ID):
+			p.add("phone_numbers[%d].id: must be digits", i)
+		case seen[n.ID]:
+			p.add("phone_numbers[%d].id: is listed twice", i)
+		}
+		seen[n.ID] = true
+		if _, err := user.Parse(n.Own); n.Own != "" && err != nil {
+			p.add("phone_numbers[%d].own: %w", i, err)
+		}
+		for j, b := range n.Blocked {
+			if _, ok := canonical(b); !ok {
+				p.add("phone_numbers[%d].blocked[%d]: neither a phone number nor a user ID", i, j)
+			}
+		}
+	}
+}
+
+func (p *problems) users(us []User) {
+	for i, u := range us {
+		at := fmt.Sprintf("users[%d]", i)
+		if u.User == "" && u.UserID == "" {
+			p.add("%s: has neither user nor user_id", at)
+		}
+		if name, ok := canonical(u.User); u.User != "" && (!ok || name[0] != '+') {
+			p.add("%s.user: no phone number", at)
+		}
+		if u.UserID != "" && !isUserID(u.UserID) {
+			p.add("%s.user_id: no business-scoped user ID", at)
+		}
+		if !allDigits(u.WaID) {
+			p.add("%s.wa_id: must be digits", at)
+		}
+		if u.Silent && u.Wrote != nil {
+			p.add("%s: is silent and yet wrote", at)
+		}
+	}
+}
+
+func (p *problems) limit(at string, l Limit) {
+	p.oneOf(at+".scope", l.Scope, scopePhoneNumber, scopeAccount, scopeApp)
+	p.status(at+".status", l.Status)
+	if !(l.Rate >= 0) {
+		p.add("%s.rate: %v is negative", at, l.Rate)
+	}
+	p.atLeast(at+".burst", l.Burst, 1)
+	p.atLeast(at+".calls", l.Calls, 0)
+	p.atLeast(at+".users", l.Users, 0)
+	p.atLeast(at+".users_per_call", l.UsersPerCall, 0)
+	if l.Rate == 0 && l.Calls == 0 && l.Users == 0 && l.UsersPerCall == 0 {
+		p.add("%s: limits nothing: set rate, calls, users or users_per_call", at)
+	}
+}
+
+func (p *problems) fault(at string, f Fault) {
+	all := slices.Concat(anyEffects, listEffects, userEffects)
+	if !slices.Contains(all, f.Effect) {
+		p.add("%s.effect: %q is not one of %q", at, f.Effect, all)
+	}
+	for _, op := range f.Operations {
+		p.oneOf(at+".operations", string(op), string(Block), string(Unblock), string(List))
+		if op == List && f.onUsers() || op != List && (f.WithCursor || slices.Contains(listEffects, f.Effect)) {
+			p.add("%s: %s never happens to the operation %s", at, f.Effect, op)
+		}
+	}
+	for i, u := range f.Users {
+		if _, ok := canonical(u); !ok {
+			p.add("%s.users[%d]: neither a phone number nor a user ID", at, i)
+		}
+	}
+	p.atLeast(at+".skip", f.Skip, 0)
+	p.atLeast(at+".every", f.Every, 1)
+	p.atLeast(at+".times", f.Times, 0)
+	p.share(at+".probability", f.Probability)
+	if f.Status != 0 {
+		p.status(at+".status", f.Status)
+	}
+	if f.Effect == EffectDelay && f.Delay == 0 {
+		p.add("%s.delay: a delay effect needs one", at)
+	}
+}
