@@ -39,7 +39,7 @@ type view struct {
 
 func viewOf(s State, now Instant, set Settings) view {
 	v := view{
-		pace:        microRate(s.Pace(now)),
+		pace:        MicroRate(s.Pace(now)),
 		pausedUntil: s.PausedUntil,
 		probe:       s.Probe,
 		epoch:       s.Epoch,
@@ -52,7 +52,8 @@ func viewOf(s State, now Instant, set Settings) view {
 	return v
 }
 
-func microRate(rate float64) int64 { return int64(math.Round(rate * micro)) }
+// MicroRate is a rate in the unit that states and buckets are kept in: millionths of a call a second.
+func MicroRate(rate float64) int64 { return int64(math.Round(rate * micro)) }
 
 // bucket is what changes with every call: redislimit keeps the same fields beside the state, and take.lua does the same
 // arithmetic.
@@ -67,95 +68,83 @@ type bucket struct {
 	prevCalls, prevRetries int64   // in the minute before
 }
 
-// answer is what a bucket says to a take.
-type answer struct {
-	reason Reason
-	wait   time.Duration
-	users  int
-	fresh  bool
-	stamp  stamp
-}
-
-func (b *bucket) take(v view, now Instant, set Settings) answer {
-	a := answer{users: v.size, fresh: b.retriesSpent(now)}
-	if a.users == 0 || a.users > set.MaxUsers {
-		a.users = set.MaxUsers
+func (b *bucket) take(v view, now Instant, set Settings) Answer {
+	a := Answer{Users: v.size, Fresh: b.retriesSpent(now)}
+	if a.Users == 0 || a.Users > set.MaxUsers {
+		a.Users = set.MaxUsers
 	}
-	a.stamp.epoch = v.epoch
+	a.Stamp.Epoch = v.epoch
 	switch {
 	case now < v.pausedUntil:
-		a.reason, a.wait = Paused, v.pausedUntil.Sub(now)
+		a.Reason, a.Wait = Paused, v.pausedUntil.Sub(now)
 		return a
 	case v.probe && now < b.probeUntil:
-		a.reason, a.wait = Probing, min(probePoll, b.probeUntil.Sub(now))
+		a.Reason, a.Wait = Probing, min(probePoll, b.probeUntil.Sub(now))
 		return a
 	case v.probe:
 		b.probeUntil = now.Add(lease)
-		a.stamp.probe = true
+		a.Stamp.Probe = true
 	default:
 		if wait := b.pay(v, now, set); wait > 0 {
-			a.reason, a.wait = Pace, wait
+			a.Reason, a.Wait = Pace, wait
 			return a
 		}
-		if v.trial > a.users && now >= b.trialUntil {
+		if v.trial > a.Users && now >= b.trialUntil {
 			b.trialUntil = now.Add(lease)
-			a.users = min(v.trial, set.MaxUsers)
-			a.stamp.trial = a.users
+			a.Users = min(v.trial, set.MaxUsers)
+			a.Stamp.Trial = a.Users
 		}
 		if now >= b.dueAt {
 			b.dueAt = now + Instant(v.every)
-			a.stamp.due = true
+			a.Stamp.Due = true
 		}
 	}
-	a.stamp.taken = true
+	a.Stamp.Taken = true
 	b.count.Taken++
 	return a
 }
 
-// pay takes a token, or says how long until there is one.
+// pay takes a token, or says how long until there is one. Being refused changes nothing, so asking often costs nothing.
 func (b *bucket) pay(v view, now Instant, set Settings) time.Duration {
-	rate := min(v.pace, microRate(set.Rate))
+	rate := min(v.pace, MicroRate(set.Rate))
 	full := min(int64(set.Burst)*micro, max(micro, rate*int64(burstTime/time.Second)))
-	b.refill(rate, full, now)
-	if b.tokens < micro {
-		missing := micro - b.tokens
-		return time.Duration((missing*micro+rate-1)/rate) * time.Microsecond
+	tokens := b.refilled(rate, full, now)
+	if tokens < micro {
+		return time.Duration(((micro-tokens)*micro+rate-1)/rate) * time.Microsecond
 	}
-	b.tokens -= micro
+	b.tokens, b.at = tokens-micro, max(b.at, now)
 	return 0
 }
 
-func (b *bucket) refill(rate, full int64, now Instant) {
+func (b *bucket) refilled(rate, full int64, now Instant) int64 {
 	passed := max(int64(now-b.at), 0)
 	if missing := max(full-b.tokens, 0); passed >= missing*micro/rate {
-		b.tokens = full
-	} else {
-		b.tokens += passed * rate / micro
+		return full
 	}
-	b.at = max(b.at, now)
+	return b.tokens + passed*rate/micro
 }
 
 // giveBack undoes a take that led to no call.
-func (b *bucket) giveBack(st stamp) {
-	if !st.taken {
+func (b *bucket) giveBack(st Stamp) {
+	if !st.Taken {
 		return
 	}
 	b.count.Taken--
 	b.release(st)
-	if !st.probe {
+	if !st.Probe {
 		b.tokens += micro
 	}
-	if st.due {
+	if st.Due {
 		b.dueAt = 0
 	}
 }
 
 // release lets the next call be the probe, or the trial.
-func (b *bucket) release(st stamp) {
-	if st.probe {
+func (b *bucket) release(st Stamp) {
+	if st.Probe {
 		b.probeUntil = 0
 	}
-	if st.trial > 0 {
+	if st.Trial > 0 {
 		b.trialUntil = 0
 	}
 }

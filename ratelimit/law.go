@@ -95,6 +95,15 @@ func Next(s State, e Event, now Instant, set Settings) State {
 		s = s.step(e, now, set)
 	}
 	s.Rate = min(clampRate(s.Rate), max(set.Rate, MinRate))
+	return s.rounded()
+}
+
+// rounded brings a state to the precision in which it is shared, so that it makes no difference who computed it.
+func (s State) rounded() State {
+	for _, rate := range []*float64{&s.Rate, &s.Anchor, &s.Recent, &s.Pin, &s.Cap} {
+		*rate = float64(MicroRate(*rate)) / micro
+	}
+	s.Push = s.Push.Truncate(time.Microsecond)
 	return s
 }
 

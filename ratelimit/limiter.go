@@ -35,20 +35,12 @@ type Grant struct {
 	// last minute. Who has only retries to send cancels the grant and comes back after RetryWait.
 	FreshOnly bool
 
-	phone, account stamp
+	// Phone and Account are what the report must bring back to the two buckets; only limiters look into them.
+	Phone, Account Stamp
 }
 
 // RetryWait is how long to leave a call that consists of retries alone when a grant is FreshOnly.
 const RetryWait = 2 * time.Second
-
-// stamp is what a grant remembers of one bucket for the report that follows.
-type stamp struct {
-	epoch int64 // congestion epoch it was granted in
-	probe bool  // the one call after a pause
-	trial int   // size that this call alone tries; 0 when none
-	due   bool  // its report carries the law one step on
-	taken bool  // it holds a token of this bucket
-}
 
 // Reason says why a Take was refused.
 type Reason int

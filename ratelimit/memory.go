@@ -18,11 +18,6 @@ type Memory struct {
 	limits map[string]*limit // by phone number ID, and by "account:" and account; guarded by mu
 }
 
-type limit struct {
-	state  State
-	bucket bucket
-}
-
 // MemoryConfig tunes a Memory. The zero value works.
 type MemoryConfig struct {
 	Now    func() time.Time // clock; default time.Now
@@ -49,18 +44,17 @@ func (m *Memory) Take(_ context.Context, key Key) (Grant, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := At(m.now())
-	set := m.settings(key.PhoneNumberID).WithDefaults()
-	phone := m.phone(key, now, set)
-	a := phone.bucket.take(viewOf(phone.state, now, set), now, set)
+	phone := m.phone(key, now)
+	a := phone.bucket.take(phone.view, now, phone.set)
 	if key.Account == "" {
-		return grantOf(a, nil), nil
+		return Join(a, nil), nil
 	}
 	account := m.account(key, now)
-	b := account.bucket.take(viewOf(account.state, now, accountSettings(set)), now, accountSettings(set))
-	g := grantOf(a, &b)
-	if !g.OK { // one of the two may have been taken
-		phone.bucket.giveBack(a.stamp)
-		account.bucket.giveBack(b.stamp)
+	b := account.bucket.take(account.view, now, account.set)
+	g := Join(a, &b)
+	if !g.OK { // one of the two may have given a token
+		phone.bucket.giveBack(a.Stamp)
+		account.bucket.giveBack(b.Stamp)
 	}
 	return g, nil
 }
@@ -70,10 +64,9 @@ func (m *Memory) Cancel(_ context.Context, key Key, g Grant) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := At(m.now())
-	set := m.settings(key.PhoneNumberID).WithDefaults()
-	m.phone(key, now, set).bucket.giveBack(g.phone)
+	m.phone(key, now).bucket.giveBack(g.Phone)
 	if key.Account != "" {
-		m.account(key, now).bucket.giveBack(g.account)
+		m.account(key, now).bucket.giveBack(g.Account)
 	}
 	return nil
 }
@@ -83,37 +76,55 @@ func (m *Memory) Report(_ context.Context, key Key, g Grant, o Observation) erro
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := At(m.now())
-	set := m.settings(key.PhoneNumberID).WithDefaults()
-	m.phone(key, now, set).report(g.phone, phonePart(o), m.jitter(), now, set)
+	m.phone(key, now).report(g.Phone, o.ForPhone(), m.jitter, now)
 	if key.Account != "" {
-		m.account(key, now).report(g.account, accountPart(o), m.jitter(), now, accountSettings(set))
+		m.account(key, now).report(g.Account, o.ForAccount(), m.jitter, now)
 	}
 	return nil
 }
 
-func (l *limit) report(st stamp, o Observation, jitter float64, now Instant, set Settings) {
+// limit is one bucket and what the law knows of it.
+type limit struct {
+	state  State
+	view   view
+	set    Settings
+	bucket bucket
+}
+
+func (l *limit) report(st Stamp, o Observation, jitter func() float64, now Instant) {
 	l.bucket.reported(o, now)
 	l.bucket.release(st)
+	if !Matters(st, o) {
+		return
+	}
+	l.become(Next(l.state, EventOf(st, o, l.bucket.count, jitter()), now, l.set), now)
+}
+
+func (l *limit) become(s State, now Instant) {
 	before := l.state
-	l.state = Next(before, eventOf(st, o, l.bucket.count, jitter), now, set)
-	if restarts(before, l.state) {
+	l.state = s
+	l.view = viewOf(l.state, now, l.set)
+	if Restarts(before, l.state) {
 		l.bucket.empty(now)
 	}
 }
 
-func (m *Memory) phone(key Key, now Instant, set Settings) *limit {
-	return m.limit(key.PhoneNumberID, func() State { return Start(now, set) })
+func (m *Memory) phone(key Key, now Instant) *limit {
+	set := m.settings(key.PhoneNumberID).WithDefaults()
+	return m.limit(key.PhoneNumberID, now, set, Start)
 }
 
 func (m *Memory) account(key Key, now Instant) *limit {
-	return m.limit("account:"+key.Account, func() State { return Unlimited(now) })
+	return m.limit("account:"+key.Account, now, AccountSettings(), Unlimited)
 }
 
-func (m *Memory) limit(name string, initial func() State) *limit {
+func (m *Memory) limit(name string, now Instant, set Settings, initial func(Instant, Settings) State) *limit {
 	l := m.limits[name]
 	if l == nil {
-		l = &limit{state: initial()}
+		l = &limit{set: set, state: initial(now, set)}
+		l.view = viewOf(l.state, now, set)
 		m.limits[name] = l
 	}
+	l.set = set
 	return l
 }

@@ -57,7 +57,7 @@ func Start(now Instant, set Settings) State {
 }
 
 // Unlimited is the state of a limit that may not exist, such as an account's: everything passes until it is met.
-func Unlimited(now Instant) State {
+func Unlimited(now Instant, _ Settings) State {
 	return State{Rate: MaxRate, Since: now, StepAt: now}
 }
 
