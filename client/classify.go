@@ -29,7 +29,7 @@ const (
 
 var remedyNames = [...]string{"retry", "dead-letter", "list full", "rate limit", "account rate limit", "halt", "restart listing"}
 
-func (r Remedy) String() string { return remedyNames[r] }
+func (r Remedy) String() string { return nameOf(remedyNames[:], int(r)) }
 
 // Scope is what an error is true of.
 type Scope int
@@ -49,7 +49,15 @@ const (
 
 var scopeNames = [...]string{"call", "user", "phone number", "account", "listing"}
 
-func (s Scope) String() string { return scopeNames[s] }
+func (s Scope) String() string { return nameOf(scopeNames[:], int(s)) }
+
+// nameOf names one of a few constants; a value that is none of them does not panic.
+func nameOf(names []string, i int) string {
+	if i < 0 || i >= len(names) {
+		return "undefined"
+	}
+	return names[i]
+}
 
 // Rule says what an error means and what to do about it.
 type Rule struct {

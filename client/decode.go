@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,6 +62,7 @@ type wireError struct {
 	Code        wireCode  `json:"code"`
 	Subcode     wireCode  `json:"error_subcode"`
 	ErrorData   errorData `json:"error_data"`
+	UserMessage string    `json:"error_user_msg"` // of some errors, for people
 	FBTraceID   string    `json:"fbtrace_id"`
 	IsTransient bool      `json:"is_transient"`
 }
@@ -126,7 +128,7 @@ func parseError(raw json.RawMessage) *APIError {
 		Subcode:     w.Subcode.or(0),
 		Type:        clean(w.Type),
 		Message:     clean(w.Message),
-		Details:     clean(string(w.ErrorData)),
+		Details:     clean(cmp.Or(string(w.ErrorData), w.UserMessage)),
 		FBTraceID:   clean(w.FBTraceID),
 		IsTransient: w.IsTransient,
 	}

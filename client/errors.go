@@ -35,7 +35,7 @@ type APIError struct {
 	Subcode     int // 0 when not given
 	Type        string
 	Message     string
-	Details     string // of error_data
+	Details     string // of error_data, else error_user_msg
 	FBTraceID   string // for Meta's support; in a user's error that of the call
 	IsTransient bool
 	// Meta is zero in a user's error: how the call went is no fact about the user.

@@ -41,7 +41,7 @@ const (
 
 var stateNames = [...]string{"unknown", "succeeded", "failed"}
 
-func (s OutcomeState) String() string { return stateNames[s] }
+func (s OutcomeState) String() string { return nameOf(stateNames[:], int(s)) }
 
 // String masks the user and leaves the WhatsApp ID out.
 func (o Outcome) String() string {

@@ -30,7 +30,6 @@ var (
 type Walk struct {
 	opts    ListOptions
 	used    map[string]struct{} // cursors
-	largest int                 // page so far
 	entries int
 	pages   int
 	empty   int // in a row
@@ -81,15 +80,14 @@ func (w *Walk) Next(p *Page) (opts ListOptions, done bool, err error) {
 func (w *Walk) count(n int) {
 	w.pages++
 	w.entries += n
-	w.largest = max(w.largest, n)
 	w.empty++
 	if n > 0 {
 		w.empty = 0
 	}
 }
 
-// full reports whether a page of n may have been cut by a limit: ours, or one of the API's
-// own, which it does not publish. That one shows as pages of one size, or as a round number.
+// full reports whether a page of n may have been cut by a limit: ours, or a lower one of the
+// API's own, which it does not publish but which will be a round number.
 func (w *Walk) full(n int) bool {
-	return n > 0 && (n >= w.opts.Limit || n%25 == 0 || w.pages > 0 && n >= w.largest)
+	return n > 0 && (n >= w.opts.Limit || n%25 == 0)
 }
