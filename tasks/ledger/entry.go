@@ -3,7 +3,9 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -31,19 +33,20 @@ type Entry struct {
 }
 
 // Entries returns what the ledger holds of each user, in the order given, without changing
-// anything. It takes at most MaxBatch users.
+// anything. It takes at most MaxBatch users. A record that cannot be read counts as none, as
+// it does for every other method.
 func (l *Ledger) Entries(ctx context.Context, users []user.ID) ([]Entry, error) {
 	if len(users) == 0 {
 		return nil, nil
 	}
-	if len(users) > MaxBatch {
-		return nil, fmt.Errorf("ledger: entries: %d users, at most %d go at once", len(users), MaxBatch)
+	if err := checkBatch(len(users)); err != nil {
+		return nil, fmt.Errorf("ledger: entries: %w", err)
 	}
 	fields := make([]string, len(users))
 	for i, u := range users {
 		fields[i] = u.Reveal()
 	}
-	lines, err := l.rdb.HMGet(ctx, l.keys[0], fields...).Result()
+	lines, err := l.rdb.HMGet(ctx, l.keys[keyUsers], fields...).Result()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: entries: %w", err)
 	}
@@ -51,45 +54,41 @@ func (l *Ledger) Entries(ctx context.Context, users []user.ID) ([]Entry, error) 
 	for i, line := range lines {
 		entries[i].User = users[i]
 		if text, ok := line.(string); ok {
-			if entries[i], err = parseEntry(users[i], text); err != nil {
-				return nil, fmt.Errorf("ledger: entries: %w", err)
-			}
+			entries[i] = parseEntry(users[i], text)
 		}
 	}
 	return entries, nil
 }
 
-// parseEntry reads a record; lua/record.lua describes its form.
-func parseEntry(id user.ID, text string) (Entry, error) {
+// record is the form of one, as lua/record.lua describes it and reads it.
+var record = regexp.MustCompile(`^([bu]) ([wfsdx]) ([ibr]) (\d+) (\d+) (\S+) (\S+) (\d+) (\d+)$`)
+
+// parseEntry reads a record. One that is not of the form gives an Unknown entry.
+func parseEntry(id user.ID, text string) Entry {
 	line, failure, failed := strings.Cut(text, "\n")
-	w := strings.Fields(line)
-	if len(w) != 9 || len(w[1]) != 1 {
-		return Entry{}, fmt.Errorf("%w: a record that has not nine words", ErrReply)
+	w := record.FindStringSubmatch(line)
+	if w == nil {
+		return Entry{User: id}
 	}
-	e := Entry{User: id, Operation: operationOf(w[0]), State: State(w[1][0]), Queue: queueOf(w[2]), Busy: w[5] != "-"}
-	if w[6] != "-" {
-		e.WaID = w[6]
+	e := Entry{User: id, Operation: operationOf(w[1]), State: State(w[2][0]), Queue: queueOf(w[3]), Busy: w[6] != "-"}
+	if w[7] != "-" {
+		e.WaID = w[7]
 	}
-	var err error
-	if e.Attempts, err = strconv.Atoi(w[3]); err != nil {
-		return Entry{}, ErrReply
+	var errs [4]error
+	var version int64
+	e.Attempts, errs[0] = strconv.Atoi(w[4])
+	version, errs[1] = strconv.ParseInt(w[5], 10, 64)
+	e.SettledAt, errs[2] = milliTime(w[8])
+	e.FirstFailedAt, errs[3] = milliTime(w[9])
+	if errors.Join(errs[:]...) != nil {
+		return Entry{User: id}
 	}
-	v, err := strconv.ParseInt(w[4], 10, 64)
-	if err != nil {
-		return Entry{}, ErrReply
-	}
-	e.Version = Version(v)
-	if e.SettledAt, err = milliTime(w[7]); err != nil {
-		return Entry{}, err
-	}
-	if e.FirstFailedAt, err = milliTime(w[8]); err != nil {
-		return Entry{}, err
-	}
+	e.Version = Version(version)
 	if failed {
 		e.Failure = new(Failure)
-		if err := json.Unmarshal([]byte(failure), e.Failure); err != nil {
-			return Entry{}, fmt.Errorf("%w: a failure that is no JSON", ErrReply)
+		if json.Unmarshal([]byte(failure), e.Failure) != nil {
+			e.Failure = nil
 		}
 	}
-	return e, nil
+	return e
 }

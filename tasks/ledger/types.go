@@ -122,30 +122,3 @@ type Failure struct {
 	// At is when it failed, in Unix milliseconds.
 	At int64 `json:"at,omitempty"`
 }
-
-// Backlog counts the users that wait for a call.
-type Backlog struct {
-	Interactive, Bulk, Reconcile int
-	// Later counts those that are in flight or wait for their next attempt.
-	Later int
-	// NextDue is the time until the first of Later may be claimed, negative when there is none.
-	NextDue time.Duration
-}
-
-// UpTo counts the users that wait in q and in the queues that are served before it.
-func (b Backlog) UpTo(q Queue) int {
-	n := b.Interactive
-	if q != Interactive {
-		n += b.Bulk
-	}
-	if q == Reconcile {
-		n += b.Reconcile
-	}
-	return n
-}
-
-// Waiting counts the users that could be claimed now.
-func (b Backlog) Waiting() int { return b.UpTo(Reconcile) }
-
-// Empty reports whether nothing waits and nothing is in flight.
-func (b Backlog) Empty() bool { return b.Waiting() == 0 && b.Later == 0 }

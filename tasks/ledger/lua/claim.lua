@@ -5,22 +5,21 @@
 -- ARGV[2]  how many users at the most
 -- ARGV[3]  ms from now until the claim's deadline
 -- ARGV[4]  operations to choose from: "bu", "b" or "u"
--- Returns  op ("" when none was claimed), users left waiting by queue (i, b, r), users in
---          LATER, ms until the first of them is due (-1 for none), then user, version,
---          attempts for each that was claimed
+-- Returns  as tally.lua, then op ("" when none was claimed), then one text with a line
+--          "user version attempts" for each that was claimed
 
+local SWEEP = 2000 -- twice a call's worth, so that claims catch up with any number of the due
 local id, room, hold, ops = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local now = now_ms()
-local QUEUES = {'i', 'b', 'r'}
 
 -- Whom a deadline has passed waits again: a retry that is due, or a call that never ended.
 local function sweep()
-  local due = redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, 2000)
+  local due = redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, SWEEP)
   if #due == 0 then return end
   local lines, writes = redis.call('HMGET', USERS, unpack(due)), batch()
+  writes.leave = due
   for k, user in ipairs(due) do
     local r = parse(lines[k])
-    add(writes, 'ZREM', LATER, user)
     if r and (r.state == 'w' or r.state == 'f') then
       if r.claim ~= NONE then
         r.claim, r.state = NONE, 'w'
@@ -47,40 +46,35 @@ local function choose()
   return nil
 end
 
-local function take(op, claimed)
-  local writes = batch()
-  for _, queue in ipairs(QUEUES) do
-    local want = room - #claimed / 3
-    if want <= 0 then break end
-    local popped = redis.call('ZPOPMIN', WAITING[queue .. op], want)
-    local users = {}
-    for k = 1, #popped, 2 do users[#users + 1] = popped[k] end
-    local lines = #users > 0 and redis.call('HMGET', USERS, unpack(users)) or {}
-    for k, user in ipairs(users) do
-      local r = parse(lines[k])
-      if r and r.state == 'w' and r.claim == NONE then
-        r.state, r.claim = 'f', id
-        put(writes, user, r)
-        add(writes, 'ZADD', LATER, string.format('%.0f', now + hold), user)
-        claimed[#claimed + 1] = user
-        claimed[#claimed + 1] = r.version
-        claimed[#claimed + 1] = r.attempts
-      end
+-- take claims the first want of one line. Whoever stands there without waiting there (no
+-- script leaves anybody so, but other programs may write keys) just leaves it.
+local function take(queue, op, want, writes, claimed)
+  local line, deadline = WAITING[queue .. op], whole(now + hold)
+  local users = redis.call('ZRANGE', line, 0, want - 1)
+  if #users == 0 then return end
+  redis.call('ZREMRANGEBYRANK', line, 0, #users - 1)
+  local lines = redis.call('HMGET', USERS, unpack(users))
+  for k, user in ipairs(users) do
+    local r = parse(lines[k])
+    if r and r.state == 'w' and r.claim == NONE and r.op == op and r.queue == queue then
+      r.state, r.claim = 'f', id
+      put(writes, user, r)
+      put_later(writes, user, deadline)
+      claimed[#claimed + 1] = user .. ' ' .. r.version .. ' ' .. r.attempts
     end
   end
-  flush(writes)
 end
 
 sweep()
-local op, claimed = choose(), {}
-if op then take(op, claimed) end
-
-local reply = {#claimed > 0 and op or ''}
-for _, queue in ipairs(QUEUES) do
-  reply[#reply + 1] = redis.call('ZCARD', WAITING[queue .. 'b']) + redis.call('ZCARD', WAITING[queue .. 'u'])
+local op, claimed, writes = choose(), {}, batch()
+if op then
+  for _, queue in ipairs(QUEUES) do
+    local want = room - #claimed
+    if want > 0 then take(queue, op, want, writes, claimed) end
+  end
+  flush(writes)
 end
-reply[#reply + 1] = redis.call('ZCARD', LATER)
-local first = redis.call('ZRANGE', LATER, 0, 0, 'WITHSCORES')
-reply[#reply + 1] = first[2] and math.max(0, tonumber(first[2]) - now) or -1
-for _, v in ipairs(claimed) do reply[#reply + 1] = v end
+local reply = tally(now)
+reply[#reply + 1] = #claimed > 0 and op or ''
+reply[#reply + 1] = table.concat(claimed, '\n')
 return reply

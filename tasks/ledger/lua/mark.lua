@@ -2,37 +2,49 @@
 -- each user stands. Marking again changes nothing, so it is also how a task looks.
 --
 -- KEYS     as record.lua
--- ARGV[1]  channel to poke when users begin to wait in a queue where none did
+-- ARGV[1]  channel to poke when users begin to wait in a line where none did
 -- ARGV[2]  what to say there: the phone number ID
 -- ARGV[3…] segments: op, queue, version, n, then n users
 -- Returns  one letter per user, in the order given: n wanted in a newer version, else the
 --          state at this version: w waiting, f in flight, s succeeded, d dead, x discarded
 
-local states, poke = {}, false
+local RANK = {i = 1, b = 2, r = 3}
+local states, poke, looked_at = {}, false, {}
 
--- keeps_place moves a user that waits already to its new list, with the better of the two
--- queues and the older of the two places: asking again must not mean waiting longer.
-local function keeps_place(user, r, old)
-  if RANK[old.queue] < RANK[r.queue] then r.queue = old.queue end
-  local from = WAITING[old.queue .. old.op]
-  local place = redis.call('ZSCORE', from, user)
-  if place then redis.call('ZREM', from, user) else redis.call('ZREM', LATER, user) end
-  redis.call('ZADD', WAITING[r.queue .. r.op], place or r.version, user)
+-- joins pokes when the line that a user joins has been empty until now.
+local function joins(line)
+  if not looked_at[line] then
+    looked_at[line] = true
+    if redis.call('ZCARD', line) == 0 then poke = true end
+  end
+end
+
+-- leaves takes a user out of where it waits, and returns its place if that was in line.
+local function leaves(user, old)
+  local line = WAITING[old.queue .. old.op]
+  local place = redis.call('ZSCORE', line, user)
+  if place then redis.call('ZREM', line, user) else redis.call('ZREM', LATER, user) end
+  return place
 end
 
 local function mark(writes, user, old, op, queue, version)
-  local r = {op = op, state = 'w', queue = queue, attempts = 0, version = version,
+  local r = {op = op, state = 'w', queue = queue, attempts = '0', version = version,
     claim = old and old.claim or NONE, wa_id = old and old.wa_id or NONE,
     settled = '0', first = '0', failure = ''}
+  local waits = old and old.state == 'w'
+  -- Asking again must not mean waiting longer: the better queue and the older place stay.
+  if waits and RANK[old.queue] < RANK[queue] then r.queue = old.queue end
   if r.claim == NONE then -- else the end of the call that holds it puts it in line
-    if old and old.state == 'w' then
-      keeps_place(user, r, old)
-    else
-      if not poke and redis.call('ZCARD', WAITING[queue .. op]) == 0 then poke = true end
-      wait_now(writes, user, r)
-    end
+    joins(WAITING[r.queue .. op])
+    wait_now(writes, user, r, waits and leaves(user, old))
   end
   put(writes, user, r)
+end
+
+-- look returns op, state and version of a record at less cost than parse.
+local function look(line)
+  if not line then return nil end
+  return string.match(line, '^([bu]) ([wfsdx]) [ibr] %d+ (%d+) ')
 end
 
 local i = 3
@@ -41,14 +53,13 @@ while i <= #ARGV do
   local wanted = tonumber(version)
   local lines, writes = redis.call('HMGET', USERS, unpack(ARGV, i + 4, i + 3 + n)), batch()
   for j = 1, n do
-    local r = parse(lines[j])
-    local have = r and tonumber(r.version) or -1
-    if have > wanted then
+    local has_op, state, has = look(lines[j])
+    if has == version and has_op == op then
+      states[#states + 1] = state
+    elseif has and tonumber(has) >= wanted then -- who was first has a version that two share
       states[#states + 1] = 'n'
-    elseif have == wanted then
-      states[#states + 1] = r.state
     else
-      mark(writes, ARGV[i + 3 + j], r, op, queue, version)
+      mark(writes, ARGV[i + 3 + j], parse(lines[j]), op, queue, version)
       states[#states + 1] = 'w'
     end
   end

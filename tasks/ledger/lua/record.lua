@@ -15,7 +15,8 @@
 --   settled   when the user ended, in ms, 0 for not yet
 --   first     when an attempt at this version first failed, in ms, 0 for never
 --
--- and behind a line feed, if an attempt failed, the failure as JSON, which no script reads.
+-- and behind a line feed, if an attempt failed, the failure as JSON, which no script reads. A
+-- record that is not of this form counts as none: it can spoil its own user, no other.
 --
 -- A user that waits, and is under no claim, stands in exactly one of
 --   KEYS[3..8]  waiting, by queue and operation (ib iu bb bu rb ru), scored by version: oldest first
@@ -24,7 +25,7 @@
 
 local USERS, LATER = KEYS[1], KEYS[2]
 local WAITING = {ib = KEYS[3], iu = KEYS[4], bb = KEYS[5], bu = KEYS[6], rb = KEYS[7], ru = KEYS[8]}
-local RANK = {i = 1, b = 2, r = 3}
+local QUEUES = {'i', 'b', 'r'}
 local NONE = '-'
 
 local function now_ms()
@@ -32,46 +33,58 @@ local function now_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+local function whole(number) return string.format('%.0f', number) end
+
 local function parse(line)
   if not line then return nil end
   local op, state, queue, attempts, version, claim, wa_id, settled, first, failure =
-    string.match(line, '^(%a) (%a) (%a) (%d+) (%d+) (%S+) (%S+) (%d+) (%d+)\n?(.*)$')
-  if not op then return nil end
-  return {op = op, state = state, queue = queue, attempts = tonumber(attempts), version = version,
+    string.match(line, '^([bu]) ([wfsdx]) ([ibr]) (%d+) (%d+) (%S+) (%S+) (%d+) (%d+)(.*)$')
+  if not op or (failure ~= '' and string.byte(failure) ~= 10) then return nil end
+  return {op = op, state = state, queue = queue, attempts = attempts, version = version,
     claim = claim, wa_id = wa_id, settled = settled, first = first, failure = failure}
 end
 
 local function format(r)
-  local line = r.op .. ' ' .. r.state .. ' ' .. r.queue .. ' ' .. string.format('%d', r.attempts) .. ' ' ..
-    r.version .. ' ' .. r.claim .. ' ' .. r.wa_id .. ' ' .. r.settled .. ' ' .. r.first
-  if r.failure == '' then return line end
-  return line .. '\n' .. r.failure
+  return r.op .. ' ' .. r.state .. ' ' .. r.queue .. ' ' .. r.attempts .. ' ' .. r.version .. ' ' ..
+    r.claim .. ' ' .. r.wa_id .. ' ' .. r.settled .. ' ' .. r.first .. r.failure
 end
 
--- A batch gathers the writes of one script by command and key, and sends each in few calls.
+-- A script gathers its writes, and flush sends them in few calls. What removes goes first: a
+-- Redis that is out of memory lets a script write on when its first write frees memory, so
+-- that calls can still be claimed and settled there (and what waits be drained).
 local function batch()
-  return {order = {}, args = {}}
+  return {leave = {}, records = {}, later = {}, waiting = {}}
 end
 
-local function add(b, command, key, ...)
-  local id = command .. ' ' .. key
-  local args = b.args[id]
-  if not args then
-    args = {}
-    b.args[id] = args
-    b.order[#b.order + 1] = {id, command, key}
+local function pair(list, a, b)
+  local n = #list
+  list[n + 1], list[n + 2] = a, b
+end
+
+local function put(b, user, r) pair(b.records, user, format(r)) end
+local function put_later(b, user, at) pair(b.later, at, user) end
+local function leave_later(b, user) b.leave[#b.leave + 1] = user end
+
+-- wait_now puts a user in line, at the place that its version gives it or an older one.
+local function wait_now(b, user, r, place)
+  local line = WAITING[r.queue .. r.op]
+  local list = b.waiting[line]
+  if not list then
+    list = {}
+    b.waiting[line] = list
   end
-  for _, v in ipairs({...}) do args[#args + 1] = v end
+  pair(list, place or r.version, user)
+end
+
+local function send(command, key, args)
+  for from = 1, #args, 2000 do -- unpack has its limit; an even number keeps pairs together
+    redis.call(command, key, unpack(args, from, math.min(from + 1999, #args)))
+  end
 end
 
 local function flush(b)
-  for _, o in ipairs(b.order) do
-    local args = b.args[o[1]]
-    for from = 1, #args, 2000 do -- an even number: pairs stay together
-      redis.call(o[2], o[3], unpack(args, from, math.min(from + 1999, #args)))
-    end
-  end
+  send('ZREM', LATER, b.leave)
+  send('HSET', USERS, b.records)
+  send('ZADD', LATER, b.later)
+  for line, args in pairs(b.waiting) do send('ZADD', line, args) end
 end
-
-local function put(b, user, r) add(b, 'HSET', USERS, user, format(r)) end
-local function wait_now(b, user, r) add(b, 'ZADD', WAITING[r.queue .. r.op], r.version, user) end

@@ -7,7 +7,7 @@
 -- ARGV[3…] user, version
 -- Returns  one letter per user: f kept, n wanted in a newer version, l claim lost
 
-local id, deadline = ARGV[1], string.format('%.0f', now_ms() + tonumber(ARGV[2]))
+local id, deadline = ARGV[1], whole(now_ms() + tonumber(ARGV[2]))
 local users, letters, writes = {}, {}, batch()
 for i = 3, #ARGV, 2 do users[#users + 1] = ARGV[i] end
 local lines = redis.call('HMGET', USERS, unpack(users))
@@ -17,12 +17,13 @@ for k, user in ipairs(users) do
     letters[k] = 'l'
   elseif r.version == ARGV[2 + 2 * k] then
     letters[k] = 'f'
-    add(writes, 'ZADD', LATER, deadline, user)
+    leave_later(writes, user) -- only so that the first write is one that removes
+    put_later(writes, user, deadline)
   else
     letters[k] = 'n'
     r.claim = NONE
+    leave_later(writes, user)
     put(writes, user, r)
-    add(writes, 'ZREM', LATER, user)
     wait_now(writes, user, r)
   end
 end

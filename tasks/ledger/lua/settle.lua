@@ -2,57 +2,88 @@
 --
 -- KEYS     as record.lua
 -- ARGV[1]  ID of the claim
--- ARGV[2…] user, version, verdict, delay in ms, wa_id ("" when not told), failure (JSON, or "")
+-- ARGV[2…] segments: verdict, delay in ms, failure (JSON, or ""), n, then n times user,
+--          version, wa_id ("" when not told)
 --          verdict: s succeeded, r retry, w wait (a retry that uses up no attempt), d dead
--- Returns  one word list per user: letter, attempts, first failure in ms. Letter: s, w, d as
---          it stands now; n wanted in a newer version, which waits now; l claim lost, nothing
---          was written
+-- Returns  a text with one line per user: letter, attempts, first failure in ms. Letter: s,
+--          w, d as it stands now; n wanted in a newer version, which waits now; l claim lost.
+--          Under a lost claim nothing is written; but s, d and n are told if they are true of
+--          this version: a client that repeats the script when a reply got lost must hear
+--          what its first try did.
 
 local id, now = ARGV[1], now_ms()
-local users, replies, writes = {}, {}, batch()
+local stamp = whole(now)
+local replies, writes = {}, batch()
 
-local function fail(user, r, verdict, delay, failure)
-  if verdict ~= 'w' then
-    r.attempts = r.attempts + 1
-    if r.first == '0' then r.first = string.format('%.0f', now) end
+local function lost(r, version)
+  if not r then return 'l' end
+  if tonumber(r.version) > tonumber(version) then return 'n' end
+  if r.version == version and (r.state == 's' or r.state == 'd') then return r.state end
+  return 'l'
+end
+
+local function fail(user, r, how)
+  if how.verdict ~= 'w' then
+    r.attempts = whole(r.attempts + 1)
+    if r.first == '0' then r.first = stamp end
   end
-  if failure ~= '' then r.failure = failure end
-  if verdict == 'd' then
-    r.state, r.settled = 'd', string.format('%.0f', now)
-  elseif delay > 0 then
+  if how.failure ~= '' then r.failure = '\n' .. how.failure end
+  if how.verdict == 'd' then
+    r.state, r.settled = 'd', stamp
+  elseif how.delay > 0 then
     r.state = 'w'
-    add(writes, 'ZADD', LATER, string.format('%.0f', now + delay), user)
+    put_later(writes, user, whole(now + how.delay))
   else
     r.state = 'w'
     wait_now(writes, user, r)
   end
+  return r.state
 end
 
-local function settle(user, r, version, verdict, delay, wa_id, failure)
-  if not r or r.claim ~= id then return 'l 0 0' end
+local function settle(user, r, version, wa_id, how)
+  local letter
   r.claim = NONE
   if wa_id ~= '' then r.wa_id = wa_id end
-  redis.call('ZREM', LATER, user)
-  local letter
+  leave_later(writes, user)
   if r.version ~= version then
     letter = 'n'
     wait_now(writes, user, r)
-  elseif verdict == 's' then
-    r.state, r.settled, r.failure = 's', string.format('%.0f', now), ''
+  elseif how.verdict == 's' then
     letter = 's'
+    r.state, r.settled, r.failure = 's', stamp, ''
   else
-    fail(user, r, verdict, delay, failure)
-    letter = r.state
+    letter = fail(user, r, how)
   end
   put(writes, user, r)
-  return letter .. ' ' .. string.format('%d', r.attempts) .. ' ' .. r.first
+  return letter
 end
 
-for i = 2, #ARGV, 6 do users[#users + 1] = ARGV[i] end
+local users, places, hows = {}, {}, {} -- of each user: where its words are, and what it gets
+local i = 2
+while i <= #ARGV do
+  local how = {verdict = ARGV[i], delay = tonumber(ARGV[i + 1]), failure = ARGV[i + 2]}
+  local last = i + 3 * ARGV[i + 3]
+  i = i + 4
+  while i <= last + 1 do
+    local k = #users + 1
+    users[k], places[k], hows[k] = ARGV[i], i, how
+    i = i + 3
+  end
+end
 local lines = redis.call('HMGET', USERS, unpack(users))
 for k, user in ipairs(users) do
-  local i = 2 + 6 * (k - 1)
-  replies[k] = settle(user, parse(lines[k]), ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5])
+  local r, version, wa_id = parse(lines[k]), ARGV[places[k] + 1], ARGV[places[k] + 2]
+  local letter
+  if r and r.claim == id then
+    letter = settle(user, r, version, wa_id, hows[k])
+  else
+    letter = lost(r, version)
+  end
+  if letter == 'l' then
+    replies[k] = 'l 0 0'
+  else
+    replies[k] = letter .. ' ' .. r.attempts .. ' ' .. r.first
+  end
 end
 flush(writes)
-return replies
+return table.concat(replies, '\n')

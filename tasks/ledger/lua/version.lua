@@ -6,7 +6,7 @@
 
 local t = redis.call('TIME')
 local version = t[1] * 1000000 + t[2]
-local last = tonumber(redis.call('GET', KEYS[1]) or '0')
+local last = tonumber(redis.call('GET', KEYS[1]) or '') or 0
 if version <= last then version = last + 1 end
 redis.call('SET', KEYS[1], string.format('%.0f', version))
 return version

@@ -1,0 +1,157 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// Claimed is one user of a Claim.
+type Claimed struct {
+	User     user.ID
+	Version  Version
+	Attempts int // used up so far, at this version
+}
+
+// Claim is the right to make one call for some users. It is lost at its deadline.
+type Claim struct {
+	ID        string
+	Operation Operation
+	Users     []Claimed
+	// Backlog is what was left after the claim.
+	Backlog Backlog
+	// Unreadable counts users that were claimed under names that this program cannot read,
+	// and that are therefore not in Users: another program, or a newer one, wrote them.
+	Unreadable int
+}
+
+// ClaimOptions bound a claim. ID and Hold are required.
+type ClaimOptions struct {
+	// ID must never have been used before, by any process. Up to 200 bytes, no spaces.
+	ID string
+	// Max is how many users the call can carry, at most MaxBatch. Zero claims nobody.
+	Max int
+	// Hold is the time until the deadline; it must outlast the call.
+	Hold time.Duration
+	// Only restricts the claim to one operation; "" allows both.
+	Only Operation
+}
+
+// Claim takes the users that wait longest, of one operation, interactive ones first, and
+// fills the call with the same operation's users of the queues behind. Without anyone to
+// claim the result has no users, and its Backlog tells when to come again.
+//
+// When a reply gets lost, whom it named is in flight under this ID until the deadline.
+func (l *Ledger) Claim(ctx context.Context, o ClaimOptions) (Claim, error) {
+	if err := o.validate(); err != nil {
+		return Claim{}, fmt.Errorf("ledger: claim: %w", err)
+	}
+	ops := "bu"
+	if o.Only != "" {
+		ops = o.Only.letter()
+	}
+	reply, err := claimScript.Run(ctx, l.rdb, l.keys, o.ID, min(o.Max, MaxBatch), o.Hold.Milliseconds(), ops).Slice()
+	if err != nil {
+		return Claim{}, fmt.Errorf("ledger: claim: %w", err)
+	}
+	c, err := parseClaim(reply)
+	if err != nil {
+		return Claim{}, fmt.Errorf("ledger: claim: %w", err)
+	}
+	c.ID = o.ID
+	return c, nil
+}
+
+func (o ClaimOptions) validate() error {
+	switch {
+	case !isWord(o.ID):
+		return fmt.Errorf("%w: the ID of a claim must be one word", ErrInvalid)
+	case o.Hold < time.Millisecond:
+		return fmt.Errorf("%w: a claim that ends at once", ErrInvalid)
+	case o.Only != "" && !o.Only.Valid():
+		return fmt.Errorf("%w: a claim for an operation that does not exist", ErrInvalid)
+	}
+	return nil
+}
+
+func parseClaim(reply []any) (Claim, error) {
+	if len(reply) != tallySize+2 {
+		return Claim{}, ErrReply
+	}
+	backlog, err := parseTally(reply[:tallySize])
+	if err != nil {
+		return Claim{}, err
+	}
+	op, isText := reply[tallySize].(string)
+	text, isText2 := reply[tallySize+1].(string)
+	if !isText || !isText2 {
+		return Claim{}, ErrReply
+	}
+	c := Claim{Backlog: backlog}
+	if op == "" {
+		return c, nil
+	}
+	c.Operation = operationOf(op)
+	c.Users = make([]Claimed, 0, strings.Count(text, "\n")+1)
+	for line := range strings.SplitSeq(text, "\n") {
+		if u, ok := parseClaimed(line); ok {
+			c.Users = append(c.Users, u)
+		} else {
+			c.Unreadable++
+		}
+	}
+	return c, nil
+}
+
+// parseClaimed reads "user version attempts". The user comes last from the right: its name is
+// what another program may have got wrong.
+func parseClaimed(line string) (Claimed, bool) {
+	line, attempts, _ := cutLast(line)
+	name, version, _ := cutLast(line)
+	id, err := user.FromCanonical(name)
+	if err != nil {
+		return Claimed{}, false
+	}
+	v, err := strconv.ParseInt(version, 10, 64)
+	if err != nil {
+		return Claimed{}, false
+	}
+	a, err := strconv.Atoi(attempts)
+	return Claimed{User: id, Version: Version(v), Attempts: a}, err == nil
+}
+
+func cutLast(s string) (before, after string, found bool) {
+	if i := strings.LastIndexByte(s, ' '); i >= 0 {
+		return s[:i], s[i+1:], true
+	}
+	return s, "", false
+}
+
+// Renew keeps users of a claim for one more call, until hold from now. It returns one state
+// per user: InFlight when it is kept; Superseded when a newer request was marked, in which
+// case it waits; Unknown when the claim was lost.
+func (l *Ledger) Renew(ctx context.Context, claimID string, users []Claimed, hold time.Duration) ([]State, error) {
+	if len(users) == 0 {
+		return nil, nil
+	}
+	if err := checkBatch(len(users)); err != nil {
+		return nil, fmt.Errorf("ledger: renew: %w", err)
+	}
+	args := make([]any, 0, 2+2*len(users))
+	args = append(args, claimID, hold.Milliseconds())
+	for _, u := range users {
+		args = append(args, u.User.Reveal(), int64(u.Version))
+	}
+	letters, err := renewScript.Run(ctx, l.rdb, l.keys, args...).Text()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: renew: %w", err)
+	}
+	if len(letters) != len(users) {
+		return nil, fmt.Errorf("ledger: renew: %w", ErrReply)
+	}
+	return statesOf(strings.ReplaceAll(letters, "l", "\x00")), nil
+}

@@ -1,0 +1,17 @@
+-- forget.lua: drops the records of unblocked users of whom nothing more is wanted.
+--
+-- KEYS     as record.lua
+-- ARGV     user, version
+-- Returns  how many were dropped: those unblocked at this very version, under no claim
+
+local users, gone = {}, {}
+for i = 1, #ARGV, 2 do users[#users + 1] = ARGV[i] end
+local lines = redis.call('HMGET', USERS, unpack(users))
+for k, user in ipairs(users) do
+  local r = parse(lines[k])
+  if r and r.op == 'u' and r.state == 's' and r.version == ARGV[2 * k] and r.claim == NONE then
+    gone[#gone + 1] = user
+  end
+end
+if #gone > 0 then redis.call('HDEL', USERS, unpack(gone)) end
+return #gone

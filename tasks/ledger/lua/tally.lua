@@ -1,0 +1,15 @@
+-- tally.lua: counts what waits; the script "backlog", and the tail of claim.lua's answer.
+--
+-- Returns  users who wait in line by queue (i, b, r), users in LATER, ms until the first of
+--          them is due (-1 for none)
+
+local function tally(now)
+  local reply = {}
+  for k, queue in ipairs(QUEUES) do
+    reply[k] = redis.call('ZCARD', WAITING[queue .. 'b']) + redis.call('ZCARD', WAITING[queue .. 'u'])
+  end
+  local first = redis.call('ZRANGE', LATER, 0, 0, 'WITHSCORES')
+  reply[4] = redis.call('ZCARD', LATER)
+  reply[5] = first[2] and math.max(0, tonumber(first[2]) - now) or -1
+  return reply
+end

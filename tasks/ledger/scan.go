@@ -1,0 +1,68 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// scanCount is how many records one step of Scan asks for: a fraction of a millisecond.
+const scanCount = 500
+
+// Scan walks over all users of the phone number ID, in no order and a few hundred a step, so
+// that nothing else waits for it. Whoever is there from beginning to end comes at least once,
+// perhaps twice; what changes meanwhile may come as it was or as it is. Records that cannot
+// be read are passed over. An error is the last thing that comes.
+func (l *Ledger) Scan(ctx context.Context) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for cursor := uint64(0); ; {
+			pairs, next, err := l.rdb.HScan(ctx, l.keys[keyUsers], cursor, "", scanCount).Result()
+			if err != nil {
+				yield(Entry{}, fmt.Errorf("ledger: scan: %w", err))
+				return
+			}
+			for i := 0; i+1 < len(pairs); i += 2 {
+				id, err := user.FromCanonical(pairs[i])
+				if err != nil {
+					continue
+				}
+				if e := parseEntry(id, pairs[i+1]); e.State != Unknown && !yield(e, nil) {
+					return
+				}
+			}
+			if cursor = next; cursor == 0 {
+				return
+			}
+		}
+	}
+}
+
+// Forgettable reports whether the entry says no more than no entry would: that the user was
+// unblocked, and before t. Only the time that t lies back protects it from a task older than
+// itself, which without the entry would be carried out: leave more than any task can wait.
+func (e Entry) Forgettable(t time.Time) bool {
+	return e.State == Succeeded && e.Operation == Unblock && !e.Busy && e.SettledAt.Before(t)
+}
+
+// Forget drops entries, as Scan gave them, of users that are unblocked still, at the same
+// version, and returns how many. It takes at most MaxBatch of them.
+func (l *Ledger) Forget(ctx context.Context, entries []Entry) (int, error) {
+	if len(entries) == 0 {
+		return 0, nil
+	}
+	if err := checkBatch(len(entries)); err != nil {
+		return 0, fmt.Errorf("ledger: forget: %w", err)
+	}
+	args := make([]any, 0, 2*len(entries))
+	for _, e := range entries {
+		args = append(args, e.User.Reveal(), int64(e.Version))
+	}
+	n, err := forgetScript.Run(ctx, l.rdb, l.keys, args...).Int()
+	if err != nil {
+		return 0, fmt.Errorf("ledger: forget: %w", err)
+	}
+	return n, nil
+}

@@ -1,0 +1,58 @@
+package ledger
+
+import (
+	_ "embed"
+	"errors"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/record.lua
+var recordLua string
+
+//go:embed lua/tally.lua
+var tallyLua string
+
+//go:embed lua/version.lua
+var versionLua string
+
+//go:embed lua/mark.lua
+var markLua string
+
+//go:embed lua/claim.lua
+var claimLua string
+
+//go:embed lua/renew.lua
+var renewLua string
+
+//go:embed lua/settle.lua
+var settleLua string
+
+//go:embed lua/backlog.lua
+var backlogLua string
+
+//go:embed lua/discard.lua
+var discardLua string
+
+//go:embed lua/forget.lua
+var forgetLua string
+
+// scripts are stateless and shared: a Script is a text and its hash.
+var (
+	versionScript = redis.NewScript(versionLua)
+	markScript    = redis.NewScript(recordLua + markLua)
+	claimScript   = redis.NewScript(recordLua + tallyLua + claimLua)
+	renewScript   = redis.NewScript(recordLua + renewLua)
+	settleScript  = redis.NewScript(recordLua + settleLua)
+	backlogScript = redis.NewScript(recordLua + tallyLua + backlogLua)
+	discardScript = redis.NewScript(recordLua + discardLua)
+	forgetScript  = redis.NewScript(recordLua + forgetLua)
+)
+
+// ErrReply is returned, wrapped, when Redis answers a script with what the script never
+// returns: another version of wablock, or another program, wrote the keys.
+var ErrReply = errors.New("unexpected reply of a script")
+
+// ErrInvalid is returned, wrapped, when an argument cannot be written down, such as a request
+// without a user; nothing was written then.
+var ErrInvalid = errors.New("invalid argument")
