@@ -1,0 +1,71 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/wablock/wablock/config/secret"
+)
+
+// Credential says where a secret comes from: a value, or a file that may be read again. The
+// zero Credential is none. Equal Credentials may share one Source.
+type Credential struct {
+	value    secret.String
+	path     string
+	variable string // what the operator set, or would have to set
+}
+
+// IsZero reports whether no secret was configured.
+func (c Credential) IsZero() bool { return c.value.IsZero() && c.path == "" }
+
+// Path returns the file that holds the secret, "" when there is none.
+func (c Credential) Path() string { return c.path }
+
+// Source returns the secret, having read its file if it has one. Without a secret the error
+// wraps [ErrUnset] and names the variables that could hold it.
+func (c Credential) Source() (*secret.Source, error) {
+	if c.path == "" && c.value.IsZero() {
+		return nil, fmt.Errorf("config: %w: set %s or %s_FILE", ErrUnset, c.variable, c.variable)
+	}
+	if c.path == "" {
+		return secret.Static(c.value), nil
+	}
+	s, err := secret.File(c.path)
+	if err == nil {
+		return s, nil
+	}
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		err = fmt.Errorf("%w; make the file there, readable by this user", err)
+	}
+	return nil, fmt.Errorf("config: %s_FILE: %w", c.variable, err)
+}
+
+// optional returns nil when there is no secret.
+func (c Credential) optional() (*secret.Source, error) {
+	if c.IsZero() {
+		return nil, nil
+	}
+	return c.Source()
+}
+
+// wide reports whether others than the owner may read the file.
+func (c Credential) wide() bool { return readableByOthers(c.path) }
+
+func readableByOthers(path string) bool {
+	if path == "" {
+		return false
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o044 != 0
+}
+
+// maxBareName is longer than file names that have no directory are, and shorter than tokens.
+const maxBareName = 48
+
+// looksLikeSecret tells the mistake of a secret in the place of its file's name, so that no
+// error message shows it.
+func looksLikeSecret(path string) bool {
+	return len(path) > maxBareName && !strings.ContainsAny(path, `/\`)
+}

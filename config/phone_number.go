@@ -1,0 +1,198 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/wablock/wablock/config/secret"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// PhoneNumber is one business phone number: an entry of the file's phone_numbers, with what it
+// leaves out taken from the settings for all.
+type PhoneNumber struct {
+	ID    string
+	Token Credential
+	// Display is the number that people see; zero when not given.
+	Display         user.ID
+	Rate            float64
+	Burst           int
+	MaxUsersPerCall int
+	// Reconcile is nil when nothing is configured for it.
+	Reconcile *Reconcile
+}
+
+// Mode is what a reconciliation may do.
+type Mode string
+
+// The modes.
+const (
+	Report  Mode = "report"
+	Adopt   Mode = "adopt"
+	Enforce Mode = "enforce"
+)
+
+// SourceLedger is the Source of a [Reconcile] that takes what the ledger wants for desired.
+const SourceLedger = "ledger"
+
+// DefaultMaxChanges bounds the unblocks of one reconciliation.
+const DefaultMaxChanges = 500
+
+// Reconcile is the configured reconciliation of one phone number.
+type Reconcile struct {
+	Schedule   string // a cron expression of five fields, or @every…; "" for none
+	Source     string // a path, an HTTPS URL, or SourceLedger
+	Mode       Mode
+	MaxChanges int
+}
+
+// phoneNumbers reads the list, and adds the phone number ID that was named outside of it.
+func (l *loader) phoneNumbers() {
+	c := l.cfg
+	for i, item := range l.file.phoneNumbers {
+		n := l.phoneNumber(fmt.Sprintf("phone_numbers[%d]", i), item)
+		if n.ID != "" && slices.ContainsFunc(c.PhoneNumbers, func(m PhoneNumber) bool { return m.ID == n.ID }) {
+			l.errs = append(l.errs, fmt.Errorf("config: phone_numbers has the ID %s twice (%s): leave one out", n.ID, l.file.origin(item.line)))
+			continue
+		}
+		c.PhoneNumbers = append(c.PhoneNumbers, n)
+	}
+	known := func(n PhoneNumber) bool { return n.ID == c.PhoneNumberID }
+	if c.PhoneNumberID != "" && !slices.ContainsFunc(c.PhoneNumbers, known) {
+		n := l.defaults()
+		n.ID = c.PhoneNumberID
+		c.PhoneNumbers = append(c.PhoneNumbers, n)
+	}
+}
+
+func (l *loader) defaults() PhoneNumber {
+	c := l.cfg
+	return PhoneNumber{Token: c.AccessToken, Rate: c.Rate, Burst: c.Burst, MaxUsersPerCall: c.MaxUsersPerCall}
+}
+
+func (l *loader) phoneNumber(at string, item item) PhoneNumber {
+	n := l.defaults()
+	if _, ok := item.values["id"]; !ok {
+		l.errs = append(l.errs, fmt.Errorf("config: %s (%s) has no id: give the Graph ID of the phone number", at, l.file.origin(item.line)))
+	}
+	set := func(key, allowed string, take func(string) error) {
+		l.take(at, item, key, allowed, nil, take)
+	}
+	l.take(at, item, "id", settingOf("WABLOCK_PHONE_NUMBER_ID").Allowed, showPhoneNumberID, func(s string) error {
+		if !phoneNumberIDForm.MatchString(s) {
+			return errNotAllowed
+		}
+		n.ID = s
+		return nil
+	})
+	l.take(at, item, "display_phone_number", "an international phone number: + and 7 to 15 digits", hide, func(s string) (err error) {
+		n.Display, err = user.Parse(s)
+		return err
+	})
+	set("rate", settingOf("WABLOCK_RATE").Allowed, func(s string) (err error) { n.Rate, err = rate(s); return err })
+	set("burst", settingOf("WABLOCK_BURST").Allowed, func(s string) (err error) { n.Burst, err = whole(s, 1, 10_000); return err })
+	set("max_users_per_call", settingOf("WABLOCK_MAX_USERS_PER_CALL").Allowed, func(s string) (err error) {
+		n.MaxUsersPerCall, err = whole(s, 1, maxUsersPerCall)
+		return err
+	})
+	l.token(at, item, &n)
+	if item.reconcile != nil {
+		n.Reconcile = l.reconcile(at+".reconcile", *item.reconcile)
+	}
+	return n
+}
+
+func hide(string) string { return hiddenText }
+
+// take hands the value of a key to set, and turns its error into a ValueError.
+func (l *loader) take(at string, item item, key, allowed string, show func(string) string, set func(string) error) {
+	v, ok := item.values[key]
+	if !ok {
+		return
+	}
+	if err := set(v.text); err != nil {
+		s := Setting{Variable: at + "." + key, Allowed: allowed, show: show}
+		l.errs = append(l.errs, wrong(s, l.file.origin(v.line), v.text, err))
+	}
+}
+
+// variableForm is strict, so that a token in the place of a variable's name is told from one.
+var variableForm = regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,63}$`)
+
+// token reads where the phone number's own token is.
+func (l *loader) token(at string, item item, n *PhoneNumber) {
+	_, hasFile := item.values["access_token_file"]
+	_, hasEnv := item.values["access_token_env"]
+	if hasFile && hasEnv {
+		l.errs = append(l.errs, fmt.Errorf("config: %s (%s) has both access_token_file and access_token_env: give one of them", at, l.file.origin(item.line)))
+		return
+	}
+	l.take(at, item, "access_token_file", "the path of a file", hide, func(s string) error {
+		n.Token = Credential{path: s, variable: accessTokenVariable}
+		return checkPath(s)
+	})
+	l.take(at, item, "access_token_env", "the name of an environment variable, in capitals, such as WABLOCK_ACCESS_TOKEN_2", hide, func(s string) error {
+		if !variableForm.MatchString(s) {
+			return errors.New("that is no variable's name; the token itself must not stand here")
+		}
+		text, _ := l.in.LookupEnv(s)
+		if text = strings.TrimSpace(text); text != "" && checkSecret(text) != nil {
+			return errors.New("the variable holds no token: a token is printable and has no spaces")
+		}
+		n.Token = Credential{value: secret.New(text), variable: s}
+		return nil
+	})
+}
+
+func (l *loader) reconcile(at string, item item) *Reconcile {
+	r := &Reconcile{Source: SourceLedger, Mode: Report, MaxChanges: DefaultMaxChanges}
+	l.take(at, item, "schedule", "a cron expression such as \"0 3 * * *\"", nil, func(s string) error {
+		if _, err := cron.ParseStandard(s); err != nil {
+			return errNotAllowed
+		}
+		r.Schedule = s
+		return nil
+	})
+	l.take(at, item, "source", "the path of a file, an https URL, or ledger", showSource, func(s string) error {
+		r.Source = s
+		return checkSource(s)
+	})
+	l.take(at, item, "mode", "report, adopt or enforce", nil, func(s string) error {
+		r.Mode = Mode(s)
+		if r.Mode != Report && r.Mode != Adopt && r.Mode != Enforce {
+			return errNotAllowed
+		}
+		return nil
+	})
+	l.take(at, item, "max_changes", "a whole number from 0 to 64000", nil, func(s string) (err error) {
+		r.MaxChanges, err = whole(s, 0, 64_000)
+		return err
+	})
+	return r
+}
+
+func checkSource(s string) error {
+	if !strings.Contains(s, "://") {
+		return checkPath(s)
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || u.Scheme != "https" {
+		return errors.New("a URL must be https")
+	}
+	return nil
+}
+
+// showSource hides user, path and query of a URL: any of them can hold a key.
+func showSource(s string) string {
+	scheme, _, ok := strings.Cut(s, "://")
+	if !ok || !plainForm.MatchString(scheme) {
+		return hideUnlessPlain(s)
+	}
+	return scheme + "://…"
+}

@@ -1,0 +1,142 @@
+package config
+
+import "strings"
+
+// Setting is one row of the table of settings.
+type Setting struct {
+	// Variable is the name in the environment. Without its prefix and in lower case it is the
+	// key in the YAML file.
+	Variable string
+	// Default is the default as people would write or describe it, "" for none.
+	Default string
+	Meaning string
+	// Allowed completes "allowed: ".
+	Allowed string
+	// Flag is the name of the flag, "" for none.
+	Flag string
+	// Worker says that the setting, and its flag, mean something to long-running commands only.
+	Worker bool
+	// Secret says that the value is never shown.
+	Secret bool
+
+	auto  bool // Default describes what the program chooses, it is no value
+	empty bool // a variable that is set to nothing counts
+	set   func(*Config, string) error
+	show  func(string) string // how a wrong value is shown; nil: as it is
+}
+
+const envPrefix = "WABLOCK_"
+
+// Key returns the key in the YAML file.
+func (s Setting) Key() string { return strings.ToLower(strings.TrimPrefix(s.Variable, envPrefix)) }
+
+// fileSuffix makes the variable of a secret's file.
+const fileSuffix = "_FILE"
+
+// Settings returns all settings that are plain values, in the order of documentation. The YAML
+// file has one more key, phone_numbers; see [PhoneNumber].
+func Settings() []Setting {
+	return append(connectionSettings(), workerSettings()...)
+}
+
+func connectionSettings() []Setting {
+	return []Setting{
+		{
+			Variable: "WABLOCK_REDIS_URL", Default: "redis://127.0.0.1:6379/0", Flag: "redis-url",
+			Meaning: "Redis; also `rediss://`, `unix://`, `redis-sentinel://h1:p,h2:p/0?master=NAME`, `redis-cluster://h1:p,h2:p`; user and password in the URL; `?ca_file=F` trusts the certificates in F",
+			Allowed: "redis://[user:password@]host:port/db, rediss://…, unix:///path, redis-sentinel://h1:p,h2:p/0?master=NAME or redis-cluster://h1:p,h2:p",
+			set:     setRedis, show: showRedisURL,
+		},
+		{
+			Variable: "WABLOCK_GRAPH_URL", Default: "https://graph.facebook.com", Flag: "graph-url",
+			Meaning: "base URL of the Graph API",
+			Allowed: "an http or https URL such as https://graph.facebook.com, without user, query and fragment",
+			set:     setGraphURL, show: showGraphURL,
+		},
+		{
+			Variable: "WABLOCK_GRAPH_VERSION", Default: "v25.0", Flag: "graph-version",
+			Meaning: "API version", Allowed: "a version such as v25.0", set: setGraphVersion,
+		},
+		{
+			Variable: accessTokenVariable, Secret: true,
+			Meaning: "bearer token of the Graph API", Allowed: "printable text without spaces",
+		},
+		{
+			Variable: accessTokenVariable + fileSuffix, Flag: "access-token-file",
+			Meaning: "file that holds the token; read again when the API refuses the token, so that it can be rotated under a running worker",
+			Allowed: "the path of a file",
+		},
+		{
+			Variable: appSecretVariable, Secret: true,
+			Meaning: "if set, every call carries `appsecret_proof`, and webhooks are verified with it",
+			Allowed: "printable text without spaces",
+		},
+		{
+			Variable: appSecretVariable + fileSuffix, Flag: "app-secret-file",
+			Meaning: "file that holds the app secret", Allowed: "the path of a file",
+		},
+		{
+			Variable: "WABLOCK_PHONE_NUMBER_ID", Flag: "phone-number-id",
+			Meaning: "business phone number ID that commands and the worker use when none is named",
+			Allowed: "the 1 to 32 digits of the Graph ID, which is not the phone number itself",
+			set:     setPhoneNumberID, show: showPhoneNumberID,
+		},
+		{
+			Variable: "WABLOCK_LOG_LEVEL", Default: "info", Flag: "log-level",
+			Meaning: "`debug`, `info`, `warn` or `error`", Allowed: "debug, info, warn or error", set: setLogLevel,
+		},
+		{
+			Variable: "WABLOCK_LOG_FORMAT", Default: "`text` on a terminal else `json`", auto: true, Flag: "log-format",
+			Meaning: "`text` or `json`", Allowed: "text or json", set: setLogFormat,
+		},
+		{
+			Variable: "WABLOCK_REQUEST_TIMEOUT", Default: "30s", Flag: "request-timeout",
+			Meaning: "one API call", Allowed: "a duration above zero such as 30s, at most 10m", set: setRequestTimeout,
+		},
+	}
+}
+
+func workerSettings() []Setting {
+	return []Setting{
+		{
+			Variable: "WABLOCK_RATE", Default: "20", Flag: "rate", Worker: true,
+			Meaning: "ceiling in API calls a second, per phone number ID, over all workers together",
+			Allowed: "a number above 0, at most 10000", set: setRate,
+		},
+		{
+			Variable: "WABLOCK_BURST", Default: "5", Flag: "burst", Worker: true,
+			Meaning: "bucket size in calls", Allowed: "a whole number from 1 to 10000", set: setBurst,
+		},
+		{
+			Variable: "WABLOCK_MAX_USERS_PER_CALL", Default: "1000", Flag: "max-users-per-call", Worker: true,
+			Meaning: "users per API call, 1 to 1000", Allowed: "a whole number from 1 to 1000", set: setMaxUsersPerCall,
+		},
+		{
+			Variable: "WABLOCK_MAX_ATTEMPTS", Default: "12", Flag: "max-attempts", Worker: true,
+			Meaning: "attempts per number on retryable errors before it is dead-lettered; waiting for the rate limit, a refused token or an outage of the API as a whole uses none up",
+			Allowed: "a whole number from 1 to 1000", set: setMaxAttempts,
+		},
+		{
+			Variable: "WABLOCK_CONCURRENCY", Default: "chosen by the worker", auto: true, Flag: "concurrency", Worker: true,
+			Meaning: "asynq tasks in flight per worker process", Allowed: "a whole number from 1 to 10000", set: setConcurrency,
+		},
+		{
+			Variable: "WABLOCK_SHUTDOWN_TIMEOUT", Default: "25s", Flag: "shutdown-timeout", Worker: true,
+			Meaning: "time that SIGTERM leaves calls in flight", Allowed: "a duration such as 25s, at most 1h", set: setShutdownTimeout,
+		},
+		{
+			Variable: "WABLOCK_HTTP_ADDR", Default: "127.0.0.1:8080", Flag: "http-addr", Worker: true, empty: true,
+			Meaning: "UI, metrics, health; empty turns them off; port 0 picks a free one and logs it",
+			Allowed: "host:port such as 127.0.0.1:8080, or nothing to turn the server off", set: setHTTPAddr,
+		},
+		{
+			Variable: httpTokenVariable, Secret: true, Worker: true,
+			Meaning: "required unless the address is loopback; `Authorization: Bearer`, or the password of basic auth in a browser",
+			Allowed: "printable text without spaces",
+		},
+		{
+			Variable: httpTokenVariable + fileSuffix, Flag: "http-token-file", Worker: true,
+			Meaning: "file that holds the HTTP token", Allowed: "the path of a file",
+		},
+	}
+}
