@@ -1,0 +1,177 @@
+package metrics
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/wablock/wablock/tasks/ledger"
+)
+
+// lane is where one phone number ID stands in this process.
+type lane struct {
+	state        string
+	backlog      ledger.Backlog
+	inFlight     int
+	rate, anchor float64
+	usersPerCall int
+	pausedUntil  time.Time
+}
+
+// lanes is a collector of gauges over the lanes that are open. Those that share the label
+// "other" are added up.
+type lanes struct {
+	numbers *capped
+
+	mu   sync.Mutex
+	open map[string]*lane // by phone number ID; the worker bounds how many are open
+
+	waiting, later, inFlight, state, rate, anchor, paused, usersPerCall *prometheus.Desc
+}
+
+func newLanes(numbers *capped) *lanes {
+	gauge := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, append([]string{number}, labels...), nil)
+	}
+	return &lanes{
+		numbers:      numbers,
+		open:         make(map[string]*lane),
+		waiting:      gauge("waiting_users", "Users that could be sent now, as of the lane's last look.", "queue"),
+		later:        gauge("later_users", "Users that are in flight anywhere or wait for their next attempt, as of the lane's last look."),
+		inFlight:     gauge("in_flight_users", "Users in calls of this process."),
+		state:        gauge("lane_state", "Lanes of this process in a state: 1 or 0, more only under \"other\".", "state"),
+		rate:         gauge("rate_limit", "Calls a second that are allowed now."),
+		anchor:       gauge("rate_anchor", "Calls a second at which the API last pushed back; 0 while it never did."),
+		paused:       gauge("rate_paused_seconds", "Seconds that the rate limit's pause has left."),
+		usersPerCall: gauge("users_per_call", "Users that a call may carry now."),
+	}
+}
+
+func (c *lanes) change(phoneNumberID string, f func(l *lane)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.open[phoneNumberID]
+	if l == nil {
+		l = &lane{state: "open"}
+		c.open[phoneNumberID] = l
+	}
+	f(l)
+}
+
+// LaneState says whether a lane may call: "open", or why it is shut.
+func (m *Metrics) LaneState(phoneNumberID, state string) {
+	if m == nil {
+		return
+	}
+	m.lanes.change(phoneNumberID, func(l *lane) { l.state = state })
+}
+
+// LaneClosed forgets a lane that had nothing more to do.
+func (m *Metrics) LaneClosed(phoneNumberID string) {
+	if m == nil {
+		return
+	}
+	m.lanes.mu.Lock()
+	defer m.lanes.mu.Unlock()
+	delete(m.lanes.open, phoneNumberID)
+}
+
+// Backlog says what waits for a phone number ID.
+func (m *Metrics) Backlog(phoneNumberID string, b ledger.Backlog) {
+	if m == nil {
+		return
+	}
+	m.lanes.change(phoneNumberID, func(l *lane) { l.backlog = b })
+}
+
+// InFlight adds to the users in calls of this process; a negative number takes away.
+func (m *Metrics) InFlight(phoneNumberID string, users int) {
+	if m == nil {
+		return
+	}
+	m.lanes.change(phoneNumberID, func(l *lane) { l.inFlight += users })
+}
+
+// Learnt says what the limiter holds to be allowed: calls a second, the rate at which the API
+// last pushed back (0 if never), and users a call. Arguments that are 0 or less leave the value
+// known before.
+func (m *Metrics) Learnt(phoneNumberID string, rate, anchor float64, usersPerCall int) {
+	if m == nil {
+		return
+	}
+	m.lanes.change(phoneNumberID, func(l *lane) {
+		if rate > 0 {
+			l.rate = rate
+		}
+		if anchor > 0 {
+			l.anchor = anchor
+		}
+		if usersPerCall > 0 {
+			l.usersPerCall = usersPerCall
+		}
+	})
+}
+
+// Describe implements prometheus.Collector.
+func (c *lanes) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.waiting, c.later, c.inFlight, c.state, c.rate, c.anchor, c.paused, c.usersPerCall} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *lanes) Collect(ch chan<- prometheus.Metric) {
+	for label, sum := range c.sums(time.Now()) {
+		gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{label}, labels...)...)
+		}
+		for q, n := range sum.waiting {
+			gauge(c.waiting, n, q)
+		}
+		for s, n := range sum.states {
+			gauge(c.state, n, s)
+		}
+		gauge(c.later, sum.later)
+		gauge(c.inFlight, sum.inFlight)
+		gauge(c.paused, sum.paused)
+		if sum.rate > 0 {
+			gauge(c.rate, sum.rate)
+			gauge(c.anchor, sum.anchor)
+		}
+		if sum.usersPerCall > 0 {
+			gauge(c.usersPerCall, sum.usersPerCall)
+		}
+	}
+}
+
+// laneSum is what one value of the label shows.
+type laneSum struct {
+	waiting, states                                     map[string]float64
+	later, inFlight, rate, anchor, paused, usersPerCall float64
+}
+
+func (c *lanes) sums(now time.Time) map[string]*laneSum {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sums := make(map[string]*laneSum)
+	for id, l := range c.open {
+		label := c.numbers.label(id)
+		s := sums[label]
+		if s == nil {
+			s = &laneSum{waiting: make(map[string]float64), states: map[string]float64{"open": 0, "halted": 0, "outage": 0}}
+			sums[label] = s
+		}
+		s.waiting[string(ledger.Interactive)] += float64(l.backlog.Interactive)
+		s.waiting[string(ledger.Bulk)] += float64(l.backlog.Bulk)
+		s.waiting[string(ledger.Reconcile)] += float64(l.backlog.Reconcile)
+		s.states[l.state]++
+		s.later += float64(l.backlog.Later)
+		s.inFlight += float64(l.inFlight)
+		s.rate += l.rate
+		s.anchor += l.anchor
+		s.paused = max(s.paused, l.pausedUntil.Sub(now).Seconds())
+		s.usersPerCall = max(s.usersPerCall, float64(l.usersPerCall))
+	}
+	return sums
+}

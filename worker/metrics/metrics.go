@@ -1,0 +1,127 @@
+package metrics
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+const (
+	namespace = "wablock"
+	number    = "phone_number_id"
+)
+
+// Metrics counts what one process does. Make one with New. It is safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+	lanes    *lanes
+
+	numbers, codes, outcomes *capped
+
+	calls       *prometheus.CounterVec
+	duration    *prometheus.HistogramVec
+	users       *prometheus.HistogramVec
+	settled     *prometheus.CounterVec
+	limitHits   *prometheus.CounterVec
+	limiterWait *prometheus.CounterVec
+}
+
+// New returns metrics in a registry of their own, with those of the process and of Go. The
+// version is shown in wablock_build_info.
+func New(version string) *Metrics {
+	numbers := newCapped(maxNumbers)
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		lanes:    newLanes(numbers),
+		numbers:  numbers,
+		codes:    newCapped(maxCodes),
+		outcomes: newCapped(maxCodes),
+
+		calls: counter("calls_total", "Calls of the Block Users API, by how they ended.", "operation", "outcome"),
+		duration: histogram("call_duration_seconds", "How long calls took.",
+			[]float64{.05, .1, .15, .2, .3, .5, .75, 1, 2, 5, 10, 30}, "operation"),
+		users: histogram("call_users", "Users in a call.",
+			[]float64{1, 2, 5, 10, 25, 50, 100, 250, 500, 750, 1000}, "operation"),
+		settled:     counter("users_settled_total", "Verdicts on users; one user may get several, each retry being one.", "operation", "verdict", "code"),
+		limitHits:   counter("rate_limit_hits_total", "Calls that the API refused for their rate or size.", number, "scope"),
+		limiterWait: counter("limiter_refusals_total", "Times that the limiter told a lane to wait, by reason.", number, "reason"),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info", Help: "1, with the version of this program.",
+		ConstLabels: prometheus.Labels{"version": version},
+	})
+	build.Set(1)
+	m.registry.MustRegister(
+		build, m.calls, m.duration, m.users, m.settled, m.limitHits, m.limiterWait, m.lanes,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return m
+}
+
+func counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+func histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(
+		prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+}
+
+// Registry is what /metrics shows, and where other collectors may be registered. It is nil of
+// nil Metrics.
+func (m *Metrics) Registry() *prometheus.Registry {
+	if m == nil {
+		return nil
+	}
+	return m.registry
+}
+
+// Call counts one call of the API that carried so many users and took so long. The outcome is a
+// short name out of a fixed set, no error text.
+func (m *Metrics) Call(operation, outcome string, users int, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.calls.WithLabelValues(operation, m.outcomes.label(outcome)).Inc()
+	m.duration.WithLabelValues(operation).Observe(took.Seconds())
+	m.users.WithLabelValues(operation).Observe(float64(users))
+}
+
+// Settled counts n users that got the same verdict. The code is the API's, 0 for none.
+func (m *Metrics) Settled(operation, verdict string, code, n int) {
+	if m == nil {
+		return
+	}
+	label := ""
+	if code != 0 {
+		label = m.codes.label(strconv.Itoa(code))
+	}
+	m.settled.WithLabelValues(operation, verdict, label).Add(float64(n))
+}
+
+// RateLimitHit counts a call that the API refused for its rate or size, on behalf of the phone
+// number or of the account.
+func (m *Metrics) RateLimitHit(phoneNumberID, scope string) {
+	if m == nil {
+		return
+	}
+	m.limitHits.WithLabelValues(m.numbers.label(phoneNumberID), scope).Inc()
+}
+
+// reasonPaused is ratelimit.Paused's name.
+const reasonPaused = "paused"
+
+// Limited counts that the limiter gave no leave to call, why, and for how long. A wait of 0
+// counts nothing: the limiter could not be asked.
+func (m *Metrics) Limited(phoneNumberID, reason string, wait time.Duration) {
+	if m == nil || wait <= 0 {
+		return
+	}
+	m.limiterWait.WithLabelValues(m.numbers.label(phoneNumberID), reason).Inc()
+	if reason == reasonPaused {
+		m.lanes.change(phoneNumberID, func(l *lane) { l.pausedUntil = time.Now().Add(wait) })
+	}
+}
