@@ -1,0 +1,186 @@
+package tasks
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// DeadLetter is one entry of the dead-letter queue: a user whose request failed for good, or
+// a task that is malformed.
+type DeadLetter struct {
+	// ID is the entry's task ID in the queue. It shows no number. Put ignores it.
+	ID string
+
+	// Of a user:
+
+	PhoneNumberID               string
+	User                        user.ID
+	Operation                   ledger.Operation
+	Version                     ledger.Version
+	Code                        int
+	Message, Details, FBTraceID string
+	Attempts                    int
+	FirstFailedAt, LastFailedAt time.Time // in milliseconds; also of a malformed task
+
+	// Malformed is set for a malformed task, nil for a user.
+	Malformed *MalformedTask
+}
+
+// MalformedTask is what is known of a task that can't be read.
+type MalformedTask struct {
+	Reason string // of [Decode]; holds nothing of the payload
+	// Type, Queue and TaskID are the task's own, cut to 256 bytes.
+	Type, Queue, TaskID string
+	// Payload is cut to 1 MiB. Size and SHA256 (hex) are those of the whole.
+	Payload []byte
+	Size    int
+	SHA256  string
+}
+
+// Truncated reports whether Payload is less than the task had.
+func (m *MalformedTask) Truncated() bool { return m.Size > len(m.Payload) }
+
+// NewMalformed returns the entry for a task that reason, the error of Decode, speaks of.
+func NewMalformed(typ, queue, taskID string, payload []byte, reason error) DeadLetter {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	sum := sha256.Sum256(payload)
+	return DeadLetter{
+		FirstFailedAt: now, LastFailedAt: now,
+		Malformed: &MalformedTask{
+			Reason: cut(user.Scrub(strings.TrimPrefix(reason.Error(), "tasks: "))),
+			Type:   cut(typ), Queue: cut(queue), TaskID: cut(taskID),
+			Payload: payload[:min(len(payload), maxPayload)], Size: len(payload), SHA256: hex.EncodeToString(sum[:]),
+		},
+	}
+}
+
+const maxWord = 256
+
+// cut returns the first of s, as valid UTF-8.
+func cut(s string) string {
+	if len(s) > maxWord {
+		s = s[:maxWord]
+	}
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// DeadLetterOf returns the entry for a user that the ledger holds dead; the ledger knows all
+// that an entry says.
+func DeadLetterOf(phoneNumberID string, e ledger.Entry) DeadLetter {
+	d := DeadLetter{
+		PhoneNumberID: phoneNumberID, User: e.User, Operation: e.Operation, Version: e.Version,
+		Attempts: e.Attempts, FirstFailedAt: e.FirstFailedAt.UTC(), LastFailedAt: e.SettledAt.UTC(),
+	}
+	if e.Failure != nil {
+		d.Code, d.Message, d.Details, d.FBTraceID = e.Failure.Code, e.Failure.Message, e.Failure.Details, e.Failure.FBTraceID
+	}
+	return d
+}
+
+// wireDeadLetter is the JSON of a DeadLetter. The first ten fields are those that the command
+// line shows.
+type wireDeadLetter struct {
+	Format        int              `json:"v"`
+	User          string           `json:"user,omitempty"`
+	PhoneNumberID string           `json:"phone_number_id,omitempty"`
+	Operation     ledger.Operation `json:"operation,omitempty"`
+	Code          int              `json:"code,omitempty"`
+	Message       string           `json:"message,omitempty"`
+	Details       string           `json:"details,omitempty"`
+	FBTraceID     string           `json:"fbtrace_id,omitempty"`
+	Attempts      int              `json:"attempts,omitempty"`
+	FirstFailedAt time.Time        `json:"first_failed_at,omitzero"`
+	LastFailedAt  time.Time        `json:"last_failed_at,omitzero"`
+	Version       ledger.Version   `json:"version,omitempty"`
+	Malformed     *wireMalformed   `json:"malformed,omitempty"`
+}
+
+type wireMalformed struct {
+	Reason  string `json:"reason"`
+	Type    string `json:"task_type"`
+	Queue   string `json:"queue"`
+	TaskID  string `json:"task_id"`
+	Payload []byte `json:"payload"`
+	Size    int    `json:"payload_size"`
+	SHA256  string `json:"payload_sha256"`
+	// Note is for people who look at the queue.
+	Note string `json:"note,omitempty"`
+}
+
+const truncatedNote = "the payload was too long to keep: payload holds its first MiB"
+
+func (d DeadLetter) encode() ([]byte, error) {
+	w := wireDeadLetter{
+		Format: payloadFormat, User: d.User.Reveal(), PhoneNumberID: d.PhoneNumberID, Operation: d.Operation,
+		Code: d.Code, Message: d.Message, Details: d.Details, FBTraceID: d.FBTraceID, Attempts: d.Attempts,
+		FirstFailedAt: milli(d.FirstFailedAt), LastFailedAt: milli(d.LastFailedAt), Version: d.Version,
+	}
+	if m := d.Malformed; m != nil {
+		w.Malformed = &wireMalformed{
+			Reason: m.Reason, Type: m.Type, Queue: m.Queue, TaskID: m.TaskID, Payload: m.Payload, Size: m.Size, SHA256: m.SHA256,
+		}
+		if m.Truncated() {
+			w.Malformed.Note = truncatedNote
+		}
+	}
+	return json.Marshal(w)
+}
+
+func milli(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// maxDeadLetter leaves room for a malformed payload in base64.
+const maxDeadLetter = 2 * maxPayload
+
+// decodeDeadLetter reads an entry; the error wraps ErrMalformed.
+func decodeDeadLetter(typ string, payload []byte) (DeadLetter, error) {
+	if typ != TypeDeadLetter {
+		return DeadLetter{}, malformed("a task of another type than %s in the queue %s", TypeDeadLetter, QueueDeadLetter)
+	}
+	var w wireDeadLetter
+	if err := unmarshal(payload, maxDeadLetter, &w, &w.Format); err != nil {
+		return DeadLetter{}, err
+	}
+	d := DeadLetter{FirstFailedAt: w.FirstFailedAt, LastFailedAt: w.LastFailedAt}
+	if m := w.Malformed; m != nil {
+		d.Malformed = &MalformedTask{
+			Reason: m.Reason, Type: m.Type, Queue: m.Queue, TaskID: m.TaskID, Payload: m.Payload, Size: m.Size, SHA256: m.SHA256,
+		}
+		return d, nil
+	}
+	id, err := user.FromCanonical(w.User)
+	if err != nil {
+		return DeadLetter{}, malformed("%w", err)
+	}
+	d.PhoneNumberID, d.User, d.Operation, d.Version = w.PhoneNumberID, id, w.Operation, w.Version
+	d.Code, d.Message, d.Details, d.FBTraceID, d.Attempts = w.Code, w.Message, w.Details, w.FBTraceID, w.Attempts
+	if reason := d.fault(); reason != "" {
+		return DeadLetter{}, malformed("%s", reason)
+	}
+	return d, nil
+}
+
+// fault says what is wrong with a user's entry, "" for nothing.
+func (d DeadLetter) fault() string {
+	if err := CheckPhoneNumberID(d.PhoneNumberID); err != nil {
+		return err.Error()
+	}
+	switch {
+	case d.User.IsZero():
+		return "a user that is nobody"
+	case !d.Operation.Valid():
+		return "an operation that is neither block nor unblock"
+	case d.Version <= 0:
+		return "no version"
+	}
+	return ""
+}

@@ -1,0 +1,151 @@
+package tasks_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
+)
+
+var ignoreID = cmpopts.IgnoreFields(tasks.DeadLetter{}, "ID")
+
+func (f *fixture) get(n int) (tasks.DeadLetter, bool) {
+	f.Helper()
+	e, ok, err := f.dead.Get(f.Context(), phoneNumberID, num(n))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return e, ok
+}
+
+func TestPutAndGet(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		want := entry(1, 10)
+		f.put(want, entry(2, 10))
+		got, ok := f.get(1)
+		if diff := cmp.Diff(want, got, compareIDs, ignoreID); !ok || diff != "" {
+			t.Fatal(ok, diff)
+		}
+		info := f.task(tasks.QueueDeadLetter, got.ID)
+		if info.NextProcessAt.Year() < 2098 || info.Type != tasks.TypeDeadLetter {
+			t.Errorf("%s at %v", info.Type, info.NextProcessAt)
+		}
+		if !strings.HasPrefix(got.ID, phoneNumberID+":") || strings.Contains(got.ID, num(1).Reveal()[1:]) {
+			t.Errorf("task ID %s", got.ID)
+		}
+		if _, ok := f.get(3); ok {
+			t.Error("found an entry that was never put")
+		}
+	})
+}
+
+func TestPutKeepsTheNewest(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		for _, v := range []ledger.Version{10, 12, 11, 12, 5} {
+			f.put(entry(1, v))
+		}
+		f.put(entry(2, 7), entry(2, 9), entry(2, 8))
+		if n := must(f.dead.Len(t.Context()))(t); n != 2 {
+			t.Errorf("%d entries, want 2", n)
+		}
+		for n, want := range map[int]ledger.Version{1: 12, 2: 9} {
+			if e, _ := f.get(n); e.Version != want {
+				t.Errorf("user %d: version %d, want %d", n, e.Version, want)
+			}
+		}
+	})
+}
+
+func TestPutReplacesWhateverItsState(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		f.put(entry(1, 1), entry(2, 1))
+		run, _ := f.get(1)
+		archived, _ := f.get(2)
+		if err := f.inspector.RunTask(tasks.QueueDeadLetter, run.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.inspector.ArchiveTask(tasks.QueueDeadLetter, archived.ID); err != nil {
+			t.Fatal(err)
+		}
+		f.put(entry(1, 2), entry(2, 2))
+		for _, e := range f.all(tasks.Filter{}) {
+			if info := f.task(tasks.QueueDeadLetter, e.ID); e.Version != 2 || info.NextProcessAt.Year() < 2098 {
+				t.Errorf("version %d, %v", e.Version, info.State)
+			}
+		}
+	})
+}
+
+func TestRemove(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		f.put(entry(1, 1), entry(2, 1))
+		if err := f.dead.Remove(t.Context(), phoneNumberID, nums(2000)[1:]...); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.all(tasks.Filter{}); len(got) != 0 {
+			t.Errorf("%d entries are left", len(got))
+		}
+		if n := must(f.rdb.SCard(t.Context(), "wablock:{"+phoneNumberID+"}:dead").Result())(t); n != 0 {
+			t.Errorf("%d users are left in the index", n)
+		}
+		f.put(entry(1, 2))
+		if _, ok := f.get(1); !ok {
+			t.Error("not found after it was put again")
+		}
+	})
+}
+
+func TestTheLedgerDecides(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		died := f.die(ledger.Block, num(1), num(2), num(3))
+		f.succeed(ledger.Block, num(1))
+		newer := f.die(ledger.Unblock, num(3))
+		f.mark(ledger.Unblock, num(2)) // last: it stays waiting
+		// A worker that was stopped in between puts all three at last.
+		f.put(entry(1, died), entry(2, died), entry(3, died))
+		if _, ok := f.get(1); ok {
+			t.Error("an entry of a user that succeeded since")
+		}
+		if e, ok := f.get(2); !ok || e.Version != died {
+			t.Error("no entry of a user that waits")
+		}
+		if e, _ := f.get(3); e.Version != newer || e.Operation != ledger.Unblock || e.Code != 131047 {
+			t.Errorf("the entry of a user that died again has version %d of %s", e.Version, e.Operation)
+		}
+		// So does one that removes for an earlier success.
+		if err := f.dead.Remove(t.Context(), phoneNumberID, num(3)); err != nil {
+			t.Fatal(err)
+		}
+		if e, ok := f.get(3); !ok || e.Version != newer {
+			t.Error("a late removal took the entry of a later failure")
+		}
+	})
+}
+
+func TestEntriesOutliveALostKey(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		f.put(entry(1, 1))
+		if err := f.rdb.FlushDB(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		f.put(entry(2, 1))
+		other := tasks.NewDeadLetters(f.rdb) // another process
+		if _, ok, err := other.Get(t.Context(), phoneNumberID, num(2)); err != nil || !ok {
+			t.Errorf("not found after the data was lost: %v", err)
+		}
+		queues, err := f.inspector.Queues()
+		if diff := cmp.Diff([]string{tasks.QueueDeadLetter}, queues); err != nil || diff != "" {
+			t.Error(err, diff)
+		}
+	})
+}

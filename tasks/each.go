@@ -1,0 +1,37 @@
+package tasks
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// inFlight bounds the commands that one bulk operation has under way: asynq can't enqueue in
+// batches, and Redis does one thing at a time anyway.
+const inFlight = 16
+
+// each calls do for every item, inFlight at a time, and returns the first error; it starts no
+// more after one.
+func each[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
+	g, inner := errgroup.WithContext(ctx)
+	g.SetLimit(inFlight)
+	for _, item := range items {
+		if inner.Err() != nil {
+			break
+		}
+		g.Go(func() error { return do(inner, item) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// upTo returns from, from + 1, … below to.
+func upTo(from, to int) []int {
+	out := make([]int, 0, max(0, to-from))
+	for n := from; n < to; n++ {
+		out = append(out, n)
+	}
+	return out
+}

@@ -1,0 +1,42 @@
+package tasks
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrRedisFull is wrapped when Redis refuses writes because it is at its maxmemory.
+var ErrRedisFull = errors.New("Redis is full (at its maxmemory): give it more memory or free some, then repeat") //nolint:staticcheck // a name
+
+// ErrJobConflict is wrapped when a job ID is in use by another request: one of another
+// operation, phone number ID or users.
+var ErrJobConflict = errors.New("the job ID belongs to another request: choose another")
+
+// EnqueueError says how much of a job was accepted before it failed. To repeat the request
+// with JobID is safe, and completes it.
+type EnqueueError struct {
+	JobID string
+	// Tasks of TotalTasks tasks are known to be in Redis; the one that failed may be as well.
+	Tasks, TotalTasks int
+	// Users are in those tasks, of TotalUsers.
+	Users, TotalUsers int
+	Err               error
+}
+
+func (e *EnqueueError) Error() string {
+	return fmt.Sprintf("tasks: enqueue job %s: %d of %d tasks (%d of %d users) were accepted; "+
+		"to repeat it with the same job ID is safe: %v", e.JobID, e.Tasks, e.TotalTasks, e.Users, e.TotalUsers, e.Err)
+}
+
+// Unwrap returns what went wrong.
+func (e *EnqueueError) Unwrap() error { return e.Err }
+
+// explain makes what Redis says about its memory an ErrRedisFull. asynq passes Redis's errors
+// on as text, so the text is all there is to go by; it says nothing beyond this.
+func explain(err error) error {
+	if err != nil && strings.Contains(err.Error(), "OOM command not allowed") {
+		return ErrRedisFull
+	}
+	return err
+}

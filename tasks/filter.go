@@ -1,0 +1,67 @@
+package tasks
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// Filter chooses entries of the dead-letter queue; an entry must pass everything that is set.
+// The zero Filter chooses all.
+type Filter struct {
+	PhoneNumberID string
+	// Users are found at once when PhoneNumberID is set, else by reading the whole queue.
+	Users []user.ID
+	Codes []int
+	// FailedBefore and FailedAfter bound the last failure: the age.
+	FailedBefore, FailedAfter time.Time
+	// Kind is users, malformed tasks or both.
+	Kind Kind
+}
+
+// Kind tells the two kinds of entries apart.
+type Kind int
+
+// The kinds. Everything else in a Filter but the times speaks of users alone, and lets no
+// malformed task through when it is set.
+const (
+	AnyKind Kind = iota
+	UsersOnly
+	MalformedOnly
+)
+
+func (f Filter) match(e DeadLetter) bool {
+	if !f.FailedBefore.IsZero() && !e.LastFailedAt.Before(f.FailedBefore) ||
+		!f.FailedAfter.IsZero() && !e.LastFailedAt.After(f.FailedAfter) {
+		return false
+	}
+	if e.Malformed != nil {
+		return f.Kind != UsersOnly && f.PhoneNumberID == "" && len(f.Users)+len(f.Codes) == 0
+	}
+	return f.Kind != MalformedOnly &&
+		(f.PhoneNumberID == "" || e.PhoneNumberID == f.PhoneNumberID) &&
+		(len(f.Users) == 0 || slices.Contains(f.Users, e.User)) &&
+		(len(f.Codes) == 0 || slices.Contains(f.Codes, e.Code))
+}
+
+// All yields the entries that pass the filter, each once, in no order. What is in the queue all
+// the while is yielded; what comes or goes meanwhile may be. It reads in chunks, and the loop's
+// body may put, redrive and discard. An error ends it.
+func (d *DeadLetters) All(ctx context.Context, f Filter) iter.Seq2[DeadLetter, error] {
+	return func(yield func(DeadLetter, error) bool) {
+		for chunk, err := range d.chunks(ctx, f) {
+			if err != nil {
+				yield(DeadLetter{}, err)
+				return
+			}
+			for _, e := range chunk {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+}

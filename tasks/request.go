@@ -1,0 +1,117 @@
+package tasks
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// Request is one job to enqueue. Operation and Users are required.
+type Request struct {
+	Operation ledger.Operation
+	// Users may name somebody twice; that counts once.
+	Users []user.ID
+	// PhoneNumberID is whose blocklist is meant; default the producer's.
+	PhoneNumberID string
+	// Queue defaults to Interactive for up to InteractiveUpTo users, else Bulk.
+	Queue ledger.Queue
+	// Delay puts the job off. It then counts as asked for at the time when it becomes due: a
+	// block from today does not undo an unblock that is due in a week.
+	Delay time.Duration
+	// JobID makes the request safe to repeat: the same ID, operation, users and queue again
+	// are the same job. Default a random one.
+	JobID string
+	// Retention is how long the tasks and their results stay readable after their end, at
+	// least a second; default the producer's.
+	Retention time.Duration
+}
+
+// Option changes what [Producer.Block] and [Producer.Unblock] ask for; see [Request].
+type Option func(*Request)
+
+// WithPhoneNumberID names whose blocklist is meant.
+func WithPhoneNumberID(id string) Option { return func(r *Request) { r.PhoneNumberID = id } }
+
+// WithQueue names the queue.
+func WithQueue(q ledger.Queue) Option { return func(r *Request) { r.Queue = q } }
+
+// WithDelay puts the job off.
+func WithDelay(d time.Duration) Option { return func(r *Request) { r.Delay = d } }
+
+// WithJobID names the job, so that it is safe to repeat.
+func WithJobID(id string) Option { return func(r *Request) { r.JobID = id } }
+
+// WithRetention says how long results stay readable.
+func WithRetention(d time.Duration) Option { return func(r *Request) { r.Retention = d } }
+
+// The bounds keep what they bound inside what asynq and the ledger can count.
+const (
+	maxDelay     = 10 * 365 * 24 * time.Hour
+	maxRetention = 365 * 24 * time.Hour
+)
+
+func checkRetention(d time.Duration) error {
+	if d < time.Second || d > maxRetention {
+		return fmt.Errorf("a retention of %v: it is from 1s to %v", d, maxRetention)
+	}
+	return nil
+}
+
+// complete returns r with its defaults filled in, each user once, or what is wrong with it.
+func (p *Producer) complete(r Request) (Request, error) {
+	if !r.Operation.Valid() {
+		return r, fmt.Errorf("an operation that is neither %q nor %q", ledger.Block, ledger.Unblock)
+	}
+	if r.PhoneNumberID == "" {
+		r.PhoneNumberID = p.cfg.PhoneNumberID
+	}
+	if err := CheckPhoneNumberID(r.PhoneNumberID); err != nil {
+		return r, err
+	}
+	var err error
+	if r.Users, err = distinct(r.Users); err != nil {
+		return r, err
+	}
+	if r.Queue == "" {
+		r.Queue = ledger.Interactive
+		if len(r.Users) > InteractiveUpTo {
+			r.Queue = ledger.Bulk
+		}
+	}
+	if !r.Queue.Valid() {
+		return r, fmt.Errorf("no such queue: it is one of %v", ledger.Queues())
+	}
+	if r.Delay < 0 || r.Delay > maxDelay {
+		return r, fmt.Errorf("a delay of %v: it is from 0 to %v", r.Delay, maxDelay)
+	}
+	if r.Retention == 0 {
+		r.Retention = p.cfg.Retention
+	}
+	if err := checkRetention(r.Retention); err != nil {
+		return r, err
+	}
+	if r.JobID != "" {
+		return r, CheckJobID(r.JobID)
+	}
+	return r, nil
+}
+
+func distinct(users []user.ID) ([]user.ID, error) {
+	if len(users) == 0 {
+		return nil, ErrNoUsers
+	}
+	seen := make(map[user.ID]struct{}, len(users))
+	out := make([]user.ID, 0, len(users))
+	for _, u := range users {
+		if u.IsZero() {
+			return nil, fmt.Errorf("%w: one of them is nobody", ErrNoUsers)
+		}
+		if _, again := seen[u]; !again {
+			seen[u] = struct{}{}
+			out = append(out, u)
+		}
+	}
+	return out, nil
+}
