@@ -48,10 +48,10 @@ func (x *exchange) answer() answer {
 		return answer{aborted: true}
 	}
 	f := x.plan.fault
-	if f != nil && !f.Applied && f.replaces() {
-		return x.strike(f, answer{})
+	var a answer
+	if f == nil || f.Applied || !f.replaces() {
+		a = x.carryOut()
 	}
-	a := x.carryOut()
 	if !x.pause(x.plan.latency - half) {
 		return answer{aborted: true}
 	}
@@ -70,8 +70,8 @@ func (x *exchange) admit() *apiError {
 	var fail *apiError
 	x.req, fail = readRequest(x.set, x.r, x.call.Begin)
 	x.call.Operation, x.call.PhoneNumberID = x.req.op, x.req.phoneNumberID
-	if len(x.req.people) <= x.set.Blocking.MaxUsers {
-		x.call.Users = make([]CallUser, len(x.req.people))
+	if n := len(x.req.people); n > 0 && n <= x.set.Blocking.MaxUsers {
+		x.call.Users = make([]CallUser, n)
 		for i := range x.req.people {
 			x.call.Users[i].User = x.req.people[i].name
 		}

@@ -155,8 +155,9 @@ func (g rig) list(query string) reply {
 }
 
 func (g rig) control(method, path, body string) reply {
-	g.t.Helper()
-	return g.do(httptest.NewRequest(method, "/_simulator"+path, strings.NewReader(body)))
+	rec := httptest.NewRecorder()
+	g.ServeHTTP(rec, httptest.NewRequest(method, "/_simulator"+path, strings.NewReader(body)))
+	return reply{Status: rec.Code, Raw: rec.Body.String()}
 }
 
 // failures are the codes of failed users by input.
@@ -190,4 +191,11 @@ func (g rig) want(r reply, status, code int) {
 	if r.Status != status || r.Error.Code != code {
 		g.t.Fatalf("status %d, code %d, want %d, %d: %s", r.Status, r.Error.Code, status, code, r.Raw)
 	}
+}
+
+// raw is the text of an answer, for what reply does not decode.
+func (g rig) raw(req *http.Request) string {
+	rec := httptest.NewRecorder()
+	g.ServeHTTP(rec, req)
+	return rec.Body.String()
 }
