@@ -1,0 +1,48 @@
+package web
+
+import "slices"
+
+// The fields of asynqmon's answers by what may be in them. What is in none of these lists is
+// text from outside, and masked as such.
+var (
+	// What showPayload and maskBytes made.
+	maskedFields = []string{"payload", "task_payload", "result"}
+	// What others may have named, and requests name again.
+	nameFields = []string{
+		"id", "task_id", "queue", "group",
+		"canceled_ids", "error_ids", "deleted_ids", "failed_ids", "pending_ids",
+	}
+	// What asynq or asynqmon writes itself, and what a mask would take for a number.
+	ownFields = []string{
+		"next_process_at", "start_time", "deadline", "last_failed_at", "completed_at", "timestamp", "date",
+		"next_enqueue_at", "prev_enqueue_at", "enqueued_at", "host", "spec",
+	}
+)
+
+// maskAnswer masks an answer of asynqmon's, v being the value of the field named.
+func (m *monitor) maskAnswer(field string, v any) any {
+	switch v := v.(type) {
+	case string:
+		switch {
+		case slices.Contains(maskedFields, field), slices.Contains(ownFields, field):
+			return v
+		case slices.Contains(nameFields, field):
+			return m.aliases.of(v)
+		default:
+			return maskText(v)
+		}
+	case []any:
+		for i := range v {
+			v[i] = m.maskAnswer(field, v[i])
+		}
+		return v
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[m.aliases.of(k)] = m.maskAnswer(k, e) // some objects have queues' names for keys
+		}
+		return out
+	default:
+		return v // counts, sizes and flags
+	}
+}

@@ -1,0 +1,142 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/tasks/redistest"
+	"github.com/wablock/wablock/worker/metrics"
+	"github.com/wablock/wablock/worker/web"
+)
+
+func TestReady(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		err    error
+		status int
+		body   string
+	}{
+		"ready":     {nil, 200, `{"ready":true}` + "\n"},
+		"not ready": {errors.New("the API refuses the access token"), 503, `{"ready":false,"reason":"the API refuses the access token"}` + "\n"},
+		"a number in the reason": {
+			errors.New("refused for +16505551234"), 503, `{"ready":false,"reason":"refused for …"}` + "\n",
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t, func(cfg *web.Config) { cfg.Ready = func(context.Context) error { return c.err } })
+			got := f.get("/readyz")
+			if diff := cmp.Diff(c.body, got.body); diff != "" || got.status != c.status {
+				t.Errorf("GET /readyz = %d (-want +got):\n%s", got.status, diff)
+			}
+			page := f.get("/")
+			if ready := strings.Contains(page.body, "<b>Ready</b>"); page.status != 200 || ready != (c.err == nil) {
+				t.Errorf("GET / = %d, shows ready: %v", page.status, ready)
+			}
+			if strings.Contains(page.body, "16505551234") {
+				t.Error("GET / shows a number")
+			}
+		})
+	}
+}
+
+func TestReadyAsksRedis(t *testing.T) {
+	t.Parallel()
+	mini, rdb := redistest.Mini(t)
+	if got := setupOn(t, rdb).get("/readyz"); got.status != http.StatusOK {
+		t.Errorf("with Redis: %d %s", got.status, got.body)
+	}
+	mini.SetError("LOADING Redis is loading the dataset in memory")
+	if got := setupOn(t, rdb).get("/readyz"); got.status != http.StatusServiceUnavailable || !strings.Contains(got.body, "LOADING") {
+		t.Errorf("without: %d %s", got.status, got.body)
+	}
+}
+
+// Anybody may ask /readyz, so it must not be a way to keep Redis busy, or to hang.
+func TestReadyIsAskedOnceASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		idle := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"}) // never called
+		defer func() { _ = idle.Close() }()
+		f := setupOn(t, idle, func(c *web.Config) {
+			c.Ready = func(ctx context.Context) error {
+				if asked.Add(1) == 3 {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				return nil
+			}
+		})
+		for range 100 {
+			f.get("/readyz")
+		}
+		if n := asked.Load(); n != 1 {
+			t.Errorf("asked %d times in no time; want 1", n)
+		}
+		<-time.After(time.Second)
+		f.get("/readyz")
+		if n := asked.Load(); n != 2 {
+			t.Errorf("asked %d times in a second; want 2", n)
+		}
+		<-time.After(time.Second)
+		start := time.Now()
+		if got := f.get("/readyz"); got.status != http.StatusServiceUnavailable || time.Since(start) != 3*time.Second {
+			t.Errorf("a check that hangs: %d after %v", got.status, time.Since(start))
+		}
+	})
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("v1.2.3")
+	m.Call("block", "answered", 2, time.Second)
+	f := setup(t, func(c *web.Config) { c.Gatherer = m.Registry() })
+	got := f.get("/metrics")
+	for _, want := range []string{`wablock_calls_total{operation="block",outcome="answered"} 1`, "go_goroutines", "process_start_time_seconds"} {
+		if got.status != http.StatusOK || !strings.Contains(got.body, want) {
+			t.Errorf("GET /metrics = %d without %s", got.status, want)
+		}
+	}
+	if got := setup(t).get("/metrics"); got.status != http.StatusNotFound {
+		t.Errorf("without a Gatherer: %d", got.status)
+	}
+}
+
+// One broken collector must not hide what the others know.
+func TestMetricsWithABrokenCollector(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("")
+	if err := m.Registry().Register(broken{}); err != nil {
+		t.Fatal(err)
+	}
+	got := setup(t, func(c *web.Config) { c.Gatherer = m.Registry() }).get("/metrics")
+	if got.status != http.StatusOK || !strings.Contains(got.body, "go_goroutines") {
+		t.Errorf("GET /metrics = %d", got.status)
+	}
+}
+
+type broken struct{}
+
+func (broken) Describe(chan<- *prometheus.Desc) {}
+func (broken) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.NewInvalidMetric(prometheus.NewDesc("broken", "", nil, nil), errors.New("broken"))
+}
+
+func TestNewWithoutRedis(t *testing.T) {
+	t.Parallel()
+	if _, err := web.New(web.Config{}); err == nil || !strings.Contains(err.Error(), "Redis") {
+		t.Fatalf("New = %v", err)
+	}
+}

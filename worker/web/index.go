@@ -1,0 +1,30 @@
+package web
+
+import (
+	_ "embed"
+	"html/template"
+	"net/http"
+
+	"github.com/wablock/wablock/tasks/user"
+)
+
+//go:embed assets/index.html
+var indexHTML string
+
+// indexPage answers "/": how things stand, and where to look.
+func indexPage(version string, ready *readiness, metrics bool) http.Handler {
+	page := template.Must(template.New("index").Parse(indexHTML))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		data := struct {
+			Version, Problem string
+			Metrics          bool
+		}{Version: version, Metrics: metrics}
+		if err := ready.now(r.Context()); err != nil {
+			data.Problem = user.Scrub(err.Error())
+		}
+		w.Header().Set("Content-Security-Policy",
+			"default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_ = page.Execute(w, data) // the client has gone; nobody is left to tell
+	})
+}

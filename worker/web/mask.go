@@ -1,0 +1,162 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// maxShown bounds, in bytes, what is shown of one text; maxParsed what is looked at at all.
+const (
+	maxShown  = 2 << 10
+	maxParsed = 1 << 20
+)
+
+const hidden = "…"
+
+// maskBytes returns what may be shown of a payload or a result of unknown making. JSON is masked
+// value by value, because the page decodes it and would undo any escape that hid a number.
+func maskBytes(b []byte) string {
+	switch {
+	case len(b) == 0:
+		return ""
+	case len(b) > maxParsed || !printable(b):
+		return fmt.Sprintf("%d bytes", len(b))
+	}
+	if v, ok := decodeJSON(b); ok {
+		return cut(encodeJSON(maskValue(v)), len(b))
+	}
+	return cut(maskText(string(b)), len(b))
+}
+
+// maskText returns s with what could be a phone number or a BSUID left out, however it is
+// spaced. [user.Scrub] knows plain digits and plain separators; people and programs also write
+// no-break spaces, typographic dashes and digits of other scripts.
+func maskText(s string) string {
+	if masked := user.Scrub(s); masked != s {
+		s = masked
+	}
+	plain := plainDigits(s)
+	if masked := user.Scrub(plain); masked != plain {
+		return masked
+	}
+	return s
+}
+
+var separators = regexp.MustCompile(`[ .()\-/]{3,}`)
+
+// plainDigits returns s with everything that reads as a digit or a separator in a phone number
+// as the ASCII one, and long runs of separators shortened. It is for finding numbers, not for
+// showing.
+func plainDigits(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r < utf8.RuneSelf && !unicode.IsSpace(r) && r != '[' && r != ']':
+			return r
+		case r == '[' || r == ']':
+			return '.'
+		case unicode.IsDigit(r):
+			return '0' // which digit does not matter: it is found, then left out
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.Is(unicode.Pd, r):
+			return '-'
+		case unicode.Is(unicode.Cf, r):
+			return -1
+		default:
+			return r
+		}
+	}, strings.ToValidUTF8(s, "?"))
+	return separators.ReplaceAllString(s, " ")
+}
+
+// maskValue masks a decoded JSON value, keys included.
+func maskValue(v any) any {
+	switch v := v.(type) {
+	case string:
+		return maskText(v)
+	case json.Number:
+		return maskNumber(v)
+	case []any:
+		for i := range v {
+			v[i] = maskValue(v[i])
+		}
+		return v
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[maskText(k)] = maskValue(e)
+		}
+		return out
+	default:
+		return v
+	}
+}
+
+// maskNumber hides a number that the page could print as a phone number's digits.
+func maskNumber(n json.Number) any {
+	if maskText(n.String()) != n.String() {
+		return hidden
+	}
+	if strings.ContainsAny(n.String(), "eE") {
+		if f, err := n.Float64(); err != nil || math.Abs(f) >= 1e6 {
+			return hidden
+		}
+	}
+	return n
+}
+
+// decodeJSON reads one JSON value and nothing after it.
+func decodeJSON(b []byte) (any, bool) {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, false
+	}
+	_, err := dec.Token()
+	return v, err == io.EOF //nolint:errorlint // Token returns io.EOF itself
+}
+
+// encodeJSON encodes what came from decodeJSON or from structs of this package; neither can fail.
+func encodeJSON(v any) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// cut shortens a text that is too long to be shown, and says how long the whole is.
+func cut(s string, size int) string {
+	if len(s) <= maxShown {
+		return s
+	}
+	end := maxShown
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s… (%d bytes)", s[:end], size)
+}
+
+func printable(b []byte) bool {
+	if !utf8.Valid(b) {
+		return false
+	}
+	for _, r := range string(b) {
+		if unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' {
+			return false
+		}
+	}
+	return true
+}

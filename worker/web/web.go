@@ -1,0 +1,88 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/config/secret"
+)
+
+// maxInFlight bounds the requests that are served at once, health aside: people and scrapers are
+// few, and each request may cost Redis a script.
+const maxInFlight = 32
+
+// maxRequestBody bounds what a request may carry. The largest that asynqmon sends names 100 tasks.
+const maxRequestBody = 256 << 10
+
+// Config is what the pages are made from.
+type Config struct {
+	// Redis is shared with the worker, and never closed here. Required.
+	Redis redis.UniversalClient
+	// Token opens everything but health and readiness. Zero: no token is asked for, and only
+	// requests to a loopback host are answered.
+	Token secret.String
+	// Gatherer is what /metrics shows. Nil: /metrics answers 404.
+	Gatherer prometheus.Gatherer
+	// Ready says why the worker can't work, nil when it can. It is called at most once a second
+	// and given three seconds. Nil: whether Redis answers.
+	Ready func(ctx context.Context) error
+	// Version is shown on the first page; it may be empty.
+	Version string
+	// Logger may be nil for none.
+	Logger *slog.Logger
+}
+
+// New returns the handler of the whole address. It reads nothing from Redis yet.
+func New(cfg Config) (http.Handler, error) {
+	if cfg.Redis == nil {
+		return nil, errors.New("web: Config.Redis is required")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Ready == nil {
+		cfg.Ready = func(ctx context.Context) error { return cfg.Redis.Ping(ctx).Err() }
+	}
+	ready := &readiness{check: cfg.Ready}
+	mon, err := newMonitor(cfg.Redis, cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+
+	closed := http.NewServeMux()
+	closed.Handle("GET /{$}", indexPage(cfg.Version, ready, cfg.Gatherer != nil))
+	if cfg.Gatherer != nil {
+		closed.Handle("GET /metrics", promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{
+			ErrorLog:      slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+			ErrorHandling: promhttp.ContinueOnError,
+			Timeout:       metricsTimeout,
+		}))
+	}
+	closed.Handle("GET "+monitorRoot, http.RedirectHandler(monitorRoot+"/", http.StatusMovedPermanently))
+	closed.Handle(monitorRoot+"/", mon)
+
+	open := http.NewServeMux()
+	open.HandleFunc("GET /healthz", alive)
+	open.Handle("GET /readyz", ready)
+	open.Handle("/", guard(closed, cfg.Token))
+	return securityHeaders(http.MaxBytesHandler(open, maxRequestBody)), nil
+}
+
+// guard lets through who may: order matters, the cheapest refusal comes first.
+func guard(next http.Handler, token secret.String) http.Handler {
+	csrf := http.NewCrossOriginProtection()
+	csrf.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusForbidden, "this request came from another site; changes are made from wablock's own pages")
+	}))
+	next = inFlightLimit(csrf.Handler(next), maxInFlight)
+	if token.IsZero() {
+		return loopbackHostOnly(next)
+	}
+	return requireToken(next, token)
+}
