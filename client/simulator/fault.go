@@ -42,6 +42,9 @@ var (
 	userEffects = []Effect{EffectFailUser, EffectOmitUser}
 )
 
+// Effects returns all effects.
+func Effects() []Effect { return slices.Concat(anyEffects, userEffects, listEffects) }
+
 // Fault is something that goes wrong: Effect, for what matches, as often as Skip, Every, Times
 // and Probability say. For effects on users these count users, for the others they count calls.
 type Fault struct {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-
-	"github.com/wablock/wablock/tasks/user"
 )
 
 // How a user's failure shows.
@@ -96,8 +94,8 @@ func (p *problems) phoneNumbers(ns []PhoneNumber) {
 			p.add("phone_numbers[%d].id: is listed twice", i)
 		}
 		seen[n.ID] = true
-		if _, err := user.Parse(n.Own); n.Own != "" && err != nil {
-			p.add("phone_numbers[%d].own: %w", i, err)
+		if name, ok := canonical(n.Own); n.Own != "" && (!ok || name[0] != '+') {
+			p.add("phone_numbers[%d].own: no phone number", i)
 		}
 		for j, b := range n.Blocked {
 			if _, ok := canonical(b); !ok {
@@ -144,9 +142,8 @@ func (p *problems) limit(at string, l Limit) {
 }
 
 func (p *problems) fault(at string, f Fault) {
-	all := slices.Concat(anyEffects, listEffects, userEffects)
-	if !slices.Contains(all, f.Effect) {
-		p.add("%s.effect: %q is not one of %q", at, f.Effect, all)
+	if !slices.Contains(Effects(), f.Effect) {
+		p.add("%s.effect: %q is not one of %q", at, f.Effect, Effects())
 	}
 	for _, op := range f.Operations {
 		p.oneOf(at+".operations", string(op), string(Block), string(Unblock), string(List))
