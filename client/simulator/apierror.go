@@ -40,11 +40,10 @@ func notFound(details string) *apiError {
 	return e
 }
 
-// of a fault of the scenario.
+// apiError is the error that the fault gives.
 func (f *Fault) apiError() *apiError {
 	e := newAPIError(f.Code, f.Details)
 	e.Status, e.Subcode = f.Status, f.Subcode
-	def(&e.Message, f.Message)
 	if f.Message != "" {
 		e.Message = f.Message
 	}

@@ -80,6 +80,9 @@ type change struct {
 	version int64
 }
 
+// maxPending bounds how much a lag holds back; beyond it changes show early.
+const maxPending = 1_000_000
+
 func newBlocklist(now time.Time) blocklist { return blocklist{ordered: newOrdered(now)} }
 
 // setLag changes how late listings are; what was pending shows at once.
@@ -123,7 +126,7 @@ func (l *blocklist) view(now time.Time) *ordered {
 	}
 	done := 0
 	for _, c := range l.pending {
-		if now.Sub(c.at) < l.lag {
+		if now.Sub(c.at) < l.lag && len(l.pending)-done <= maxPending {
 			break
 		}
 		switch {

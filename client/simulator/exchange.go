@@ -12,7 +12,7 @@ type exchange struct {
 	set   *settings
 	r     *http.Request
 	req   request
-	call  *Call // its entry in the journal; Requires s.mu held once the journal has it
+	call  *Call // its entry in the journal; guarded by s.mu once it is there
 	n     *number
 	plan  plan
 	usage usage

@@ -11,6 +11,9 @@ import (
 // ErrBlocked says that a message never arrived because its sender is blocked.
 var ErrBlocked = errors.New("simulator: the user is blocked, so the message does not arrive")
 
+// maxListed bounds a list, whatever the capacity that calls are held to.
+const maxListed = 1_000_000
+
 // Seed puts users onto the list of a phone number ID, whatever their window and the capacity,
 // as if they had been blocked earlier. Users are numbers or business-scoped user IDs; the error
 // of one that is neither comes before anything is changed.
@@ -26,6 +29,9 @@ func (s *Simulator) Seed(phoneNumberID string, users ...string) error {
 	n := s.number(phoneNumberID, now)
 	if n == nil {
 		return errNoNumber(phoneNumberID)
+	}
+	if n.list.len()+len(users) > maxListed {
+		return fmt.Errorf("simulator: seed: no list may hold more than %d users", maxListed)
 	}
 	for _, u := range users {
 		n.list.add(now, s.set.directory.resolve(u).key)
