@@ -1,0 +1,99 @@
+package model
+
+// What the scripts do, one function for each.
+
+// mark is lua/mark.lua.
+func (p Protocol) mark(s State, v uint8) State {
+	s.Marked[v-1] = true
+	if v == s.Version || (v < s.Version && p.Fault != OldMarkWins) {
+		return s
+	}
+	s.Version, s.Status = v, Waiting
+	if p.Fault == MarkClearsClaim {
+		s.Claim = Nobody
+	}
+	if s.Claim == Nobody || p.Fault == ClaimInFlight {
+		s.Place = Line
+	}
+	return s
+}
+
+// sweep is the beginning of lua/claim.lua.
+func (p Protocol) sweep(s State) State {
+	if s.Place != Due {
+		return s
+	}
+	s.Place = Nowhere
+	if s.Status == Waiting || s.Status == InFlight {
+		s.Status, s.Claim = Waiting, Nobody
+		s.Place = Line
+		if p.Fault == SweepLoses {
+			s.Place = Nowhere
+		}
+	}
+	return s
+}
+
+// claim is the rest of lua/claim.lua.
+func (p Protocol) claim(s State, i int) State {
+	s = p.sweep(s)
+	if s.Place != Line || s.Status != Waiting {
+		return s
+	}
+	if s.Claim != Nobody && p.Fault != ClaimInFlight {
+		return s
+	}
+	s.Status, s.Claim, s.Place = InFlight, uint8(i+1), Later
+	s.Workers[i] = Worker{Phase: Holding, Version: s.Version}
+	return s
+}
+
+// renew is lua/renew.lua, and what the worker does about its answer.
+func (p Protocol) renew(s State, i int) State {
+	w := &s.Workers[i]
+	switch {
+	case int(s.Claim) != i+1:
+		*w = Worker{Phase: Idle}
+	case s.Version == w.Version:
+		s.Place = Later
+		w.Phase = Holding
+	default:
+		*w = Worker{Phase: Idle}
+		s.Claim, s.Place = Nobody, Line
+	}
+	return s
+}
+
+// settle is lua/settle.lua.
+func (p Protocol) settle(s State, i int, verdict Kind) State {
+	if int(s.Claim) != i+1 && p.Fault != SettleUnclaimed {
+		return s
+	}
+	s.Claim, s.Place = Nobody, Nowhere
+	if s.Version != s.Workers[i].Version && p.Fault != SettleOldVersion {
+		s.Place = Line
+		if p.Fault == SettleLoses {
+			s.Place = Nowhere
+		}
+		return s
+	}
+	switch verdict {
+	case SettleOK:
+		s.Status = Succeeded
+	case SettleDead:
+		s.Status = Dead
+	case SettleNow:
+		s.Status, s.Place = Waiting, Line
+	case SettleLater:
+		s.Status, s.Place = Waiting, Later
+	}
+	return s
+}
+
+// whenUnsure says what a worker makes of a call that was cut: it is repeated.
+func (p Protocol) whenUnsure() []Kind {
+	if p.Fault == UnsureIsSuccess {
+		return []Kind{SettleOK}
+	}
+	return []Kind{SettleNow, SettleLater, SettleDead}
+}

@@ -1,0 +1,104 @@
+package model
+
+import "fmt"
+
+// Workers and Versions are the size of the model.
+const (
+	Workers  = 2
+	Versions = 3
+)
+
+// Status is the state of a user's record.
+type Status byte
+
+// The states of a record; None is that of a user without one.
+const (
+	None      Status = '-'
+	Waiting   Status = 'w'
+	InFlight  Status = 'f'
+	Succeeded Status = 's'
+	Dead      Status = 'd'
+)
+
+// Place is where the user stands in the index of what waits.
+type Place byte
+
+// The places.
+const (
+	Nowhere Place = '-'
+	Line    Place = 'l'
+	Later   Place = 't' // in flight, or backing off
+	Due     Place = 'u' // as Later, and the time has passed
+)
+
+// Claims: Nobody's, a worker's (its index plus one), or an Orphan.
+const (
+	Nobody = 0
+	Orphan = Workers + 1
+)
+
+// Phase is what a worker does.
+type Phase byte
+
+// The phases, in the order in which a worker goes through them.
+const (
+	Idle    Phase = 'i'
+	Holding Phase = 'h' // has a claim, and has not sent its call
+	Calling Phase = 'c' // the call is out
+	Ghost   Phase = 'g' // the call is out, and the worker is dead
+	Heard   Phase = 'k' // the API said yes
+	Refused Phase = 'r' // the API said no
+	Unsure  Phase = 'n' // the call was cut: nobody knows
+)
+
+// live reports whether a call is out.
+func (p Phase) live() bool { return p == Calling || p == Ghost }
+
+// Worker is one worker, with the version it claimed.
+type Worker struct {
+	Phase   Phase
+	Version uint8
+}
+
+// State is the whole world of the model. It is comparable.
+type State struct {
+	Blocked bool           // on the API's list
+	Marked  [Versions]bool // which requests were marked at least once
+	Version uint8          // of the record, 1 to Versions; 0 without a record
+	Status  Status
+	Claim   uint8
+	Place   Place
+	Workers [Workers]Worker
+}
+
+// Start is the state in which nothing was asked for.
+func Start() State {
+	s := State{Status: None, Place: Nowhere}
+	for i := range s.Workers {
+		s.Workers[i].Phase = Idle
+	}
+	return s
+}
+
+// Quiet reports whether everything was marked and nothing is left to do.
+func (s State) Quiet() bool {
+	for _, m := range s.Marked {
+		if !m {
+			return false
+		}
+	}
+	for _, w := range s.Workers {
+		if w.Phase != Idle {
+			return false
+		}
+	}
+	return s.Claim == Nobody && (s.Status == Succeeded || s.Status == Dead)
+}
+
+func (s State) String() string {
+	out := fmt.Sprintf("v%d %c claim %d place %c blocked %-5v", s.Version, s.Status, s.Claim, s.Place, s.Blocked)
+	for _, w := range s.Workers {
+		out += fmt.Sprintf(" | %c v%d", w.Phase, w.Version)
+	}
+	return out
+}
