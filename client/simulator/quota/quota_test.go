@@ -144,3 +144,24 @@ func TestNeverMoreThanTheBudget(t *testing.T) {
 		}
 	})
 }
+
+func TestWrappersTellUsageAndWait(t *testing.T) {
+	t.Parallel()
+	all := quota.All{quota.NewFixedWindow(4, time.Minute), quota.NewTokenBucket(0.5, 1)}
+	l := quota.NewLockout(quota.WithUsersCap(all, 10), 5*time.Second, time.Second)
+	if u, w := l.Usage(start), l.Wait(start); u != 0 || w != 0 {
+		t.Errorf("at first: usage %v, wait %v", u, w)
+	}
+	if !l.Allow(start, 1) {
+		t.Fatal("the first call was refused")
+	}
+	if u, w := l.Usage(start), l.Wait(start); u != 0.25 || w != 2*time.Second {
+		t.Errorf("after one call: usage %v, wait %v; want the window's 0.25 and the bucket's 2s", u, w)
+	}
+	if l.Allow(start, 1) {
+		t.Fatal("the bucket had no second token")
+	}
+	if u, w := l.Usage(start), l.Wait(start); u != 1 || w != 5*time.Second {
+		t.Errorf("locked out: usage %v, wait %v", u, w)
+	}
+}
