@@ -46,7 +46,7 @@ func viewOf(s State, now Instant, set Settings) view {
 		size:        s.Users.Size,
 		every:       s.every().Microseconds(),
 	}
-	if s.Anchor == 0 || s.Rate <= s.Anchor {
+	if s.Anchor == 0 || s.Settled && s.Rate <= s.Anchor {
 		v.trial = s.Users.trial(now, set.MaxUsers)
 	}
 	return v
@@ -106,14 +106,19 @@ func (b *bucket) take(v view, now Instant, set Settings) Answer {
 
 // pay takes a token, or says how long until there is one. Being refused changes nothing, so asking often costs nothing.
 func (b *bucket) pay(v view, now Instant, set Settings) time.Duration {
-	rate := min(v.pace, MicroRate(set.Rate))
-	full := min(int64(set.Burst)*micro, max(micro, rate*int64(burstTime/time.Second)))
+	rate, full := flow(v, set)
 	tokens := b.refilled(rate, full, now)
 	if tokens < micro {
 		return time.Duration(((micro-tokens)*micro+rate-1)/rate) * time.Microsecond
 	}
 	b.tokens, b.at = tokens-micro, max(b.at, now)
 	return 0
+}
+
+// flow is how fast tokens come, in microcalls a second, and how many there can be, in millionths.
+func flow(v view, set Settings) (rate, full int64) {
+	rate = min(v.pace, MicroRate(set.Rate))
+	return rate, min(int64(set.Burst)*micro, max(micro, rate*int64(burstTime/time.Second)))
 }
 
 func (b *bucket) refilled(rate, full int64, now Instant) int64 {

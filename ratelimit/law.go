@@ -5,66 +5,83 @@ import (
 	"time"
 )
 
-// The law, in the order in which a new limit meets it. Rates are in calls a second.
+// The law, in the order in which a new limit meets it. Rates are in calls a second; a step is a moment at which growth is
+// considered. The figures were tuned on the benchmark in learnbench: change one, and run it again.
 const (
 	// START. Nothing is known: one call goes alone, then two a second.
 	startRate = 2.0
 
-	// FAST SEARCH. While the API has never refused, the rate doubles at every step.
-	searchGrowth = 2.0
-
-	// A step is taken when enough was sent to judge by, and not more often than some times a second.
+	// STEPS are taken when enough was sent to judge by, and twice a second at most; for a limit that may not exist, such as
+	// an account's that was never met, more seldom.
 	stepTime  = 500 * time.Millisecond
 	stepCalls = 2.0
-	// A limit that may not exist is looked at more seldom.
 	unmetTime = 10 * time.Second
-
-	// Growth needs a budget that is really used: at least this share of what might have been sent in the step. What
-	// nobody needs proves nothing.
+	// Growth needs a budget that is really used, to this share: what nobody needs proves nothing.
 	usedShare = 0.75
 
-	// CUT. A refusal ends the search. The truth lies between what was served since the last refusal, pause included, and
-	// what was going out when the refusal came; the anchor is put at this way from the first to the second.
-	anchorShare = 0.25
-	// The rate restarts at this share of the anchor.
-	cutShare = 0.97
+	// FAST SEARCH. While the API has never refused, the rate grows by this factor a step.
+	searchGrowth = 1.5
 
-	// REGROWTH. Below this share of the anchor the rate recovers fast, by this factor a step.
+	// CUT. The truth lies between what was served since the last refusal and what was going out at this one; the anchor,
+	// the rate believed in, is put this share of the way (in logarithms) from the first to the second, and the
+	// rate a little below the anchor. What was served counts a part of a call more: one was about to be.
+	anchorShare = 0.35
+	cutShare    = 0.97
+	partCall    = 0.4
+	// A rate that held until it was pushed was not far too high: this share of it is a floor for the new anchor.
+	heldShare = 0.94
+	// An anchor that moved by less than this share is settled.
+	settledShare = 0.25
+
+	// REGROWTH. Below this share of the anchor the rate recovers by this factor a step, then by this share of the anchor
+	// a second.
 	fastShare  = 0.9
 	fastGrowth = 1.5
-	// Up to the anchor it takes this long per hundredth, and then it HOLDS: a push costs refused calls, so there is one
-	// in so many calls, and not more often than every few seconds.
-	holdTime  = 5 * time.Second
-	holdCalls = 40.0
-	// Where the first call after a pause was refused as well, refusals are dear (the limiter locks out), and the time
-	// between pushes is this many times what the last one cost.
-	holdPerLockout = 14.0
+	slowGrowth = 0.01
 
-	// PUSH. Above the anchor the rate grows slowly, then faster as long as nothing pushes back: so much a second at first, twice
-	// as much after each doubling time, up to a bound per step.
-	pushGrowth   = 0.01
-	pushDoubling = 2 * time.Second
-	pushBound    = 1.3
+	// HOLD. At the anchor the rate rests this long, because a push costs a refused call. At low rates one refusal is a
+	// larger share of all calls: below holdRate the time grows with this power. While the anchor is not settled,
+	// a part of the time will do.
+	holdTime      = 7 * time.Second
+	holdRate      = 2.5
+	holdPower     = 1.3
+	unsettledHold = 0.3
+
+	// PUSH. Above the anchor the rate grows slowly, then faster as long as nothing pushes back: by so much in the first
+	// unit of time, twice as much in the next. A unit is some time or some calls, whichever is longer.
+	pushGrowth = 0.02
+	pushTime   = 1500 * time.Millisecond
+	pushCalls  = 4.0
+	pushBound  = 1.3 // factor of one step at most
 	// A rate this many times the anchor shows that the anchor is history: search again.
 	forgetAnchor = 3.0
 
-	// PAUSE. What the API states, else this, doubled for each refusal in a row, with jitter in the upper half.
+	// PAUSE. For as long as the API states, at most a day; else for a second, doubled with each refusal in a row up to a
+	// minute, with jitter in the upper half.
 	firstPause = time.Second
 	maxPause   = time.Minute
-	// The API's word is kept up to a day; beyond that it is taken for a mistake.
-	maxStated = 24 * time.Hour
+	maxStated  = 24 * time.Hour
 
-	// IDLE DECAY. What is not used halves its distance to half the anchor in this time: a limit learnt long ago may have
-	// changed.
+	// LOCK-OUT. Where the first call after a pause is refused as well, refusals are dear: pauses then start where the last
+	// one ended, up to so many doublings; the hold is so many times what the refusal cost, up to a bound; a push
+	// takes so many times as long; the anchor keeps nearer to what was served; and of the time lost, no more than so
+	// much counts as time in which unused calls were saved up.
+	maxBackoff = 2
+	dearHold   = 20.0
+	maxHold    = 2 * time.Minute
+	dearPush   = 4
+	dearShare  = 0.15
+	dearSaving = time.Second
+
+	// IDLE DECAY. A rate that is not used halves its distance to half the anchor in this time: the limit may have changed.
 	idleHalf  = 10 * time.Minute
 	idleShare = 0.5
 
-	// USAGE HEADERS lead where they are present: from this percentage the rate falls, down to a tenth …
-	usageSlow  = 75
-	usageFloor = 0.1
-	// … and from this one everybody waits as long as the API says.
-	usageStop = 95
-	// A header is forgotten after this time.
+	// USAGE HEADERS lead where they are present: from usageSlow percent the rate falls, to usageFloor of itself at usageStop,
+	// and from there everybody waits as long as the API says. They are forgotten after usageMemory.
+	usageSlow   = 75
+	usageStop   = 95
+	usageFloor  = 0.1
 	usageMemory = time.Minute
 )
 
@@ -79,36 +96,33 @@ type Event struct {
 	Jitter float64  // in [0, 1)
 }
 
-// Next is the law: the state after an event.
+// Next is the law: the state after an event. The result depends on nothing but the arguments.
 func Next(s State, e Event, now Instant, set Settings) State {
-	s = s.withUsage(e, now)
+	if e.UsagePercent > 0 {
+		s.Usage, s.UsageAt = e.UsagePercent, now
+	}
 	switch {
 	case e.Limited:
-		s = s.refused(e, now, set)
-	case e.Probe && e.Served && e.Epoch == s.Epoch:
-		s = s.resumed(e, now)
+		s = s.refused(e, now)
+	case e.Served:
+		s.Users = s.Users.served(e.Users, set.MaxUsers)
+		if e.Probe && e.Epoch == s.Epoch {
+			s = s.resumed(e.Count, now)
+		}
+		if e.UsagePercent >= usageStop && e.RetryAfter > 0 {
+			s = s.pausedFor(e.RetryAfter, now)
+		}
 	}
-	if !e.Limited && e.Served {
-		s.Users = s.Users.served(e.Users, now, set.MaxUsers)
+	if e.Due && !s.Probe {
+		s = s.step(e.Count, now, set)
 	}
-	if e.Due && !s.Probe && now >= s.PausedUntil {
-		s = s.step(e, now, set)
-	}
-	s.Rate = min(clampRate(s.Rate), max(set.Rate, MinRate))
+	s.Rate = min(s.Rate, set.Rate)
 	return s.rounded()
 }
 
-// rounded brings a state to the precision in which it is shared, so that it makes no difference who computed it.
-func (s State) rounded() State {
-	for _, rate := range []*float64{&s.Rate, &s.Anchor, &s.Recent, &s.Pin, &s.Cap} {
-		*rate = float64(MicroRate(*rate)) / micro
-	}
-	s.Push = s.Push.Truncate(time.Microsecond)
-	return s
-}
-
-// refused handles a limit error. Calls that were in flight together fail together: only the first of an epoch counts.
-func (s State) refused(e Event, now Instant, set Settings) State {
+// refused handles a limit error. Calls that were in flight together fail together, so only the first of an epoch counts;
+// the others can only prolong the pause.
+func (s State) refused(e Event, now Instant) State {
 	s.LimitErrors++
 	if e.Epoch < s.Epoch {
 		if e.RetryAfter > 0 {
@@ -119,21 +133,20 @@ func (s State) refused(e Event, now Instant, set Settings) State {
 	switch {
 	case s.blamesSize(e):
 		s.Users = s.Users.refused(e.Users, now)
-	case !e.Probe:
-		s = s.cut(e, now)
+	case !e.Probe: // the rate was cut when the pause began that this probe was to end
+		s = s.cut(e.Count, now)
 	}
 	if !e.Probe {
 		s.Since, s.ServedAtSince = now, e.Count.Served
 	}
 	s.Epoch++
-	s.Probe = true
+	pause := min(firstPause<<min(s.Backoff+s.Failures, 6), maxPause)
+	s.Failures++
 	if e.RetryAfter > 0 {
 		return s.pausedFor(e.RetryAfter, now)
 	}
-	pause := min(firstPause<<min(s.Failures, 6), maxPause)
-	s.Failures++
+	s.Probe, s.Stated = true, false
 	s.PausedUntil = max(s.PausedUntil, now.Add(pause/2+time.Duration(e.Jitter*float64(pause/2))))
-	s.Stated = false
 	return s
 }
 
@@ -146,85 +159,112 @@ func (s State) pausedFor(d time.Duration, now Instant) State {
 }
 
 // cut finds the anchor anew. low is what the API has served since it last refused, with the pause: exactly its rate if
-// it let the pause's unused calls be made later, less if it did not. high is what was being sent, and served, when it
-// refused: exactly its rate if it saves nothing up, more if it does.
-func (s State) cut(e Event, now Instant) State {
-	low := perSecond(e.Count.Served-s.ServedAtSince, now.Sub(s.Since))
-	high := s.Rate
-	if recent := s.recent(e.Count.Served, now); recent > 0 {
-		high = min(high, recent)
-	}
+// it let the pause's unused calls be made later, less if it did not. high is what was being sent when it refused:
+// exactly its rate if it saves nothing up, more if it does.
+func (s State) cut(c Counters, now Instant) State {
+	low := perSecond(float64(c.Served-s.ServedAtSince)+partCall, now.Sub(s.Since))
 	if s.Anchor > 0 && s.Rate > s.Anchor {
-		low = max(low, s.Anchor) // it held until it was pushed
+		low = max(low, heldShare*s.Anchor)
 	}
-	low = min(low, high)
-	s.Anchor = clampRate(low + anchorShare*(high-low))
-	s.Rate = cutShare * s.Anchor
+	high := max(min(s.Rate, s.goingOut(c.Served, now)), MinRate)
+	low = max(min(low, high), MinRate)
+
+	share := anchorShare
+	if s.dear() {
+		share = dearShare
+	}
+	anchor := low * math.Pow(high/low, share)
+	s.Settled = math.Abs(anchor-s.Anchor) <= settledShare*anchor
+	s.Anchor = anchor
+	s.Rate = max(cutShare*anchor, MinRate)
 	s.Recent = 0
 	return s
 }
 
-// resumed handles the first call served after a pause: the fleet may go on, and the time of the next push is set by what
-// this epoch has cost.
-func (s State) resumed(e Event, now Instant) State {
-	hold := max(holdTime, time.Duration(holdCalls/s.Rate*float64(time.Second)))
-	if s.Failures > 1 {
-		hold = max(hold, time.Duration(holdPerLockout*float64(now.Sub(s.Since))))
+// goingOut is what was at most sent a second over the last step and since: a few calls too many rather than too few.
+func (s State) goingOut(served int64, now Instant) float64 {
+	calls, dt := float64(served-s.ServedAtStep)+2, now.Sub(s.StepAt)
+	if s.Recent > 0 {
+		calls += s.Recent * s.every().Seconds()
+		dt += s.every()
 	}
-	s.Hold = now.Add(hold)
-	s.Push = 0
-	s.Probe, s.Stated, s.Failures = false, false, 0
-	return s.mark(e.Count, now)
+	return perSecond(calls, dt)
 }
 
+// resumed handles the first call served after a pause: the fleet may go on, and what the epoch has cost sets the time
+// until the next push.
+func (s State) resumed(c Counters, now Instant) State {
+	if s.Failures > 1 {
+		s.Backoff = min(s.Backoff+s.Failures-1, maxBackoff)
+	} else {
+		s.Backoff = max(s.Backoff-1, 0)
+	}
+	hold := float64(holdTime) * math.Pow(max(holdRate/s.Rate, 1), holdPower)
+	switch {
+	case !s.Settled:
+		hold *= unsettledHold
+	case s.Failures > 1 || s.Backoff > 0:
+		cost := float64(now.Sub(s.Since))
+		hold = max(hold, min(dearHold*cost, float64(maxHold)))
+		s.Since = max(s.Since, now.Add(-dearSaving))
+	}
+	s.Hold, s.Push = now.Add(time.Duration(hold)), 0
+	s.Probe, s.Stated, s.Failures = false, false, 0
+	return s.mark(c, now)
+}
+
+// dear reports whether refusals have lately cost more than a second.
+func (s State) dear() bool { return s.Backoff > 0 && s.Settled }
+
 // step considers growth.
-func (s State) step(e Event, now Instant, set Settings) State {
+func (s State) step(c Counters, now Instant, set Settings) State {
 	dt := now.Sub(s.StepAt)
 	if dt <= 0 {
 		return s
 	}
-	served := perSecond(e.Count.Served-s.ServedAtStep, dt)
-	used := float64(e.Count.Taken-s.TakenAtStep)+1 >= usedShare*min(s.Pace(now), set.Rate)*dt.Seconds()
-	s = s.mark(e.Count, now)
-	s.Recent = (s.Recent + served) / 2
-	if !used {
-		s.Push = 0
-		s.Since, s.ServedAtSince = now, e.Count.Served // goodput is measured under load
-		return s.idled(dt)
-	}
-	if s.Pin > 0 || s.usage(now) >= usageSlow {
-		return s
-	}
-	return s.grown(now, dt)
-}
-
-func (s State) grown(now Instant, dt time.Duration) State {
+	budget := min(s.Pace(now), set.Rate) * dt.Seconds()
+	used := float64(c.Taken-s.TakenAtStep)+1 >= usedShare*budget
+	s.Recent = perSecond(float64(c.Served-s.ServedAtStep), dt)
+	s = s.mark(c, now)
 	switch {
+	case !used:
+		s.Push = 0
+		s.Since, s.ServedAtSince = now, c.Served // what is served without need says nothing about the limit
+		return s.idled(dt)
+	case s.Pin > 0, s.Cap > 0 && s.Rate >= s.Cap, s.usage(now) >= usageSlow:
+		return s // not the law's rate is being used, so nothing is learnt about it
 	case s.Anchor == 0:
 		s.Rate *= searchGrowth
 	case s.Rate < fastShare*s.Anchor:
 		s.Rate = min(s.Rate*fastGrowth, fastShare*s.Anchor)
 	case now < s.Hold:
-		s.Rate = max(s.Rate, min(s.Anchor, s.Rate+0.01*s.Anchor*dt.Seconds()))
+		s.Rate = max(s.Rate, min(s.Anchor, s.Rate+slowGrowth*s.Anchor*dt.Seconds()))
 	default:
-		dt = min(dt, s.every()*2)
-		s.Push += dt
-		perSecond := pushGrowth * math.Exp2(s.Push.Seconds()/pushDoubling.Seconds())
-		s.Rate *= min(math.Exp(perSecond*dt.Seconds()), pushBound)
-		if s.Rate > forgetAnchor*s.Anchor {
-			s.Anchor = 0
-		}
+		return s.pushed(dt)
 	}
 	return s
 }
 
-// idled lets an unused rate fade toward one that is surely harmless.
-func (s State) idled(dt time.Duration) State {
-	harmless := startRate
-	if s.Anchor > 0 {
-		harmless = idleShare * s.Anchor
+// pushed drives the rate above the anchor: over the units from x to y, growth comes to the integral of pushGrowth * 2^x.
+func (s State) pushed(dt time.Duration) State {
+	unit := max(pushTime, callsTime(pushCalls, s.Rate))
+	if s.dear() {
+		unit *= dearPush
 	}
-	if s.Rate > harmless && s.Anchor > 0 {
+	from := s.Push.Seconds() / unit.Seconds()
+	s.Push += min(dt, 2*s.every())
+	to := s.Push.Seconds() / unit.Seconds()
+	growth := pushGrowth / math.Ln2 * (math.Exp2(to) - math.Exp2(from))
+	s.Rate *= min(math.Exp(growth), pushBound)
+	if s.Rate > forgetAnchor*s.Anchor {
+		s.Anchor = 0
+	}
+	return s
+}
+
+// idled lets an unused rate fade.
+func (s State) idled(dt time.Duration) State {
+	if harmless := idleShare * s.Anchor; s.Anchor > 0 && s.Rate > harmless {
 		s.Rate = harmless + (s.Rate-harmless)*math.Exp2(-dt.Seconds()/idleHalf.Seconds())
 	}
 	return s
@@ -235,49 +275,26 @@ func (s State) every() time.Duration {
 	if s.Rate >= MaxRate {
 		return unmetTime
 	}
-	return max(stepTime, time.Duration(stepCalls/s.Rate*float64(time.Second)))
+	return max(stepTime, callsTime(stepCalls, s.Rate))
 }
 
+// mark is where the next step measures from.
 func (s State) mark(c Counters, now Instant) State {
 	s.StepAt, s.ServedAtStep, s.TakenAtStep = now, c.Served, c.Taken
 	return s
 }
 
-// recent is what was served a second over the last few steps and since.
-func (s State) recent(served int64, now Instant) float64 {
-	dt := now.Sub(s.StepAt)
-	current := perSecond(served-s.ServedAtStep, dt)
-	if s.Recent == 0 {
-		return current
-	}
-	w := min(dt.Seconds()/s.every().Seconds(), 1)
-	return (1-w)*s.Recent + w*(s.Recent+current)/2
-}
-
-func perSecond(n int64, d time.Duration) float64 {
-	if d <= 0 {
-		return 0
-	}
-	return float64(n) / d.Seconds()
-}
-
-// withUsage takes a usage header into account. From usageStop on, the wait that the API states is kept although the call
-// itself was served.
-func (s State) withUsage(e Event, now Instant) State {
-	if e.UsagePercent <= 0 {
-		return s
-	}
-	s.Usage, s.UsageAt = e.UsagePercent, now
-	if e.UsagePercent >= usageStop && e.RetryAfter > 0 && !e.Limited {
-		s = s.pausedFor(e.RetryAfter, now)
-	}
-	return s
-}
-
+// usageShare is how much of the rate a usage header leaves.
 func usageShare(percent int) float64 {
-	if percent <= usageSlow {
-		return 1
-	}
-	over := min(float64(percent-usageSlow)/(usageStop-usageSlow), 1)
-	return 1 - over*(1-usageFloor)
+	over := float64(percent-usageSlow) / (usageStop - usageSlow)
+	return 1 - min(max(over, 0), 1)*(1-usageFloor)
+}
+
+// callsTime is how long so many calls take at a rate.
+func callsTime(calls, rate float64) time.Duration {
+	return time.Duration(calls / rate * float64(time.Second))
+}
+
+func perSecond(calls float64, d time.Duration) float64 {
+	return calls / max(d, time.Millisecond).Seconds()
 }

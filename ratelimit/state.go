@@ -20,14 +20,16 @@ func (i Instant) Sub(u Instant) time.Duration { return time.Duration(i-u) * time
 
 // State is all that the law knows of one limit. Its zero value is not valid; see [Start].
 type State struct {
-	Rate   float64 // calls a second that the law would send now
-	Anchor float64 // what the API is believed to allow; 0 while it has never refused a call
-	Epoch  int64   // counts congestion epochs; a grant remembers the one it was given in
+	Rate    float64 // calls a second that the law would send now
+	Anchor  float64 // what the API is believed to allow; 0 while it has never refused a call
+	Settled bool    // the anchor hardly moved with the last refusal
+	Epoch   int64   // counts congestion epochs; a grant remembers the one it was given in
 
 	PausedUntil Instant       // nobody calls before
 	Stated      bool          // the API named that time itself
 	Probe       bool          // calls go one at a time, until one is served
 	Failures    int           // refusals in a row, which double the pause
+	Backoff     int           // doublings that the next pause starts with
 	Since       Instant       // when the last epoch began, or the state itself
 	Hold        Instant       // the rate stays at the anchor until then
 	Push        time.Duration // how long it has been driven above the anchor since
@@ -83,4 +85,13 @@ func (s State) usage(now Instant) int {
 		return 0
 	}
 	return s.Usage
+}
+
+// rounded brings a state to the precision in which it is shared, so that it makes no difference who computed it.
+func (s State) rounded() State {
+	for _, rate := range []*float64{&s.Rate, &s.Anchor, &s.Recent, &s.Pin, &s.Cap} {
+		*rate = float64(MicroRate(*rate)) / micro
+	}
+	s.Push = s.Push.Truncate(time.Microsecond)
+	return s
 }

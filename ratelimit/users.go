@@ -22,13 +22,13 @@ const (
 
 // blamesSize tells an error for too many users from one for too many calls: the call carried more than ever worked, and
 // went when pace could not be the reason (alone after a pause, or as a trial at a pace that holds); or calls of a size that
-// did work are refused alone, time and again, however long the pause.
+// did work are refused alone three times over, however long the pause.
 func (s State) blamesSize(e Event) bool {
 	switch {
 	case e.Users <= 1:
 		return false
 	case e.Trial > 0 || e.Probe:
-		return e.Users > s.Users.Proven || s.Failures >= 2
+		return e.Users > s.Users.Proven || s.Failures >= 3
 	default:
 		return false
 	}
@@ -50,7 +50,7 @@ func (u Users) refused(users int, now Instant) Users {
 }
 
 // served raises what is proven, up to the configured limit, where all doubt ends.
-func (u Users) served(users int, now Instant, limit int) Users {
+func (u Users) served(users, limit int) Users {
 	u.Proven = max(u.Proven, users)
 	if u.Refused > 0 && u.Proven >= u.Refused {
 		u.Refused, u.Sure = 0, false
