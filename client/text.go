@@ -47,6 +47,8 @@ func stripURL(err error) error {
 // anything else may quote what the other side sent and is cleaned.
 func transportText(err error) string {
 	switch {
+	case err == nil:
+		return "for a reason that is not known"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "time ran out"
 	case errors.Is(err, context.Canceled):

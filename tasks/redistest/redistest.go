@@ -167,7 +167,7 @@ func (s *Server) await(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if c.Ping(ctx).Err() == nil {
+		if s.listens() && c.Ping(ctx).Err() == nil {
 			return nil
 		}
 		select {
@@ -178,6 +178,16 @@ func (s *Server) await(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// listens spares go-redis, which logs each refusal, from dialling in vain.
+func (s *Server) listens() bool {
+	conn, err := net.Dial("tcp", s.Addr) //nolint:noctx // loopback: it is refused or not
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 // Kill ends the server with SIGKILL, and returns when it is gone.

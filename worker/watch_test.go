@@ -1,0 +1,91 @@
+package worker
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+func ids(users []ledger.Claimed) []user.ID {
+	out := make([]user.ID, len(users))
+	for i, u := range users {
+		out[i] = u.User
+	}
+	return out
+}
+
+func isDone(w *watch) bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestWatchCountsEachEndOnce(t *testing.T) {
+	t.Parallel()
+	s, users := newWatches(), ids(claimed(t, 0, 0, 0, 0))
+	w := s.add(ledger.Block, ledger.Bulk, 10, users)
+	s.settled(users[0], 10, ledger.Succeeded, 0)
+	s.settled(users[0], 10, ledger.Succeeded, 0)
+	s.settled(users[1], 10, ledger.Waiting, 139103)
+	s.settled(users[1], 10, ledger.Dead, 131047)
+	s.settled(users[2], 11, ledger.Succeeded, 0) // a newer request's
+	s.settled(users[3], 9, ledger.Succeeded, 0)  // an older request's: ours still waits
+	if isDone(w) {
+		t.Fatal("done with a user left")
+	}
+	s.looked(w, users[3:], []ledger.State{ledger.Dead})
+	if !isDone(w) {
+		t.Fatal("not done")
+	}
+	r, dead, left := s.drop(w)
+	want := tasks.Result{Succeeded: 1, DeadLettered: 2, Superseded: 1, Codes: map[int]int{131047: 1}}
+	if d := cmp.Diff(want, r); d != "" || left != 0 {
+		t.Error(d, left)
+	}
+	if len(dead) != 1 || dead[0] != users[3] {
+		t.Errorf("found dead by a look: %v", dead)
+	}
+	if len(s.byUser) != 0 || len(s.all) != 0 {
+		t.Errorf("left behind: %d users, %d watches", len(s.byUser), len(s.all))
+	}
+}
+
+func TestWatchesOfOneUser(t *testing.T) {
+	t.Parallel()
+	s, users := newWatches(), ids(claimed(t, 0))
+	older := s.add(ledger.Block, ledger.Bulk, 10, users)
+	newer := s.add(ledger.Unblock, ledger.Bulk, 20, users)
+	s.settled(users[0], 20, ledger.Succeeded, 0)
+	if !isDone(older) || !isDone(newer) {
+		t.Fatal("not done")
+	}
+	if r, _, _ := s.drop(older); r.Superseded != 1 {
+		t.Errorf("older: %+v", r)
+	}
+	if r, _, _ := s.drop(newer); r.Succeeded != 1 {
+		t.Errorf("newer: %+v", r)
+	}
+}
+
+func TestDropForgetsWhatStillWaits(t *testing.T) {
+	t.Parallel()
+	s, users := newWatches(), ids(claimed(t, 0, 0))
+	w := s.add(ledger.Block, ledger.Bulk, 10, users)
+	if ws, waiting := s.waiting(1); len(ws) != 1 || len(waiting[0]) != 1 {
+		t.Errorf("waiting, at most one: %v", waiting)
+	}
+	if _, _, left := s.drop(w); left != 2 {
+		t.Errorf("%d left", left)
+	}
+	if len(s.byUser) != 0 {
+		t.Error("users left behind")
+	}
+	s.settled(users[0], 10, ledger.Succeeded, 0)
+}
