@@ -54,7 +54,7 @@ func (d *DeadLetters) align(ctx context.Context, h hasher, phoneNumberID string,
 		if err := d.write(ctx, put, map[string]map[user.ID]ledger.Version{phoneNumberID: maps.Clone(have)}); err != nil {
 			return err
 		}
-		if err := d.drop(ctx, h, phoneNumberID, drop); err != nil {
+		if err := d.drop(ctx, phoneNumberID, drop, h.users(phoneNumberID, drop)); err != nil {
 			return err
 		}
 		for _, u := range drop {
@@ -64,14 +64,10 @@ func (d *DeadLetters) align(ctx context.Context, h hasher, phoneNumberID string,
 	return nil
 }
 
-// drop deletes the entries of users, then takes the users off the index.
-func (d *DeadLetters) drop(ctx context.Context, h hasher, phoneNumberID string, users []user.ID) error {
+// drop deletes entries of users of one phone number ID, then takes the users off the index.
+func (d *DeadLetters) drop(ctx context.Context, phoneNumberID string, users []user.ID, ids []string) error {
 	if len(users) == 0 {
 		return nil
-	}
-	ids := make([]string, len(users))
-	for i, u := range users {
-		ids[i] = h.user(phoneNumberID, u)
 	}
 	if err := d.deleteTasks(ctx, ids); err != nil {
 		return err
@@ -137,7 +133,8 @@ func (d *DeadLetters) remove(ctx context.Context, phoneNumberID string, users []
 	if err != nil {
 		return err
 	}
-	if err := d.drop(ctx, h, phoneNumberID, slices.Collect(maps.Keys(have))); err != nil {
+	found := slices.Collect(maps.Keys(have))
+	if err := d.drop(ctx, phoneNumberID, found, h.users(phoneNumberID, found)); err != nil {
 		return err
 	}
 	return d.align(ctx, h, phoneNumberID, have)

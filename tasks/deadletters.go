@@ -59,6 +59,14 @@ func (h hasher) user(phoneNumberID string, u user.ID) string {
 	return phoneNumberID + ":" + h.sum("user", phoneNumberID, u.Reveal())
 }
 
+func (h hasher) users(phoneNumberID string, users []user.ID) []string {
+	ids := make([]string, len(users))
+	for i, u := range users {
+		ids[i] = h.user(phoneNumberID, u)
+	}
+	return ids
+}
+
 func (h hasher) of(d DeadLetter) string {
 	if m := d.Malformed; m != nil {
 		return malformedPrefix + ":" + h.sum(malformedPrefix, m.Queue, m.Type, m.SHA256)

@@ -47,9 +47,10 @@ func (f Filter) match(e DeadLetter) bool {
 		(len(f.Codes) == 0 || slices.Contains(f.Codes, e.Code))
 }
 
-// All yields the entries that pass the filter, each once, in no order. What is in the queue all
-// the while is yielded; what comes or goes meanwhile may be. It reads in chunks, and the loop's
-// body may put, redrive and discard. An error ends it.
+// All yields the entries that pass the filter, each once, those of one phone number ID together
+// and in no order otherwise. What is in the queue all the while is yielded; what comes or goes
+// meanwhile may be. It reads in chunks, and the loop's body may put, redrive and discard. An
+// error ends it.
 func (d *DeadLetters) All(ctx context.Context, f Filter) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
 		for chunk, err := range d.chunks(ctx, f) {

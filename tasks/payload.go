@@ -19,6 +19,9 @@ const payloadFormat = 1
 // maxPayload bounds what Decode reads: 1,000 of the longest users come to 140 KB.
 const maxPayload = 1 << 20
 
+// maxParts bounds what readers of a job set out to read.
+const maxParts = 1 << 17
+
 // Payload is what a task of TypeBlock or TypeUnblock carries: one chunk of a job.
 type Payload struct {
 	JobID         string
@@ -85,8 +88,8 @@ func (p Payload) fault() string {
 		return "an operation that is neither block nor unblock"
 	case p.Version <= 0:
 		return "no version"
-	case p.Parts < 1 || p.Part < 0 || p.Part >= p.Parts:
-		return "a part that is not among its parts"
+	case p.Parts < 1 || p.Parts > maxParts || p.Part < 0 || p.Part >= p.Parts:
+		return "a part that is not among its parts, or too many parts"
 	case len(p.Users) == 0:
 		return "no users"
 	case len(p.Users) > MaxUsersPerTask:

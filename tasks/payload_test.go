@@ -30,7 +30,7 @@ func genUser(t *rapid.T) user.ID {
 }
 
 func genPayload(t *rapid.T) tasks.Payload {
-	parts := rapid.IntRange(1, 1<<20).Draw(t, "parts")
+	parts := rapid.IntRange(1, 1<<17).Draw(t, "parts")
 	return tasks.Payload{
 		JobID:         rapid.StringMatching(`[a-zA-Z._-]{1,64}`).Draw(t, "job"),
 		PhoneNumberID: rapid.StringMatching(`[0-9]{1,32}`).Draw(t, "number"),

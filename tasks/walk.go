@@ -24,14 +24,18 @@ func queueKey(state string) string { return "asynq:{" + QueueDeadLetter + "}:" +
 // chunkSize is how many entries are read, redriven or discarded at a time.
 const chunkSize = 1000
 
-// chunks yields the entries that pass f, in chunks of 1 to chunkSize.
+// chunks yields the entries that pass f, in chunks of 1 to chunkSize. The IDs are all read
+// first, 6 MB for 100,000, so that the loop's body may delete entries; the entries are read
+// chunk by chunk.
 func (d *DeadLetters) chunks(ctx context.Context, f Filter) iter.Seq2[[]DeadLetter, error] {
 	return func(yield func([]DeadLetter, error) bool) {
-		for ids, err := range d.idChunks(ctx, f) {
-			var entries []DeadLetter
-			if err == nil {
-				entries, err = d.fetchAll(ctx, ids)
-			}
+		ids, err := d.ids(ctx, f)
+		if err != nil {
+			yield(nil, fmt.Errorf("tasks: read dead letters: %w", err))
+			return
+		}
+		for chunk := range slices.Chunk(ids, chunkSize) {
+			entries, err := d.fetchAll(ctx, chunk)
 			if err != nil {
 				yield(nil, fmt.Errorf("tasks: read dead letters: %w", err))
 				return
@@ -63,102 +67,58 @@ func (d *DeadLetters) fetchAll(ctx context.Context, ids []string) ([]DeadLetter,
 	return entries, nil
 }
 
-// idChunks yields the task IDs that may pass f, each once, at most chunkSize at a time.
-func (d *DeadLetters) idChunks(ctx context.Context, f Filter) iter.Seq2[[]string, error] {
+// ids returns the task IDs that may pass f, each once, those of a phone number ID together.
+func (d *DeadLetters) ids(ctx context.Context, f Filter) ([]string, error) {
 	if f.PhoneNumberID != "" && len(f.Users) > 0 {
-		return d.idsOf(ctx, f)
+		h, err := d.hasher(ctx)
+		if err != nil {
+			return nil, err
+		}
+		users, err := distinct(f.Users)
+		return h.users(f.PhoneNumberID, users), err
 	}
 	match := "*"
 	if CheckPhoneNumberID(f.PhoneNumberID) == nil { // digits alone: nothing that a pattern reads
 		match = f.PhoneNumberID + ":*"
 	}
-	return func(yield func([]string, error) bool) {
-		seen := make(map[string]struct{})
-		for ids, err := range d.scan(ctx, match) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			ids = slices.DeleteFunc(ids, func(id string) bool {
-				_, again := seen[id]
-				seen[id] = struct{}{}
-				return again
-			})
-			for chunk := range slices.Chunk(ids, chunkSize) {
-				if !yield(chunk, nil) {
-					return
-				}
-			}
+	var ids []string
+	for _, key := range slices.Concat(restingKeys, runningKeys, stuckKeys) {
+		read := d.scanSet
+		if slices.Contains(runningKeys, key) {
+			read = d.readList
 		}
-	}
-}
-
-// idsOf yields the task IDs of the users that f names.
-func (d *DeadLetters) idsOf(ctx context.Context, f Filter) iter.Seq2[[]string, error] {
-	return func(yield func([]string, error) bool) {
-		h, err := d.hasher(ctx)
+		found, err := read(ctx, key, match)
 		if err != nil {
-			yield(nil, err)
-			return
+			return nil, err
 		}
-		users, err := distinct(f.Users)
+		ids = append(ids, found...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil // Redis may scan one twice, or it moved meanwhile
+}
+
+func (d *DeadLetters) scanSet(ctx context.Context, key, match string) ([]string, error) {
+	var ids []string
+	for cursor := uint64(0); ; {
+		// Members and scores by turns.
+		pairs, next, err := d.rdb.ZScan(ctx, key, cursor, match, chunkSize).Result()
 		if err != nil {
-			yield(nil, err)
-			return
+			return nil, err
 		}
-		for chunk := range slices.Chunk(users, chunkSize) {
-			ids := make([]string, len(chunk))
-			for i, u := range chunk {
-				ids[i] = h.user(f.PhoneNumberID, u)
-			}
-			if !yield(ids, nil) {
-				return
-			}
+		for i := 0; i < len(pairs); i += 2 {
+			ids = append(ids, pairs[i])
 		}
-	}
-}
-
-// scan yields the task IDs of the queue in all states, some perhaps twice.
-func (d *DeadLetters) scan(ctx context.Context, match string) iter.Seq2[[]string, error] {
-	return func(yield func([]string, error) bool) {
-		for _, key := range slices.Concat(restingKeys, runningKeys, stuckKeys) {
-			read := d.scanSet
-			if slices.Contains(runningKeys, key) {
-				read = d.readList
-			}
-			for ids, err := range read(ctx, key, match) {
-				if !yield(ids, err) || err != nil {
-					return
-				}
-			}
+		if next == 0 {
+			return ids, nil
 		}
-	}
-}
-
-func (d *DeadLetters) scanSet(ctx context.Context, key, match string) iter.Seq2[[]string, error] {
-	return func(yield func([]string, error) bool) {
-		var cursor uint64
-		for {
-			// Members and scores by turns.
-			pairs, next, err := d.rdb.ZScan(ctx, key, cursor, match, chunkSize).Result()
-			ids := make([]string, 0, len(pairs)/2)
-			for i := 0; i < len(pairs); i += 2 {
-				ids = append(ids, pairs[i])
-			}
-			if !yield(ids, err) || err != nil || next == 0 {
-				return
-			}
-			cursor = next
-		}
+		cursor = next
 	}
 }
 
 // readList reads a list of IDs, whatever match: lists can't be searched, and are short but for
 // minutes after somebody ran the whole queue.
-func (d *DeadLetters) readList(ctx context.Context, key, _ string) iter.Seq2[[]string, error] {
-	return func(yield func([]string, error) bool) {
-		yield(d.rdb.LRange(ctx, key, 0, -1).Result())
-	}
+func (d *DeadLetters) readList(ctx context.Context, key, _ string) ([]string, error) {
+	return d.rdb.LRange(ctx, key, 0, -1).Result()
 }
 
 // Len returns how many entries there are.

@@ -1,0 +1,369 @@
+package tasks_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/hibiken/asynq"
+
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/redistest"
+)
+
+// bury lets users fail for good at one version, and puts them among the dead letters.
+func (f *fixture) bury(op ledger.Operation, ns ...int) ledger.Version {
+	f.Helper()
+	var v ledger.Version
+	for _, n := range ns {
+		v = f.die(op, num(n))
+		for _, e := range must(f.ledger.Entries(f.Context(), nums(n + 1)[n:]))(f) {
+			f.put(tasks.DeadLetterOf(phoneNumberID, e))
+		}
+	}
+	return v
+}
+
+var ignoreJobs = cmpopts.IgnoreFields(tasks.RedriveReport{}, "Jobs")
+
+func TestRedrive(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		died := f.bury(ledger.Block, 1, 2, 3, 4)
+		f.bury(ledger.Unblock, 5)
+		f.succeed(ledger.Block, num(2))
+		if _, err := f.ledger.Discard(t.Context(), num(4), died); err != nil {
+			t.Fatal(err)
+		}
+		f.mark(ledger.Unblock, num(3)) // last: it stays waiting
+
+		want := tasks.RedriveReport{Redriven: 2, Obsolete: 3}
+		dry := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{}, tasks.RedriveOptions{DryRun: true}))(t)
+		if diff := cmp.Diff(want, dry); diff != "" {
+			t.Errorf("dry run: %s", diff)
+		}
+		if n := len(f.all(tasks.Filter{})); n != 5 {
+			t.Errorf("%d entries after a dry run", n)
+		}
+		told := map[string]tasks.Action{}
+		got := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{}, tasks.RedriveOptions{
+			Each: func(e tasks.DeadLetter, a tasks.Action, _ string) { told[e.User.Reveal()] = a },
+		}))(t)
+		if diff := cmp.Diff(want, got, ignoreJobs); diff != "" || len(got.Jobs) != 2 {
+			t.Errorf("%d jobs, %s", len(got.Jobs), diff)
+		}
+		wantTold := map[string]tasks.Action{
+			num(1).Reveal(): tasks.Redriven, num(2).Reveal(): tasks.Obsolete, num(3).Reveal(): tasks.Obsolete,
+			num(4).Reveal(): tasks.Obsolete, num(5).Reveal(): tasks.Redriven,
+		}
+		if diff := cmp.Diff(wantTold, told); diff != "" {
+			t.Error(diff)
+		}
+		if n := must(f.dead.Len(t.Context()))(t); n != 0 {
+			t.Errorf("%d entries are left", n)
+		}
+		for i, e := range must(f.ledger.Entries(t.Context(), nums(6)[1:]))(t) {
+			want := []ledger.State{ledger.Waiting, ledger.Succeeded, ledger.Waiting, ledger.Discarded, ledger.Waiting}[i]
+			if e.State != want || i == 0 && e.Version <= died {
+				t.Errorf("user %d is %v at %d", i+1, e.State, e.Version)
+			}
+		}
+	})
+}
+
+func TestRedriveWithFilter(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		old, other, foreign := entry(1, 1), entry(2, 1), entry(3, 1)
+		old.LastFailedAt = old.LastFailedAt.Add(-time.Hour)
+		other.Code = 131021
+		foreign.PhoneNumberID = "7"
+		f.put(old, other, foreign, entry(4, 1), garbage("x"))
+		at := entry(4, 1).LastFailedAt
+		for name, c := range map[string]struct {
+			filter tasks.Filter
+			want   []int
+		}{
+			"all":                {tasks.Filter{}, []int{1, 2, 3, 4, 0}},
+			"code":               {tasks.Filter{Codes: []int{131021}}, []int{2}},
+			"number":             {tasks.Filter{PhoneNumberID: "7"}, []int{3}},
+			"user":               {tasks.Filter{PhoneNumberID: phoneNumberID, Users: nums(5)[1:4]}, []int{1, 2}},
+			"user of any number": {tasks.Filter{Users: nums(5)[3:]}, []int{3, 4}},
+			"before":             {tasks.Filter{Kind: tasks.UsersOnly, FailedBefore: at}, []int{1}},
+			"after":              {tasks.Filter{Kind: tasks.UsersOnly, FailedAfter: at.Add(-time.Second)}, []int{2, 3, 4}},
+			"users":              {tasks.Filter{Kind: tasks.UsersOnly}, []int{1, 2, 3, 4}},
+			"malformed":          {tasks.Filter{Kind: tasks.MalformedOnly}, []int{0}},
+			"two at once":        {tasks.Filter{PhoneNumberID: phoneNumberID, Codes: []int{131047}}, []int{1, 4}},
+		} {
+			want := map[string]bool{}
+			for _, n := range c.want {
+				name := num(n).Reveal()
+				if n == 0 {
+					name = "malformed task: an empty payload"
+				}
+				want[name] = true
+			}
+			got := map[string]bool{}
+			for name := range f.all(c.filter) {
+				got[name] = true
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+		}
+		report := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{Codes: []int{131021}}, tasks.RedriveOptions{Queue: ledger.Bulk}))(t)
+		if report.Redriven != 1 || report.Jobs[0].Queue != ledger.Bulk || len(f.all(tasks.Filter{})) != 4 {
+			t.Errorf("%d redriven, %d left", report.Redriven, len(f.all(tasks.Filter{})))
+		}
+	})
+}
+
+// Whoever dies again between the enqueueing and the deletion must not get lost.
+func TestRedrivenUserThatDiesAtOnceIsKept(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		died := f.bury(ledger.Block, 1)
+		e, _ := f.get(1)
+		// The worker is faster than the redrive: it settles, and puts, before the deletion.
+		newer := f.bury(ledger.Block, 1)
+		if now, _ := f.get(1); now.Version != newer || newer <= died {
+			t.Fatalf("version %d", now.Version)
+		}
+		if err := f.dead.DropEntries(t.Context(), phoneNumberID, []tasks.DeadLetter{e}); err != nil {
+			t.Fatal(err)
+		}
+		now, ok := f.get(1)
+		if !ok || now.Version != newer || now.Code != 131047 || now.Attempts != 1 || now.LastFailedAt.IsZero() {
+			t.Errorf("%v: version %d, want %d, code %d", ok, now.Version, newer, now.Code)
+		}
+	})
+}
+
+func TestDiscard(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		died := f.bury(ledger.Block, 1, 2)
+		f.put(garbage("x"))
+		if n := must(f.dead.Discard(t.Context(), tasks.Filter{}, tasks.DiscardOptions{DryRun: true}))(t); n != 3 {
+			t.Errorf("%d would be discarded", n)
+		}
+		n := must(f.dead.Discard(t.Context(), tasks.Filter{PhoneNumberID: phoneNumberID, Users: nums(3)[2:]}, tasks.DiscardOptions{}))(t)
+		if _, ok := f.get(2); n != 1 || ok || len(f.all(tasks.Filter{})) != 2 {
+			t.Errorf("%d discarded, %v", n, ok)
+		}
+		f.put(entry(2, died)) // a task that runs again
+		if _, ok := f.get(2); ok {
+			t.Error("a discarded entry came back")
+		}
+		told := 0
+		n = must(f.dead.Discard(t.Context(), tasks.Filter{}, tasks.DiscardOptions{Each: func(tasks.DeadLetter) { told++ }}))(t)
+		if left := must(f.dead.Len(t.Context()))(t); n != 2 || told != 2 || left != 0 {
+			t.Errorf("%d discarded, %d told, %d left", n, told, left)
+		}
+	})
+}
+
+func garbage(taskID string) tasks.DeadLetter {
+	_, err := tasks.Decode(tasks.TypeBlock, nil)
+	return tasks.NewMalformed(tasks.TypeBlock, "bulk", taskID, nil, err)
+}
+
+func TestMalformed(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		body := []byte(`{"v":7,"users":["+16505551234"]}`)
+		_, err := tasks.Decode(tasks.TypeBlock, body)
+		want := tasks.NewMalformed(tasks.TypeBlock, "bulk", "their-id", body, err)
+		f.put(want)
+		f.put(tasks.NewMalformed(tasks.TypeBlock, "bulk", "another-id", body, err)) // the same garbage
+		got := f.all(tasks.Filter{Kind: tasks.MalformedOnly})
+		if len(got) != 1 {
+			t.Fatalf("%d entries", len(got))
+		}
+		for reason, e := range got {
+			if diff := cmp.Diff(want, e, compareIDs, ignoreID); diff != "" || !strings.Contains(reason, "newer") {
+				t.Error(reason, diff)
+			}
+			if strings.Contains(e.ID, "6505551234") {
+				t.Errorf("ID %s", e.ID)
+			}
+		}
+		report := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{}, tasks.RedriveOptions{}))(t)
+		if diff := cmp.Diff(tasks.RedriveReport{Refused: 1}, report); diff != "" || len(f.all(tasks.Filter{})) != 1 {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestMalformedThatCanBeReadByNow(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		// As an older worker would have put it here.
+		f.put(tasks.NewMalformed(tasks.TypeUnblock, "interactive", "j:0", []byte(goodPayload), errors.New("payload format 1 is newer")))
+		report := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{}, tasks.RedriveOptions{}))(t)
+		if report.Redriven != 1 || len(f.all(tasks.Filter{})) != 0 {
+			t.Errorf("%d redriven, %d left", report.Redriven, len(f.all(tasks.Filter{})))
+		}
+		if info := f.task("interactive", "j:0"); string(info.Payload) != goodPayload || info.Type != tasks.TypeUnblock {
+			t.Errorf("%s %s", info.Type, info.Payload)
+		}
+	})
+}
+
+func TestHugeGarbageIsCut(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	f := setup(t, rdb)
+	f.put(tasks.NewMalformed(strings.Repeat("t\xff", 1000), "bulk", "id", make([]byte, 3<<20), errors.New("no +1 650 555 1234 "+strings.Repeat("y", 999))))
+	for reason, e := range f.all(tasks.Filter{}) {
+		m := e.Malformed
+		if !m.Truncated() || len(m.Payload) != 1<<20 || m.Size != 3<<20 || len(m.SHA256) != 64 || len(m.Type) > 1000 || len(reason) > 300 {
+			t.Errorf("%d of %d bytes, type of %d, reason of %d", len(m.Payload), m.Size, len(m.Type), len(reason))
+		}
+		if strings.Contains(reason, "650") {
+			t.Errorf("the reason shows a number: %s", reason)
+		}
+	}
+	told := ""
+	report := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{}, tasks.RedriveOptions{
+		Each: func(_ tasks.DeadLetter, _ tasks.Action, reason string) { told = reason },
+	}))(t)
+	if report.Refused != 1 || !strings.Contains(told, "too long") {
+		t.Errorf("%+v: %s", report, told)
+	}
+}
+
+// serve consumes the dead-letter queue as a worker does, until done says so.
+func (f *fixture) serve(done func() bool) {
+	f.Helper()
+	srv := asynq.NewServerFromRedisClient(f.rdb, asynq.Config{
+		Queues: map[string]int{tasks.QueueDeadLetter: 1}, TaskCheckInterval: 10 * time.Millisecond,
+		RetryDelayFunc: tasks.RedriveDelay, LogLevel: asynq.FatalLevel, Concurrency: 4,
+	})
+	err := srv.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
+		return f.dead.RedriveTask(ctx, f.producer, t)
+	}))
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer srv.Shutdown()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !done(); <-tick.C {
+		if time.Now().After(deadline) {
+			f.Error("the worker did not come to it in time")
+			return
+		}
+	}
+}
+
+func (f *fixture) run(ids ...string) {
+	f.Helper()
+	for _, id := range ids {
+		if err := f.inspector.RunTask(tasks.QueueDeadLetter, id); err != nil {
+			f.Fatal(err)
+		}
+	}
+}
+
+func (f *fixture) processed() int {
+	info, err := f.inspector.GetQueueInfo(tasks.QueueDeadLetter)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return info.Processed + info.Failed
+}
+
+func TestRunInTheWebUI(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		f.bury(ledger.Block, 1, 2)
+		f.put(garbage("x"))
+		f.mark(ledger.Unblock, num(2))
+		for _, e := range f.all(tasks.Filter{}) {
+			f.run(e.ID)
+		}
+		stray := asynq.NewTask("email:send", []byte("hello"), asynq.Queue(tasks.QueueDeadLetter), asynq.TaskID("stray"))
+		if _, err := asynq.NewClientFromRedisClient(f.rdb).Enqueue(stray); err != nil {
+			t.Fatal(err)
+		}
+		f.serve(func() bool {
+			n, err := f.dead.Len(t.Context())
+			return err == nil && n == 2 && f.processed() >= 4
+		})
+		states := must(f.ledger.Entries(t.Context(), nums(3)[1:]))(t)
+		if states[0].State != ledger.Waiting || states[0].Operation != ledger.Block || states[1].Operation != ledger.Unblock {
+			t.Errorf("the ledger says %+v", states)
+		}
+		left := map[string]bool{}
+		for reason, e := range f.all(tasks.Filter{}) {
+			left[reason] = true
+			info := f.task(tasks.QueueDeadLetter, e.ID)
+			if info.NextProcessAt.Year() < 2098 {
+				t.Errorf("%s: %v at %v", reason, info.State, info.NextProcessAt)
+			}
+			if e.Malformed.Type == tasks.TypeBlock && !strings.Contains(info.LastErr, "still malformed") {
+				t.Errorf("the UI says %q", info.LastErr)
+			}
+		}
+		want := map[string]bool{
+			"malformed task: an empty payload": true,
+			"malformed task: a task of another type than block_users:dead_letter in the queue dead-letter": true,
+		}
+		if diff := cmp.Diff(want, left); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestManyEntriesStayAndAreFoundWhileOthersGo(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		const n = 3000
+		entries := make([]tasks.DeadLetter, n)
+		for i := range entries {
+			entries[i] = entry(i, 1)
+		}
+		f.put(entries...)
+		if got := must(f.dead.Len(t.Context()))(t); got != n {
+			t.Fatalf("%d entries", got)
+		}
+		// Every second one goes while the others are read.
+		seen, i := map[string]bool{}, 0
+		for e, err := range f.dead.All(t.Context(), tasks.Filter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[e.User.Reveal()] = true
+			if i++; i == 1500 {
+				for j := 0; j < n; j += 2 {
+					if err := f.inspector.DeleteTask(tasks.QueueDeadLetter, must2(f.dead.Get(t.Context(), phoneNumberID, num(j)))); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		for j := 1; j < n; j += 2 {
+			if !seen[num(j).Reveal()] {
+				t.Fatalf("entry %d was passed over", j)
+			}
+		}
+		report := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{}, tasks.RedriveOptions{}))(t)
+		if report.Redriven != n/2 || len(report.Jobs) != 2 || must(f.dead.Len(t.Context()))(t) != 0 {
+			t.Errorf("%d redriven in %d jobs", report.Redriven, len(report.Jobs))
+		}
+	})
+}
+
+func must2(e tasks.DeadLetter, _ bool, err error) string {
+	if err != nil {
+		return fmt.Sprint(err)
+	}
+	return e.ID
+}
