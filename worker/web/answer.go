@@ -32,6 +32,9 @@ func (m *monitor) maskAnswer(field string, v any) any {
 			return maskText(v)
 		}
 	case []any:
+		if field == "tasks" {
+			v = slices.DeleteFunc(v, bodiless)
+		}
 		for i := range v {
 			v[i] = m.maskAnswer(field, v[i])
 		}
@@ -45,4 +48,11 @@ func (m *monitor) maskAnswer(field string, v any) any {
 	default:
 		return v // counts, sizes and flags
 	}
+}
+
+// bodiless reports whether a task is one whose body is missing: asynq gives an empty one for it,
+// with no ID that a button could name.
+func bodiless(task any) bool {
+	fields, ok := task.(map[string]any)
+	return ok && fields["id"] == ""
 }

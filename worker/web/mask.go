@@ -41,9 +41,6 @@ func maskBytes(b []byte) string {
 // spaced. [user.Scrub] knows plain digits and plain separators; people and programs also write
 // no-break spaces, typographic dashes and digits of other scripts.
 func maskText(s string) string {
-	if masked := user.Scrub(s); masked != s {
-		s = masked
-	}
 	plain := plainDigits(s)
 	if masked := user.Scrub(plain); masked != plain {
 		return masked
