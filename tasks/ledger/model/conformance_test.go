@@ -46,7 +46,7 @@ func TestScriptsDoAsTheModel(t *testing.T) {
 			p := model.Protocol{Blocks: alternating}
 			r := newReplay(t.Context(), rt, rdb, id, p.Blocks)
 			s := model.Start()
-			for range rapid.IntRange(20, 60).Draw(rt, "steps") {
+			for range rapid.IntRange(5, 30).Draw(rt, "steps") {
 				moves := p.Next(s)
 				if len(moves) == 0 {
 					break // everything has ended

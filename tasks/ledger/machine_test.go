@@ -1,0 +1,325 @@
+package ledger_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
+
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/redistest"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// world is a ledger, what it should hold, the API, and the workers with their calls.
+type world struct {
+	*ledger.Ledger
+	ctx     context.Context
+	rdb     redis.UniversalClient
+	prefix  string
+	ref     reference
+	users   []user.ID
+	asked   []ledger.Request // all requests, also those that nobody has marked yet
+	marked  map[user.ID]ledger.Request
+	blocked map[user.ID]bool // the API's list
+	calls   []*apiCall
+	claims  int
+}
+
+// apiCall is a claim and the call that is made for it.
+type apiCall struct {
+	ledger.Claim
+	sent, ended bool
+	crashed     bool // nobody will settle it
+	expired     bool // its deadline has passed
+}
+
+func (c *apiCall) out() bool { return c.sent && !c.ended }
+
+// TestLedgerAsStateMachine drives the ledger in any order through whatever a worker, a task
+// and bad luck can do, and compares each answer and each record with the reference.
+func TestLedgerAsStateMachine(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		runs := 0
+		rapid.Check(t, func(rt *rapid.T) {
+			runs++
+			w := newWorld(t, rdb, fmt.Sprintf("1%014d", runs))
+			rt.Repeat(map[string]func(*rapid.T){
+				"ask":       w.ask,
+				"deliver":   w.deliver,
+				"claim":     w.claim,
+				"claim too": w.claim,
+				"send":      w.send,
+				"answer":    w.answer,
+				"settle":    w.settle,
+				"renew":     w.renew,
+				"crash":     w.crash,
+				"expire":    w.expire,
+				"be due":    w.beDue,
+				"discard":   w.discard,
+				"":          w.check,
+			})
+			w.drain(rt)
+		})
+	})
+}
+
+func newWorld(t *testing.T, rdb redis.UniversalClient, id string) *world {
+	w := &world{
+		Ledger: ledger.New(rdb, id), ctx: t.Context(), rdb: rdb, prefix: "wablock:{" + id + "}:",
+		ref:    reference{users: map[user.ID]*refUser{}},
+		marked: map[user.ID]ledger.Request{}, blocked: map[user.ID]bool{},
+	}
+	for n := range 6 {
+		w.users = append(w.users, num(t, n))
+	}
+	return w
+}
+
+func (w *world) someUsers(t *rapid.T) []user.ID {
+	return rapid.SliceOfNDistinct(rapid.SampledFrom(w.users), 1, 4, rapid.ID[user.ID]).Draw(t, "users")
+}
+
+// ask makes a request, and may leave it to a later delivery to mark it.
+func (w *world) ask(t *rapid.T) {
+	r := ledger.Request{
+		Operation: rapid.SampledFrom([]ledger.Operation{ledger.Block, ledger.Unblock}).Draw(t, "op"),
+		Queue:     rapid.SampledFrom(ledger.Queues()).Draw(t, "queue"),
+		Version:   ledger.Version(1_000_000 + len(w.asked)),
+	}
+	from := len(w.asked)
+	for _, r.User = range w.someUsers(t) {
+		w.asked = append(w.asked, r)
+	}
+	if rapid.Bool().Draw(t, "mark") {
+		w.mark(t, w.asked[from:])
+	}
+}
+
+// deliver marks any requests, most of them again, in any order.
+func (w *world) deliver(t *rapid.T) {
+	if len(w.asked) > 0 {
+		w.mark(t, rapid.SliceOfN(rapid.SampledFrom(w.asked), 1, 5).Draw(t, "requests"))
+	}
+}
+
+func (w *world) mark(t *rapid.T, requests []ledger.Request) {
+	requests = distinctInRuns(requests)
+	states, err := w.Mark(w.ctx, requests)
+	ok(t, err)
+	var want []ledger.State
+	for _, r := range requests {
+		want = append(want, w.ref.mark(r))
+		if r.Version > w.marked[r.User].Version {
+			w.marked[r.User] = r
+		}
+	}
+	same(t, want, states)
+}
+
+// distinctInRuns drops a request that names the user of the one before it in the same run.
+func distinctInRuns(requests []ledger.Request) []ledger.Request {
+	return slices.CompactFunc(slices.Clone(requests), func(a, b ledger.Request) bool { return a == b })
+}
+
+func (w *world) claim(t *rapid.T) {
+	w.claims++
+	o := ledger.ClaimOptions{
+		ID: fmt.Sprintf("claim-%d", w.claims), Max: rapid.IntRange(0, 4).Draw(t, "max"), Hold: time.Hour,
+		Only: rapid.SampledFrom([]ledger.Operation{"", "", ledger.Block, ledger.Unblock}).Draw(t, "only"),
+	}
+	c, err := w.Claim(w.ctx, o)
+	ok(t, err)
+	want := w.ref.claim(o)
+	c.Backlog.NextDue = 0
+	if len(c.Users) == 0 && len(want.Users) == 0 {
+		c.Users, want.Users = nil, nil
+	}
+	same(t, want, c)
+	for _, u := range c.Users {
+		if other := w.holder(u.User); other != nil {
+			t.Fatalf("%v is claimed by %s, and by %s still", u.User, c.ID, other.ID)
+		}
+	}
+	if len(c.Users) > 0 {
+		w.calls = append(w.calls, &apiCall{Claim: c, crashed: rapid.IntRange(0, 9).Draw(t, "lost reply") == 0})
+	}
+}
+
+// holder returns the claim under which a call for the user is out, or may be yet.
+func (w *world) holder(id user.ID) *apiCall {
+	for _, c := range w.calls {
+		if c.out() || (!c.expired && !c.ended && !c.crashed) {
+			if slices.ContainsFunc(c.Users, func(u ledger.Claimed) bool { return u.User == id }) {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+func (w *world) pick(t *rapid.T, which func(*apiCall) bool) *apiCall {
+	var some []*apiCall
+	for _, c := range w.calls {
+		if which(c) {
+			some = append(some, c)
+		}
+	}
+	if len(some) == 0 {
+		return nil
+	}
+	return some[rapid.IntRange(0, len(some)-1).Draw(t, "call")]
+}
+
+// send lets a call out, which a worker does before its deadline only.
+func (w *world) send(t *rapid.T) {
+	if c := w.pick(t, func(c *apiCall) bool { return !c.sent && !c.crashed && !c.expired }); c != nil {
+		c.sent = true
+	}
+}
+
+// answer ends a call: the API has done it for some of the users.
+func (w *world) answer(t *rapid.T) {
+	if c := w.pick(t, (*apiCall).out); c != nil {
+		w.end(t, c)
+	}
+}
+
+func (w *world) end(t *rapid.T, c *apiCall) {
+	c.ended = true
+	for _, u := range c.Users {
+		if rapid.IntRange(0, 3).Draw(t, "applied") > 0 {
+			w.blocked[u.User] = c.Operation == ledger.Block
+		}
+	}
+}
+
+// settle tells what came of a call that has ended; of a claim without a call, that its users
+// wait. A success is told only where the API's list is as the call wanted it. The reply may
+// get lost, so that all is told again.
+func (w *world) settle(t *rapid.T) {
+	c := w.pick(t, func(c *apiCall) bool { return !c.crashed && !c.out() })
+	if c == nil {
+		return
+	}
+	var all []ledger.Settlement
+	for _, u := range c.Users {
+		s := ledger.Settlement{User: u.User, Version: u.Version}
+		verdicts := []ledger.Verdict{ledger.Retry, ledger.Wait}
+		if c.ended {
+			verdicts = append(verdicts, ledger.Kill)
+			if w.blocked[u.User] == (c.Operation == ledger.Block) {
+				verdicts = []ledger.Verdict{ledger.Succeed, ledger.Succeed, ledger.Succeed, ledger.Retry}
+			}
+		}
+		s.Verdict = rapid.SampledFrom(verdicts).Draw(t, "verdict")
+		s.Delay = rapid.SampledFrom([]time.Duration{0, time.Hour}).Draw(t, "delay")
+		s.WaID = rapid.SampledFrom([]string{"", "1650", "1651"}).Draw(t, "wa_id")
+		all = append(all, s)
+	}
+	for range rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "tries") {
+		settled, err := w.Settle(w.ctx, c.ID, all)
+		ok(t, err)
+		var want, got []refSettled
+		for i, s := range all {
+			want = append(want, w.ref.settle(c.ID, s))
+			got = append(got, refSettled{settled[i].State, settled[i].Attempts, !settled[i].FirstFailedAt.IsZero()})
+		}
+		same(t, want, got)
+	}
+	w.drop(c)
+}
+
+func (w *world) drop(c *apiCall) {
+	w.calls = slices.DeleteFunc(w.calls, func(other *apiCall) bool { return other == c })
+}
+
+// renew keeps some users of a claim for a further call, as a call that is split does.
+func (w *world) renew(t *rapid.T) {
+	c := w.pick(t, func(c *apiCall) bool { return !c.crashed && !c.out() })
+	if c == nil {
+		return
+	}
+	states, err := w.Renew(w.ctx, c.ID, c.Users, time.Hour)
+	ok(t, err)
+	var want []ledger.State
+	var kept []ledger.Claimed
+	for i, u := range c.Users {
+		want = append(want, w.ref.renew(c.ID, u))
+		if states[i] == ledger.InFlight {
+			kept = append(kept, u)
+		}
+	}
+	same(t, want, states)
+	c.Users, c.sent, c.ended, c.expired = kept, false, false, false
+	if len(kept) == 0 {
+		w.drop(c)
+	}
+}
+
+// crash ends a worker, and with it the knowledge of its call, which goes on.
+func (w *world) crash(t *rapid.T) {
+	if c := w.pick(t, func(c *apiCall) bool { return !c.crashed }); c != nil {
+		c.crashed = true
+	}
+}
+
+// expire lets the deadline of a claim pass; a call that is out ends before that.
+func (w *world) expire(t *rapid.T) {
+	c := w.pick(t, func(c *apiCall) bool { return !c.expired })
+	if c == nil {
+		return
+	}
+	if c.out() {
+		w.end(t, c)
+	}
+	c.expired = true
+	for _, u := range w.ref.users {
+		if u.claim == c.ID {
+			w.makeDue(t, u)
+		}
+	}
+	if c.crashed {
+		w.drop(c)
+	}
+}
+
+// beDue ends the back-off of a user.
+func (w *world) beDue(t *rapid.T) {
+	u := w.ref.users[rapid.SampledFrom(w.users).Draw(t, "user")]
+	if u != nil && u.claim == "" && u.place == later {
+		w.makeDue(t, u)
+	}
+}
+
+func (w *world) makeDue(t *rapid.T, u *refUser) {
+	u.place = due
+	ok(t, w.rdb.ZAdd(w.ctx, w.prefix+"later", redis.Z{Score: 1, Member: u.id.Reveal()}).Err())
+}
+
+func (w *world) discard(t *rapid.T) {
+	id := rapid.SampledFrom(w.users).Draw(t, "user")
+	version := w.marked[id].Version + ledger.Version(rapid.IntRange(-1, 0).Draw(t, "version"))
+	done, err := w.Discard(w.ctx, id, version)
+	ok(t, err)
+	same(t, w.ref.discard(id, version), done)
+}
+
+func ok(t *rapid.T, err error) {
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func same[T any](t *rapid.T, want, got T) {
+	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b user.ID) bool { return a == b })); d != "" {
+		t.Fatalf("not as the reference has it:\n%s", strings.TrimSpace(d))
+	}
+}

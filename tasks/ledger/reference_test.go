@@ -1,0 +1,211 @@
+package ledger_test
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// reference is the ledger as a Go program of one thread would have it: what the scripts must
+// do, said a second time. Times are no more than "not yet" and "due".
+type reference struct {
+	users map[user.ID]*refUser
+}
+
+type refPlace int
+
+const (
+	nowhere refPlace = iota
+	inLine
+	later
+	due
+)
+
+type refUser struct {
+	id       user.ID
+	op       ledger.Operation
+	state    ledger.State
+	queue    ledger.Queue
+	version  ledger.Version
+	attempts int
+	failed   bool   // there is a first failure at this version
+	claim    string // "" for none
+	waID     string
+	place    refPlace
+	turn     ledger.Version // place in line
+}
+
+func rank(q ledger.Queue) int { return slices.Index(ledger.Queues(), q) }
+
+func (r *reference) mark(q ledger.Request) ledger.State {
+	old := r.users[q.User]
+	if old != nil && old.version > q.Version {
+		return ledger.Superseded
+	}
+	if old != nil && old.version == q.Version {
+		return old.state
+	}
+	u := &refUser{id: q.User, op: q.Operation, state: ledger.Waiting, queue: q.Queue, version: q.Version}
+	u.place, u.turn = inLine, q.Version
+	if old != nil {
+		u.waID, u.claim = old.waID, old.claim
+		if old.state == ledger.Waiting && rank(old.queue) < rank(u.queue) {
+			u.queue = old.queue
+		}
+		switch {
+		case old.claim != "":
+			u.place = old.place
+		case old.place == inLine:
+			u.turn = old.turn
+		}
+	}
+	r.users[q.User] = u
+	return ledger.Waiting
+}
+
+func (u *refUser) waitInLine() { u.state, u.place, u.turn = ledger.Waiting, inLine, u.version }
+
+func (r *reference) sweep() {
+	for _, u := range r.users {
+		if u.place == due {
+			u.claim = ""
+			u.waitInLine()
+		}
+	}
+}
+
+// line is who stands in a line, first the one whose turn it is.
+func (r *reference) line(q ledger.Queue, op ledger.Operation) []*refUser {
+	var users []*refUser
+	for _, u := range r.users {
+		if u.place == inLine && u.queue == q && u.op == op {
+			users = append(users, u)
+		}
+	}
+	slices.SortFunc(users, func(a, b *refUser) int {
+		return cmp.Or(cmp.Compare(a.turn, b.turn), cmp.Compare(a.id.Reveal(), b.id.Reveal()))
+	})
+	return users
+}
+
+func (r *reference) choose(ops []ledger.Operation) ledger.Operation {
+	for _, q := range ledger.Queues() {
+		var best *refUser
+		for _, op := range ops {
+			if line := r.line(q, op); len(line) > 0 && (best == nil || line[0].turn < best.turn) {
+				best = line[0]
+			}
+		}
+		if best != nil {
+			return best.op
+		}
+	}
+	return ""
+}
+
+func (r *reference) claim(o ledger.ClaimOptions) ledger.Claim {
+	r.sweep()
+	ops := []ledger.Operation{ledger.Block, ledger.Unblock}
+	if o.Only != "" {
+		ops = []ledger.Operation{o.Only}
+	}
+	c := ledger.Claim{ID: o.ID}
+	if op := r.choose(ops); op != "" && o.Max > 0 {
+		c.Operation = op
+		for _, q := range ledger.Queues() {
+			line := r.line(q, op)
+			for _, u := range line[:min(len(line), o.Max-len(c.Users))] {
+				u.state, u.claim, u.place = ledger.InFlight, o.ID, later
+				c.Users = append(c.Users, ledger.Claimed{User: u.id, Version: u.version, Attempts: u.attempts})
+			}
+		}
+	}
+	c.Backlog = r.backlog()
+	return c
+}
+
+// backlog leaves NextDue to a clock.
+func (r *reference) backlog() (b ledger.Backlog) {
+	for _, u := range r.users {
+		switch {
+		case u.place == later || u.place == due:
+			b.Later++
+		case u.place != inLine:
+		case u.queue == ledger.Interactive:
+			b.Interactive++
+		case u.queue == ledger.Bulk:
+			b.Bulk++
+		default:
+			b.Reconcile++
+		}
+	}
+	return b
+}
+
+func (r *reference) renew(id string, c ledger.Claimed) ledger.State {
+	u := r.users[c.User]
+	if u.claim != id {
+		return ledger.Unknown
+	}
+	if u.version != c.Version {
+		u.claim = ""
+		u.waitInLine()
+		return ledger.Superseded
+	}
+	u.place = later
+	return ledger.InFlight
+}
+
+// refSettled is ledger.Settled without a time.
+type refSettled struct {
+	State    ledger.State
+	Attempts int
+	Failed   bool
+}
+
+func (r *reference) settle(id string, s ledger.Settlement) refSettled {
+	u := r.users[s.User]
+	if u.claim != id {
+		switch {
+		case u.version > s.Version:
+			return refSettled{ledger.Superseded, u.attempts, u.failed}
+		case u.state == ledger.Succeeded || u.state == ledger.Dead:
+			return refSettled{u.state, u.attempts, u.failed}
+		}
+		return refSettled{}
+	}
+	u.claim, u.place = "", nowhere
+	if s.WaID != "" {
+		u.waID = s.WaID
+	}
+	if u.version != s.Version {
+		u.waitInLine()
+		return refSettled{ledger.Superseded, u.attempts, u.failed}
+	}
+	if s.Verdict == ledger.Retry || s.Verdict == ledger.Kill {
+		u.attempts++
+		u.failed = true
+	}
+	switch {
+	case s.Verdict == ledger.Succeed:
+		u.state = ledger.Succeeded
+	case s.Verdict == ledger.Kill:
+		u.state = ledger.Dead
+	case s.Delay > 0:
+		u.state, u.place = ledger.Waiting, later
+	default:
+		u.waitInLine()
+	}
+	return refSettled{u.state, u.attempts, u.failed}
+}
+
+func (r *reference) discard(id user.ID, v ledger.Version) bool {
+	u := r.users[id]
+	if u == nil || u.version != v || u.state != ledger.Dead {
+		return false
+	}
+	u.state = ledger.Discarded
+	return true
+}
