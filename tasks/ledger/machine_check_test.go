@@ -1,8 +1,11 @@
 package ledger_test
 
 import (
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 
@@ -124,5 +127,29 @@ func (w *world) drain(t *rapid.T) {
 		if !dead && w.blocked[id] != (r.Operation == ledger.Block) {
 			t.Fatalf("%v: %s was asked for last, the API's list has %v", id, r.Operation, w.blocked[id])
 		}
+	}
+}
+
+// holder returns the claim under which a call for the user is out, or may be yet.
+func (w *world) holder(id user.ID) *apiCall {
+	for _, c := range w.calls {
+		if c.out() || (!c.expired && !c.ended && !c.crashed) {
+			if slices.ContainsFunc(c.Users, func(u ledger.Claimed) bool { return u.User == id }) {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+func ok(t *rapid.T, err error) {
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func same[T any](t *rapid.T, want, got T) {
+	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b user.ID) bool { return a == b })); d != "" {
+		t.Fatalf("not as the reference has it:\n%s", strings.TrimSpace(d))
 	}
 }

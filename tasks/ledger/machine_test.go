@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 
@@ -151,18 +149,6 @@ func (w *world) claim(t *rapid.T) {
 	if len(c.Users) > 0 {
 		w.calls = append(w.calls, &apiCall{Claim: c, crashed: rapid.IntRange(0, 9).Draw(t, "lost reply") == 0})
 	}
-}
-
-// holder returns the claim under which a call for the user is out, or may be yet.
-func (w *world) holder(id user.ID) *apiCall {
-	for _, c := range w.calls {
-		if c.out() || (!c.expired && !c.ended && !c.crashed) {
-			if slices.ContainsFunc(c.Users, func(u ledger.Claimed) bool { return u.User == id }) {
-				return c
-			}
-		}
-	}
-	return nil
 }
 
 func (w *world) pick(t *rapid.T, which func(*apiCall) bool) *apiCall {
@@ -310,16 +296,4 @@ func (w *world) discard(t *rapid.T) {
 	done, err := w.Discard(w.ctx, id, version)
 	ok(t, err)
 	same(t, w.ref.discard(id, version), done)
-}
-
-func ok(t *rapid.T, err error) {
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func same[T any](t *rapid.T, want, got T) {
-	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b user.ID) bool { return a == b })); d != "" {
-		t.Fatalf("not as the reference has it:\n%s", strings.TrimSpace(d))
-	}
 }

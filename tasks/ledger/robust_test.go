@@ -67,15 +67,25 @@ func TestSpoiltRecordStopsNobodyElse(t *testing.T) {
 
 func TestSpoiltRecordIsMarkedAfresh(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, f *fixture) {
-		f.spoil(num(t, 1).Reveal(), "garbage")
-		if got := f.mark(ledger.Block, ledger.Interactive, f.version(), num(t, 1)); got != "w" {
-			t.Fatalf("marked: %q", got)
-		}
-		if c := f.claim(9, ""); len(c.Users) != 1 {
-			t.Errorf("claimed: %+v", c)
-		}
-	})
+	for name, record := range map[string]string{
+		"no words":        "garbage",
+		"a word too few":  "b s i 0 5 - - 0",
+		"a word too many": "b s i 0 5 - - 0 0 more",
+		"a word glued on": "b s i 0 5 - - 0 0more",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			each(t, func(t *testing.T, f *fixture) {
+				f.spoil(num(t, 1).Reveal(), record)
+				if got := f.mark(ledger.Block, ledger.Interactive, 5, num(t, 1)); got != "w" {
+					t.Fatalf("marked: %q", got)
+				}
+				if c := f.claim(9, ""); len(c.Users) != 1 {
+					t.Errorf("claimed: %+v", c)
+				}
+			})
+		})
+	}
 }
 
 // A name that this program does not take for a user is counted, and the rest of the call goes.
@@ -114,82 +124,6 @@ func TestSpoiltVersionCounter(t *testing.T) {
 		f.rdb.Set(t.Context(), "wablock:{"+phoneNumberID+"}:version", "garbage", 0)
 		if v := f.version(); time.Since(v.Time()).Abs() > time.Minute {
 			t.Errorf("version %d", v)
-		}
-	})
-}
-
-// Two requests can share a version when one of them was made for later. The first one marked
-// has it; the other must not be told the first one's end as its own.
-func TestSharedVersion(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, f *fixture) {
-		v := f.version()
-		f.mark(ledger.Block, ledger.Interactive, v, num(t, 1))
-		f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Succeed})
-		if got := f.mark(ledger.Unblock, ledger.Interactive, v, num(t, 1)); got != "n" {
-			t.Errorf("the unblock: %q", got)
-		}
-		if got := f.mark(ledger.Block, ledger.Interactive, v, num(t, 1)); got != "s" {
-			t.Errorf("the block: %q", got)
-		}
-	})
-}
-
-// A settlement whose reply got lost is repeated by the Redis client, and must then hear what
-// came of it: a dead user has yet to be put among the dead letters.
-func TestSettleTwice(t *testing.T) {
-	t.Parallel()
-	for verdict, want := range map[ledger.Verdict]ledger.State{
-		ledger.Succeed: ledger.Succeeded, ledger.Kill: ledger.Dead, ledger.Retry: ledger.Unknown, ledger.Wait: ledger.Unknown,
-	} {
-		each(t, func(t *testing.T, f *fixture) {
-			f.mark(ledger.Block, ledger.Interactive, f.version(), num(t, 1))
-			c := f.claim(1, "")
-			first := f.settle(c, ledger.Settlement{Verdict: verdict, Delay: time.Hour})
-			again := f.settle(c, ledger.Settlement{Verdict: verdict, Delay: time.Hour})
-			if again[0].State != want {
-				t.Errorf("%c: %+v", verdict, again)
-			}
-			if want != ledger.Unknown && again[0] != first[0] {
-				t.Errorf("%c: %+v, then %+v", verdict, first, again)
-			}
-			e, err := f.Entries(t.Context(), []user.ID{num(t, 1)})
-			if err != nil || e[0].Attempts != first[0].Attempts {
-				t.Errorf("%c: %+v, %v", verdict, e, err)
-			}
-		})
-	}
-}
-
-// Asked for interactively while in flight, then in bulk: the interactive place is kept.
-func TestAskingAgainInFlightKeepsTheQueue(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, f *fixture) {
-		f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1))
-		c := f.claim(1, "")
-		f.mark(ledger.Unblock, ledger.Interactive, f.version(), num(t, 1))
-		f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1))
-		f.settle(c, ledger.Settlement{Verdict: ledger.Succeed})
-		if b, err := f.Backlog(t.Context()); err != nil || b.Interactive != 1 {
-			t.Errorf("%+v, %v", b, err)
-		}
-	})
-}
-
-// A user in back-off who is asked for anew waits in line at once, and an idle worker hears it.
-func TestPokeWhenSomebodyLeavesBackOff(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, f *fixture) {
-		f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1))
-		f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Retry, Delay: time.Hour})
-		sub := f.rdb.Subscribe(t.Context(), ledger.PokeChannel)
-		defer func() { _ = sub.Close() }()
-		if _, err := sub.Receive(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1))
-		if m, err := sub.ReceiveTimeout(t.Context(), 5*time.Second); err != nil {
-			t.Errorf("%v, %v", m, err)
 		}
 	})
 }
@@ -235,23 +169,6 @@ func TestBadArguments(t *testing.T) {
 	if n := rdb.Exists(ctx, usersKey, laterKey).Val(); n != 0 {
 		t.Error("something was written")
 	}
-}
-
-func TestLongFailureIsCut(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, f *fixture) {
-		f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1))
-		f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Kill, Failure: &ledger.Failure{
-			Code: 100, Message: strings.Repeat("é", 5000),
-		}})
-		e, err := f.Entries(t.Context(), []user.ID{num(t, 1)})
-		if err != nil || e[0].Failure == nil {
-			t.Fatalf("%+v, %v", e, err)
-		}
-		if n := len(e[0].Failure.Message); n < 1000 || n > 1100 {
-			t.Errorf("%d bytes", n)
-		}
-	})
 }
 
 // A Redis at its limit takes no new request, loses nothing, and lets what waits be drained.

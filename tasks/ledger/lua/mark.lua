@@ -41,10 +41,11 @@ local function mark(writes, user, old, op, queue, version)
   put(writes, user, r)
 end
 
--- look returns op, state and version of a record at less cost than parse.
+-- look returns op, state and version of what parse would take for a record, at less cost.
 local function look(line)
   if not line then return nil end
-  return string.match(line, '^([bu]) ([wfsdx]) [ibr] %d+ (%d+) ')
+  local op, state, version, at = string.match(line, '^([bu]) ([wfsdx]) [ibr] %d+ (%d+) %S+ %S+ %d+ %d+()')
+  if op and (at > #line or string.byte(line, at) == 10) then return op, state, version end
 end
 
 local i = 3
