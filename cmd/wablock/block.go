@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
+)
+
+func (a *app) blockCommand() *cobra.Command {
+	return a.changeCommand(ledger.Block, "Enqueue a block job", `Enqueues a job that blocks users on a business phone number. A user can be blocked who
+wrote to that number in the last 24 hours. The job is carried out by a running worker.`)
+}
+
+func (a *app) unblockCommand() *cobra.Command {
+	return a.changeCommand(ledger.Unblock, "Enqueue an unblock job", `Enqueues a job that unblocks users on a business phone number. It can't always be taken
+back: a user can be blocked again only within 24 hours of writing to that number.`)
+}
+
+// change is what `block` and `unblock` were asked for.
+type change struct {
+	op               ledger.Operation
+	file, queue, job string
+	delay, retention time.Duration
+	wait             bool
+}
+
+const numbersHelp = `
+
+NUMBER is an international phone number (spaces, dashes, dots and brackets are forgiven) or
+a business-scoped user ID. A file has one a line, or is CSV: the column user, phone,
+phone_number or number counts, else the first.`
+
+func (a *app) changeCommand(op ledger.Operation, short, long string) *cobra.Command {
+	c := change{op: op}
+	cmd := &cobra.Command{
+		Use:     string(op) + " [NUMBER...]",
+		Short:   short,
+		Long:    long + numbersHelp,
+		Example: fmt.Sprintf("  wablock %[1]s +16505551234 --wait\n  wablock %[1]s --file numbers.csv\n  grep … | wablock %[1]s --file -", op),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.change(cmd, args, c)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&c.file, "file", "f", "", "`file` of numbers, one a line or CSV; - is standard input")
+	f.StringVar(&c.queue, "queue", "", "interactive or bulk (default interactive up to 50 numbers, else bulk)")
+	f.BoolVar(&c.wait, "wait", false, "stay until every number of the job is settled")
+	f.DurationVar(&c.delay, "delay", 0, "put the job off, for example by 168h")
+	f.StringVar(&c.job, "job-id", "", "name of the job, with which it is safe to repeat (default a random one)")
+	f.DurationVar(&c.retention, "retention", tasks.DefaultRetention, "how long the job's results stay readable")
+	return cmd
+}
+
+func (c change) check() error {
+	if c.queue != "" {
+		if err := oneOf("queue", c.queue, string(ledger.Interactive), string(ledger.Bulk)); err != nil {
+			return err
+		}
+	}
+	if c.job != "" {
+		if err := tasks.CheckJobID(c.job); err != nil {
+			return usagef("--job-id: %v", err)
+		}
+	}
+	if c.delay < 0 || c.retention < time.Second {
+		return usagef("--delay is from 0 up, --retention from 1s up")
+	}
+	if c.delay > 0 && c.wait {
+		return usagef("--wait would last as long as --delay: leave one out")
+	}
+	return nil
+}
+
+func (a *app) change(cmd *cobra.Command, args []string, c change) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	cfg, number, err := a.selected(cmd)
+	if err != nil {
+		return err
+	}
+	in, err := a.inputs(args, c.file)
+	if err != nil {
+		if a.json && len(in.rejected) > 0 {
+			err = errors.Join(err, printOne(a.out, jobAnswer(tasks.Job{Operation: c.op, PhoneNumberID: number.ID, Rejected: in.rejected})))
+		}
+		return err
+	}
+	rdb, err := a.connect(cmd.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rdb.Close() }()
+	p, err := tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: number.ID})
+	if err != nil {
+		return err
+	}
+	job, err := p.Enqueue(cmd.Context(), tasks.Request{
+		Operation: c.op, Users: in.users, Queue: ledger.Queue(c.queue), Delay: c.delay, JobID: c.job, Retention: c.retention,
+	})
+	if err != nil {
+		return enqueueFailed(cmd.Context(), cfg, err)
+	}
+	job.Rejected = in.rejected
+	return a.enqueued(cmd.Context(), p, job, c)
+}
+
+// enqueueFailed says how to go on after a part, or nothing, was enqueued.
+func enqueueFailed(ctx context.Context, cfg *config.Config, err error) error {
+	e, ok := errors.AsType[*tasks.EnqueueError](err)
+	if !ok {
+		return err
+	}
+	code := exitFailed
+	if ctx.Err() != nil {
+		code = exitInterrupted
+	}
+	return &exitError{code: code, err: fmt.Errorf("%w (Redis at %s); repeat the command with --job-id %s", err, cfg.Redis, e.JobID)}
+}
+
+// enqueued answers, after waiting if that was asked for.
+func (a *app) enqueued(ctx context.Context, p *tasks.Producer, job tasks.Job, c change) error {
+	out := jobAnswer(job)
+	if !c.wait {
+		if err := a.showJob(out); err != nil {
+			return err
+		}
+		return rejectedError(job)
+	}
+	if !a.json {
+		if err := a.showJob(out); err != nil {
+			return err
+		}
+	}
+	progress, waitErr := a.wait(ctx, p, job)
+	if a.json {
+		out.settle(progress)
+		if err := printOne(a.out, out); err != nil {
+			return err
+		}
+	}
+	if waitErr != nil {
+		return waitErr
+	}
+	return errors.Join(deadError(progress), rejectedError(job))
+}
+
+func rejectedError(job tasks.Job) error {
+	if len(job.Rejected) == 0 {
+		return nil
+	}
+	return partlyf("%s rejected; the other %s enqueued", count(len(job.Rejected), "input"), thousands(job.Accepted))
+}
+
+// jobJSON is the answer of block, unblock and redrive.
+type jobJSON struct {
+	JobID         string            `json:"job_id,omitempty"`
+	Operation     ledger.Operation  `json:"operation"`
+	PhoneNumberID string            `json:"phone_number_id"`
+	Accepted      int               `json:"accepted"`
+	Rejected      []tasks.Rejection `json:"rejected"`
+	Tasks         int               `json:"tasks"`
+	Queue         ledger.Queue      `json:"queue,omitempty"`
+	*settledJSON
+}
+
+// settledJSON is what --wait adds.
+type settledJSON struct {
+	Succeeded    int `json:"succeeded"`
+	DeadLettered int `json:"dead_lettered"`
+	Superseded   int `json:"superseded"`
+	Pending      int `json:"pending"`
+}
+
+func jobAnswer(j tasks.Job) jobJSON {
+	if j.Rejected == nil {
+		j.Rejected = []tasks.Rejection{}
+	}
+	return jobJSON{j.ID, j.Operation, j.PhoneNumberID, j.Accepted, j.Rejected, j.Tasks, j.Queue, nil}
+}
+
+func (j *jobJSON) settle(p tasks.Progress) {
+	j.settledJSON = &settledJSON{p.Succeeded, p.DeadLettered, p.Superseded, p.Pending}
+}
+
+func (a *app) showJob(j jobJSON) error {
+	if a.json {
+		return printOne(a.out, j)
+	}
+	_, err := fmt.Fprintf(a.out, "Job %s: %s to %s for phone number ID %s, in %s of the queue %s.\n",
+		j.JobID, count(j.Accepted, "number"), j.Operation, j.PhoneNumberID, count(j.Tasks, "task"), j.Queue)
+	return err
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+func (a *app) deadLetterCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "dead-letter",
+		Aliases: []string{"dead-letters"},
+		Short:   "List, redrive or discard what failed for good",
+		Long: `The dead-letter queue holds what failed for good: numbers, with the code and message of
+the API, and tasks that could not be read. Entries stay until they are redriven or discarded,
+or a later request for the number succeeds.
+
+Without --phone-number-id, WABLOCK_PHONE_NUMBER_ID and the like, the entries of all phone
+number IDs are meant.`,
+		Args: cobra.NoArgs,
+		RunE: a.parent,
+	}
+	cmd.AddCommand(a.deadLetterListCommand(), a.redriveCommand(), a.discardCommand())
+	return cmd
+}
+
+// choice is how entries are chosen on the command line.
+type choice struct {
+	codes     []int
+	all       bool
+	olderThan time.Duration
+}
+
+func (c *choice) flags(f *pflag.FlagSet, all string) {
+	f.IntSliceVar(&c.codes, "code", nil, "only entries with this error `code` of the API; several with commas")
+	f.BoolVar(&c.all, "all", false, all)
+	f.DurationVar(&c.olderThan, "older-than", 0, "only entries whose last failure was longer ago, for example 24h")
+}
+
+// filters returns what was chosen: one filter for numbers and, when nothing speaks of numbers
+// alone, one for malformed tasks, which belong to no phone number.
+func (c choice) filters(args []string, phoneNumberID string) ([]tasks.Filter, error) {
+	if c.olderThan < 0 {
+		return nil, usagef("--older-than is from 0 up")
+	}
+	f := tasks.Filter{PhoneNumberID: phoneNumberID, Codes: c.codes, Kind: tasks.UsersOnly}
+	for i, arg := range args {
+		id, err := user.Parse(arg)
+		if err != nil {
+			return nil, usagef("argument %d: %v; nothing was done", i+1, err)
+		}
+		f.Users = append(f.Users, id)
+	}
+	if c.olderThan > 0 {
+		f.FailedBefore = time.Now().Add(-c.olderThan)
+	}
+	filters := []tasks.Filter{f}
+	if len(f.Users)+len(f.Codes) == 0 {
+		filters = append(filters, tasks.Filter{FailedBefore: f.FailedBefore, Kind: tasks.MalformedOnly})
+	}
+	return filters, nil
+}
+
+// explicit refuses to change everything by accident.
+func (c choice) explicit(args []string, verb string) error {
+	if c.all || len(args) > 0 || len(c.codes) > 0 || c.olderThan > 0 {
+		return nil
+	}
+	return usagef("which entries? Name numbers, --code or --older-than, or %s everything with --all; --dry-run shows what would be done", verb)
+}
+
+// deadLetters is what the three commands need.
+type deadLetters struct {
+	queue         *tasks.DeadLetters
+	producer      *tasks.Producer
+	filters       []tasks.Filter
+	phoneNumberID string // "" for all
+	close         func()
+}
+
+func (a *app) deadLetters(cmd *cobra.Command, args []string, c choice) (*deadLetters, error) {
+	cfg, err := a.config(cmd)
+	if err != nil {
+		return nil, err
+	}
+	d := &deadLetters{phoneNumberID: cfg.PhoneNumberID}
+	if d.filters, err = c.filters(args, d.phoneNumberID); err != nil {
+		return nil, err
+	}
+	rdb, err := a.connect(cmd.Context(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	d.close = func() { _ = rdb.Close() }
+	d.queue = tasks.NewDeadLetters(rdb)
+	if d.producer, err = tasks.NewProducer(rdb, tasks.ProducerConfig{}); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// deadLetterJSON is the answer of `dead-letter list` for one entry.
+type deadLetterJSON struct {
+	User          string           `json:"user,omitempty"`
+	PhoneNumberID string           `json:"phone_number_id,omitempty"`
+	Operation     ledger.Operation `json:"operation,omitempty"`
+	Code          int              `json:"code,omitempty"`
+	Message       string           `json:"message,omitempty"`
+	Details       string           `json:"details,omitempty"`
+	FBTraceID     string           `json:"fbtrace_id,omitempty"`
+	Attempts      int              `json:"attempts,omitempty"`
+	FirstFailedAt time.Time        `json:"first_failed_at,omitzero"`
+	LastFailedAt  time.Time        `json:"last_failed_at,omitzero"`
+	Version       ledger.Version   `json:"version,omitempty"`
+	ID            string           `json:"id,omitempty"` // of the task in the queue
+	*malformedJSON
+	// What redrive --dry-run would do.
+	Action tasks.Action `json:"action,omitempty"`
+}
+
+// malformedJSON is what an entry has instead when it is a task that could not be read.
+type malformedJSON struct {
+	Reason   string `json:"reason"`
+	TaskType string `json:"task_type,omitempty"`
+	Queue    string `json:"queue,omitempty"`
+	TaskID   string `json:"task_id,omitempty"`
+	Size     int    `json:"payload_size"`
+	SHA256   string `json:"payload_sha256,omitempty"`
+}
+
+func deadLetterAnswer(d tasks.DeadLetter) deadLetterJSON {
+	j := deadLetterJSON{
+		User: d.User.Reveal(), PhoneNumberID: d.PhoneNumberID, Operation: d.Operation, Code: d.Code, Message: d.Message, Details: d.Details,
+		FBTraceID: d.FBTraceID, Attempts: d.Attempts, FirstFailedAt: d.FirstFailedAt.UTC(), LastFailedAt: d.LastFailedAt.UTC(),
+		Version: d.Version, ID: d.ID,
+	}
+	if m := d.Malformed; m != nil {
+		j.malformedJSON = &malformedJSON{m.Reason, m.Type, m.Queue, m.TaskID, m.Size, m.SHA256}
+	}
+	return j
+}

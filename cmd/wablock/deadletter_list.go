@@ -1,0 +1,61 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) deadLetterListCommand() *cobra.Command {
+	var c choice
+	cmd := &cobra.Command{
+		Use:   "list [NUMBER...]",
+		Short: "Show the entries, with what the API said",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.deadLetterList(cmd, args, c)
+		},
+	}
+	c.flags(cmd.Flags(), "all entries, which is the default")
+	return cmd
+}
+
+func (a *app) deadLetterList(cmd *cobra.Command, args []string, c choice) error {
+	d, err := a.deadLetters(cmd, args, c)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	out := a.answer(deadLetterColumns()...)
+	for _, f := range d.filters {
+		for e, err := range d.queue.All(cmd.Context(), f) {
+			if err != nil {
+				return err
+			}
+			j := deadLetterAnswer(e)
+			if err := out.add(j, j.row); err != nil {
+				return err
+			}
+		}
+	}
+	if out.rows == 0 && !a.json {
+		a.say("no entries")
+	}
+	return out.flush()
+}
+
+func deadLetterColumns() []string {
+	return []string{"user", "phone number id", "operation", "code", "message", "attempts", "last failed"}
+}
+
+func (j deadLetterJSON) row() []string {
+	if m := j.malformedJSON; m != nil {
+		return []string{"(malformed task)", "", m.TaskType, "", m.Reason, "", stamp(j.LastFailedAt)}
+	}
+	message := j.Message
+	if j.Details != "" && j.Details != j.Message {
+		message += ": " + j.Details
+	}
+	return []string{
+		j.User, j.PhoneNumberID, string(j.Operation), strconv.Itoa(j.Code), message, strconv.Itoa(j.Attempts), stamp(j.LastFailedAt),
+	}
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
+
+	"github.com/wablock/wablock/tasks"
+)
+
+// kill lets the worker's failing numbers die, and puts a malformed task beside them.
+func (f *fixture) kill(numbers ...string) {
+	f.Helper()
+	f.worker(numbers...)
+	f.wablock(append([]string{"block", "--wait"}, numbers...)...).exits(exitPartly)
+	bad := tasks.NewMalformed("block_users:block", "bulk", "garbage", []byte("{"), tasks.ErrMalformed)
+	if err := tasks.NewDeadLetters(f.rdb).Put(f.Context(), bad); err != nil {
+		f.Fatal(err)
+	}
+	f.await(func() bool { return len(f.listed()) == len(numbers) })
+}
+
+// await looks until it is so: a number is settled before it is put into the queue.
+func (f *fixture) await(so func() bool) {
+	f.Helper()
+	for !so() {
+		if f.Context().Err() != nil {
+			f.Fatal("never")
+		}
+	}
+}
+
+// listed returns the users of `dead-letter list`, sorted.
+func (f *fixture) listed(args ...string) (users []string) {
+	f.Helper()
+	for _, o := range f.wablock(append([]string{"dead-letter", "list", "--json"}, args...)...).exits(exitDone).objects() {
+		if u, ok := o["user"].(string); ok {
+			users = append(users, u)
+		}
+	}
+	slices.Sort(users)
+	return users
+}
+
+func TestDeadLetterList(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.wablock("dead-letter", "list").exits(exitDone).says("no entries")
+	f.kill(number(1), number(2), number(3))
+	var malformed []map[string]any
+	for _, o := range f.wablock("dead-letter", "list", "--json").exits(exitDone).objects() {
+		if o["user"] == nil {
+			malformed = append(malformed, only(o, "reason", "task_type", "queue", "task_id", "payload_size"))
+			continue
+		}
+		for _, key := range []string{"first_failed_at", "last_failed_at", "version", "id"} {
+			if o[key] == nil {
+				t.Errorf("no %s in %v", key, o)
+			}
+			delete(o, key)
+		}
+		want := map[string]any{
+			"user": o["user"], "phone_number_id": phoneNumberID, "operation": "block", "code": 131047.0, "message": "Re-engagement message",
+			"details": "more than 24 hours", "fbtrace_id": "Atrace", "attempts": 1.0,
+		}
+		if diff := cmp.Diff(want, o); diff != "" {
+			t.Error(diff)
+		}
+	}
+	want := []map[string]any{{"reason": "malformed task", "task_type": "block_users:block", "queue": "bulk", "task_id": "garbage", "payload_size": 1.0}}
+	if diff := cmp.Diff(want, malformed); diff != "" {
+		t.Error(diff)
+	}
+	for name, c := range map[string]struct {
+		args []string
+		want []string
+	}{
+		"all":        {[]string{"--all"}, []string{number(1), number(2), number(3)}},
+		"number":     {[]string{number(2), number(7)}, []string{number(2)}},
+		"code":       {[]string{"--code", "131047"}, []string{number(1), number(2), number(3)}},
+		"other code": {[]string{"--code", "139103,1"}, nil},
+		"older":      {[]string{"--older-than", "1h"}, nil},
+		"elsewhere":  {[]string{"--phone-number-id", "5"}, nil},
+	} {
+		if got := f.listed(c.args...); !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
+	if got := f.without("WABLOCK_PHONE_NUMBER_ID").listed(); len(got) != 3 {
+		t.Errorf("without a phone number ID: %v", got)
+	}
+	table := f.wablock("dead-letter", "list").exits(exitDone).out
+	for _, want := range []string{number(1), "131047", "Re-engagement message: more than 24 hours", "(malformed task)"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table has nothing of %q:\n%s", want, table)
+		}
+	}
+}
+
+func TestRedrive(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.kill(number(1), number(2), number(3))
+	dry := f.wablock("dead-letter", "redrive", "--all", "--dry-run", "--json").exits(exitPartly).object()
+	if dry["redriven"] != 3.0 || dry["refused"] != 1.0 || dry["dry_run"] != true || len(dry["entries"].([]any)) != 4 {
+		t.Errorf("got %v", dry)
+	}
+	if got := f.listed(); len(got) != 3 {
+		t.Fatalf("a dry run left %v", got)
+	}
+	r := f.wablock("dead-letter", "redrive", "--json", "--wait", number(2)).exits(exitPartly)
+	if o := r.object(); o["redriven"] != 1.0 || o["dead_lettered"] != 1.0 || len(o["jobs"].([]any)) != 1 {
+		t.Errorf("got %v", o)
+	}
+	f.wablock("unblock", "--wait", number(3)).exits(exitPartly)
+	f.wablock("dead-letter", "redrive", "--code", "131047").exits(exitDone)
+	f.wablock("dead-letter", "redrive", "--all").exits(exitPartly).says("1 malformed task")
+}
+
+func TestDiscard(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.kill(number(1), number(2), number(3))
+	o := f.wablock("dead-letter", "discard", "--dry-run", "--json", number(1)).exits(exitDone).object()
+	if o["discarded"] != 1.0 || len(f.listed()) != 3 {
+		t.Errorf("a dry run did %v", o)
+	}
+	f.wablock("dead-letter", "discard", number(1)).exits(exitDone)
+	if got := f.listed(); !slices.Equal(got, []string{number(2), number(3)}) {
+		t.Errorf("left: %v", got)
+	}
+	s := f.wablock("status", "--json", number(1)).exits(exitDone).object()
+	if s["state"] != "dead_lettered" || s["discarded"] != true {
+		t.Errorf("got %v", s)
+	}
+	if o = f.wablock("dead-letter", "discard", "--all", "--json").exits(exitDone).object(); o["discarded"] != 3.0 {
+		t.Errorf("got %v", o)
+	}
+	info, err := asynq.NewInspectorFromRedisClient(f.rdb).GetQueueInfo(tasks.QueueDeadLetter)
+	if err != nil || info.Size != 0 {
+		t.Errorf("left: %v, %v", info, err)
+	}
+}
+
+func TestOtherPhoneNumbersStay(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.kill(number(1))
+	other := f.with("WABLOCK_PHONE_NUMBER_ID", "77")
+	other.kill(number(1), number(2))
+	f.wablock("dead-letter", "discard", "--all").exits(exitDone)
+	if got := f.listed(); len(got) != 0 {
+		t.Errorf("left: %v", got)
+	}
+	if got := other.listed(); !slices.Equal(got, []string{number(1), number(2)}) {
+		t.Errorf("of the other phone number are left: %v", got)
+	}
+}

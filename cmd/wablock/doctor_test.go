@@ -1,0 +1,79 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/wablock/wablock/client/simulator"
+	"github.com/wablock/wablock/tasks/redistest"
+)
+
+// checks returns the status of each check of `doctor --json`; failed wins over ok.
+func (r result) checks() map[string]string {
+	r.t.Helper()
+	all := map[string]string{}
+	for _, o := range r.objects() {
+		check, status := o["check"].(string), o["status"].(string)
+		if all[check] != "failed" {
+			all[check] = status
+		}
+		if status == "failed" && o["help"] == nil {
+			r.t.Errorf("%s: no help", check)
+		}
+	}
+	return all
+}
+
+func TestDoctorIsContent(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f = f.with("WABLOCK_REDIS_URL", "redis://"+redistest.Start(t).Addr)
+	r := f.wablock("doctor", "--json").exits(exitDone)
+	for _, check := range []string{"configuration", "Redis", "Redis eviction", "Redis persistence", "clock", "API, phone number ID " + phoneNumberID} {
+		if got := r.checks()[check]; got != "ok" {
+			t.Errorf("%s: %s\n%s", check, got, r.out)
+		}
+	}
+}
+
+func TestDoctorFindsWhatIsWrongWithRedis(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f = f.with("WABLOCK_REDIS_URL", "redis://"+redistest.Start(t, "--maxmemory-policy", "allkeys-lru", "--appendonly", "no").Addr)
+	r := f.wablock("doctor").exits(exitFailed).says("2 checks failed")
+	for _, want := range []string{"allkeys-lru", "CONFIG SET maxmemory-policy noeviction", "CONFIG SET appendonly yes"} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("nothing of %q:\n%s", want, r.out)
+		}
+	}
+	r = f.with("WABLOCK_REDIS_URL", "redis://127.0.0.1:1").wablock("doctor", "--json").exits(exitFailed)
+	if c := r.checks(); c["Redis"] != "failed" || c["API, phone number ID "+phoneNumberID] != "ok" {
+		t.Errorf("got %v", c)
+	}
+}
+
+func TestDoctorFindsWhatIsWrongWithTheAPI(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	api := "API, phone number ID " + phoneNumberID
+	if c := f.without("WABLOCK_ACCESS_TOKEN").wablock("doctor", "--json").exits(exitFailed).checks(); c["access token"] != "failed" {
+		t.Errorf("without a token: %v", c)
+	}
+	if c := f.without("WABLOCK_PHONE_NUMBER_ID").wablock("doctor", "--json").exits(exitFailed).checks(); c["phone number ID"] != "failed" {
+		t.Errorf("without a phone number ID: %v", c)
+	}
+	if err := f.sim.SetScenario(simulator.Scenario{Tokens: []simulator.Token{{Token: "another"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if c := f.wablock("doctor", "--json").exits(exitFailed).checks(); c[api] != "failed" {
+		t.Errorf("with a wrong token: %v", c)
+	}
+}
+
+func TestDoctorOfAWrongConfiguration(t *testing.T) {
+	t.Parallel()
+	f := setup(t).with("WABLOCK_RATE", "fast")
+	if c := f.wablock("doctor", "--json").exits(exitUsage).checks(); c["configuration"] != "failed" {
+		t.Errorf("got %v", c)
+	}
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/wablock/wablock/config"
+)
+
+// Exit codes of the contract.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitPartly      = 3
+	exitInterrupted = 130
+)
+
+// exitError makes a command end with a code. Without a text, everything was said already.
+type exitError struct {
+	code int
+	text string
+	err  error
+}
+
+func (e *exitError) Error() string {
+	switch {
+	case e.err == nil:
+		return e.text
+	case e.text == "":
+		return e.err.Error()
+	}
+	return e.text + ": " + e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// usagef is an error of whoever typed the command, or wrote the configuration.
+func usagef(format string, args ...any) error {
+	return &exitError{code: exitUsage, text: fmt.Sprintf(format, args...)}
+}
+
+// partlyf says what was left undone by a command that did the rest.
+func partlyf(format string, args ...any) error {
+	return &exitError{code: exitPartly, text: fmt.Sprintf(format, args...)}
+}
+
+// interruptedf says what goes on although the command was interrupted.
+func interruptedf(format string, args ...any) error {
+	return &exitError{code: exitInterrupted, text: fmt.Sprintf(format, args...)}
+}
+
+// exitCode maps what a command returned. started tells errors of the command from those that
+// the command line had before it.
+func exitCode(ctx context.Context, err error, started bool) int {
+	if err == nil {
+		return exitDone
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	if _, ok := errors.AsType[*config.ValueError](err); ok || errors.Is(err, config.ErrUnset) || !started {
+		return exitUsage
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+// report tells people what went wrong, one line an error.
+func report(w io.Writer, err error) {
+	if err == nil || err.Error() == "" {
+		return
+	}
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimRight(line, "\n"); line != "" {
+			_, _ = fmt.Fprintln(w, "wablock: "+line)
+		}
+	}
+}

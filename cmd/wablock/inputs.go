@@ -1,0 +1,141 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/wablock/wablock/tasks"
+	numberfile "github.com/wablock/wablock/tasks/numbers"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// inputs are the numbers that a command was given, by arguments, a file, or both.
+type inputs struct {
+	users    []user.ID // each once
+	rejected []tasks.Rejection
+	args     int // how many of rejected, the first, are arguments
+}
+
+// maxShownRejections bounds what is said to people; --json has all of them.
+const maxShownRejections = 20
+
+// inputs reads numbers. With a file that is missing, unreadable or holds none, or without any
+// number at all, the error is one of usage.
+func (a *app) inputs(args []string, file string) (inputs, error) {
+	var in inputs
+	if len(args) == 0 && file == "" {
+		return in, usagef("no numbers: name some, or a file of them with --file (- is standard input)")
+	}
+	in.parse(args)
+	if file != "" {
+		list, err := a.readNumbers(file)
+		in.rejected = append(in.rejected, list.Rejected...)
+		in.add(list.Users)
+		if err != nil {
+			a.showRejected(in)
+			return in, &exitError{code: exitUsage, text: "--file " + file, err: err}
+		}
+	}
+	a.showRejected(in)
+	if len(in.users) == 0 {
+		return in, usagef("none of the numbers given is valid, and nothing was done")
+	}
+	return in, nil
+}
+
+func (in *inputs) parse(args []string) {
+	var valid []user.ID
+	for i, arg := range args {
+		id, err := user.Parse(arg)
+		if err == nil {
+			valid = append(valid, id)
+			continue
+		}
+		reason := "not a phone number"
+		if invalid, ok := errors.AsType[*user.InvalidError](err); ok {
+			reason = invalid.Reason
+		}
+		in.rejected = append(in.rejected, tasks.Rejection{Input: arg, Line: i + 1, Reason: reason})
+	}
+	in.args = len(in.rejected)
+	in.add(valid)
+}
+
+// add adds users that are not there yet.
+func (in *inputs) add(users []user.ID) {
+	if len(in.users) == 0 && len(users) > 1 {
+		in.users = make([]user.ID, 0, len(users))
+	}
+	seen := make(map[user.ID]struct{}, len(in.users)+len(users))
+	for _, u := range in.users {
+		seen[u] = struct{}{}
+	}
+	for _, u := range users {
+		if _, again := seen[u]; !again {
+			seen[u] = struct{}{}
+			in.users = append(in.users, u)
+		}
+	}
+}
+
+// readNumbers reads a file of numbers; "-" is standard input.
+func (a *app) readNumbers(name string) (numberfile.List, error) {
+	var r io.Reader = a.in
+	if name != "-" {
+		f, err := os.Open(name) //nolint:gosec // the user names the file
+		if err != nil {
+			if pe, ok := errors.AsType[*os.PathError](err); ok {
+				err = pe.Err
+			}
+			return numberfile.List{}, err
+		}
+		defer func() { _ = f.Close() }()
+		r = f
+	}
+	return numberfile.Read(r)
+}
+
+// showRejected tells people what was no number, where, and why. What it was they see in the
+// file, or in the JSON: messages end in logs.
+func (a *app) showRejected(in inputs) {
+	if len(in.rejected) == 0 {
+		return
+	}
+	for i, r := range in.rejected[:min(len(in.rejected), maxShownRejections)] {
+		where := "line"
+		if i < in.args {
+			where = "argument"
+		}
+		a.say("%s %d rejected: %s", where, r.Line, r.Reason)
+	}
+	if more := len(in.rejected) - maxShownRejections; more > 0 {
+		a.say("%s more rejected; --json lists all", thousands(more))
+	}
+}
+
+// thousands writes a count for people: 64,000.
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	var b strings.Builder
+	for i, c := range s {
+		if i > 0 && (len(s)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// count writes "1 number", "2 numbers".
+func count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	if strings.HasSuffix(one, "entry") {
+		return thousands(n) + " " + strings.TrimSuffix(one, "y") + "ies"
+	}
+	return thousands(n) + " " + one + "s"
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wablock/wablock/client/simulator"
+)
+
+func (a *app) simulatorCommand() *cobra.Command {
+	var addr, scenario string
+	cmd := &cobra.Command{
+		Use:   "simulator",
+		Short: "Run the simulated Block Users API alone",
+		Long: `Runs a simulated Block Users API, for tests of whatever calls the real one. It keeps its
+blocklists in memory, accepts any token unless the scenario says otherwise, and asks for no
+password at its control endpoints: keep it on loopback, or inside a network of your own.`,
+		Example: "  wablock simulator --addr 127.0.0.1:0 --json\n  WABLOCK_GRAPH_URL=http://127.0.0.1:8090 WABLOCK_ACCESS_TOKEN=any wablock worker",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.simulator(cmd, addr, scenario)
+		},
+	}
+	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8090", "`address` to listen on; port 0 picks a free one")
+	cmd.Flags().StringVar(&scenario, "scenario", "", "YAML or JSON `file` that says how it behaves")
+	return cmd
+}
+
+func (a *app) simulator(cmd *cobra.Command, addr, file string) error {
+	cfg, err := a.config(cmd)
+	if err != nil {
+		return err
+	}
+	sim := simulator.Config{Logger: a.logger(cfg)}
+	if file != "" {
+		if sim.Scenario, err = simulator.LoadScenario(file); err != nil {
+			return &exitError{code: exitUsage, text: "--scenario", err: err}
+		}
+	}
+	handler, err := simulator.New(sim)
+	if err != nil {
+		return &exitError{code: exitUsage, text: "--scenario", err: err}
+	}
+	l, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", addr)
+	if err != nil {
+		return &exitError{code: exitFailed, text: "--addr", err: err}
+	}
+	url := "http://" + l.Addr().String()
+	if a.json {
+		err = printOne(a.out, map[string]string{"url": url, "addr": l.Addr().String()})
+	} else {
+		_, err = fmt.Fprintf(a.out, "Simulated Block Users API on %s (Ctrl-C ends it)\n", url)
+	}
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	return serve(cmd.Context(), l, handler, a.logger(cfg))
+}
+
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	stopTimeout   = 5 * time.Second
+)
+
+// serve serves until ctx ends, then lets answers under way go out. That is no error.
+func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		BaseContext: func(net.Listener) context.Context { return base },
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := srv.Shutdown(stop); err == nil {
+		return nil
+	}
+	cut() // answers that hang on purpose
+	return srv.Close()
+}

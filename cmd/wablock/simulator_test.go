@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestSimulator(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, w := io.Pipe()
+	code := make(chan int, 1)
+	lookup := func(name string) (string, bool) { v, ok := f.env[name]; return v, ok }
+	go func() {
+		code <- run(ctx, []string{"simulator", "--addr", "127.0.0.1:0", "--json"}, lookup, strings.NewReader(""), w, io.Discard)
+		_ = w.Close()
+	}()
+	var said struct{ URL string }
+	if err := json.NewDecoder(r).Decode(&said); err != nil {
+		t.Fatal(err)
+	}
+	f.env["WABLOCK_GRAPH_URL"] = said.URL
+	f.wablock("list").exits(exitDone)
+	cancel()
+	if got := <-code; got != exitDone {
+		t.Errorf("exit code %d after a signal", got)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, said.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := http.DefaultClient.Do(req); err == nil {
+		_ = resp.Body.Close()
+		t.Error("it still answers")
+	}
+}
+
+func TestSimulatorRefuses(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.wablock("simulator", "--scenario", f.write("nonsense: 1\n")).exits(exitUsage).says("--scenario")
+	f.wablock("simulator", "--addr", "nowhere").exits(exitFailed).says("--addr")
+}

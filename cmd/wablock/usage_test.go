@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+func TestWrongUsage(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	missing := f.TempDir() + "/none.csv"
+	for name, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"nothing":              {nil, "name a command"},
+		"unknown command":      {[]string{"blok"}, "unknown command"},
+		"unknown flag":         {[]string{"block", "--nope"}, "unknown flag"},
+		"flag without a value": {[]string{"block", "--file"}, "needs an argument"},
+		"no numbers":           {[]string{"block"}, "no numbers"},
+		"no valid number":      {[]string{"block", "12", "x"}, "none of the numbers"},
+		"unblock no number":    {[]string{"unblock"}, "no numbers"},
+		"missing file":         {[]string{"block", "--file", missing}, "no such file"},
+		"a folder":             {[]string{"block", "--file", f.TempDir()}, "directory"},
+		"queue":                {[]string{"block", "--queue", "reconcile", number(1)}, "interactive, bulk"},
+		"job ID":               {[]string{"block", "--job-id", "a b", number(1)}, "--job-id"},
+		"delay and wait":       {[]string{"block", "--delay", "1h", "--wait", number(1)}, "leave one out"},
+		"delay":                {[]string{"block", "--delay", "-1h", number(1)}, "from 0 up"},
+		"delay without unit":   {[]string{"block", "--delay", "5", number(1)}, "invalid argument"},
+		"status of nobody":     {[]string{"status"}, "no numbers"},
+		"status of no number":  {[]string{"status", "hello"}, "none of the numbers"},
+		"list of somebody":     {[]string{"list", number(1)}, "unknown command"},
+		"list limit":           {[]string{"list", "--limit", "0"}, "1 to 1000"},
+		"dead-letter alone":    {[]string{"dead-letter"}, "name a command"},
+		"dead-letter unknown":  {[]string{"dead-letter", "redrief"}, "unknown command"},
+		"redrive without":      {[]string{"dead-letter", "redrive"}, "--all"},
+		"discard without":      {[]string{"dead-letter", "discard"}, "--all"},
+		"redrive of no number": {[]string{"dead-letter", "redrive", number(1), "x"}, "nothing was done"},
+		"redrive dry wait":     {[]string{"dead-letter", "redrive", "--all", "--dry-run", "--wait"}, "leave one out"},
+		"code":                 {[]string{"dead-letter", "list", "--code", "x"}, "--code"},
+		"phone number ID":      {[]string{"block", "--phone-number-id", "+16505551234", number(1)}, "WABLOCK_PHONE_NUMBER_ID"},
+		"setting":              {[]string{"block", "--redis-url", "http://x", number(1)}, "WABLOCK_REDIS_URL"},
+		"config file":          {[]string{"block", "--config", missing, number(1)}, "none.csv"},
+		"scenario":             {[]string{"simulator", "--scenario", missing}, "none.csv"},
+		"version of something": {[]string{"version", "x"}, "unknown command"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := *f
+			g.T = t
+			r := g.wablock(c.args...).exits(exitUsage).says(c.says)
+			if r.out != "" {
+				t.Errorf("stdout has %q", r.out)
+			}
+		})
+	}
+	if n := f.usersEnqueued(); n != 0 {
+		t.Errorf("%d users were enqueued", n)
+	}
+}
+
+func TestCommandsNeedAPhoneNumberID(t *testing.T) {
+	t.Parallel()
+	f := setup(t).without("WABLOCK_PHONE_NUMBER_ID")
+	for _, args := range [][]string{{"block", number(1)}, {"unblock", number(1)}, {"status", number(1)}, {"list"}} {
+		f.wablock(args...).exits(exitUsage).says("--phone-number-id", "WABLOCK_PHONE_NUMBER_ID")
+	}
+	one := f.write("phone_numbers: [{id: 7}]")
+	f.wablock("block", "--config", one, number(1)).exits(exitDone)
+	two := f.write("phone_numbers: [{id: 7}, {id: 8}]")
+	f.wablock("block", "--config", two, number(1)).exits(exitUsage).says("2 of them")
+	f.wablock("block", "--config", two, "--phone-number-id", "8", number(1)).exits(exitDone)
+}
+
+func TestWrongSettingsAreRefusedAtStart(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.with("WABLOCK_RATE", "fast").wablock("block", number(1)).exits(exitUsage).says("WABLOCK_RATE", `"fast"`, "above 0")
+	f.with("WABLOCK_ACCESS_TOKEN_FILE", "/x").wablock("block", number(1)).exits(exitUsage).says("WABLOCK_ACCESS_TOKEN_FILE are both set")
+	f.wablock("block", "--config", f.write("rate: 3\nratee: 4\n"), number(1)).exits(exitUsage).says("ratee", "line 2")
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	gone := f.with("WABLOCK_REDIS_URL", "redis://u:hunter2@127.0.0.1:1/0")
+	for _, args := range [][]string{{"block", number(1)}, {"status", number(1)}, {"dead-letter", "list"}} {
+		gone.wablock(args...).exits(exitFailed).says("redis://***@127.0.0.1:1/0", "WABLOCK_REDIS_URL")
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	f.wablockWith(ctx, "", "block", number(1)).exits(exitInterrupted)
+	f.wablockWith(ctx, "", "list").exits(exitInterrupted)
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	o := f.wablock("version", "--json").exits(exitDone).object()
+	if o["go_version"] != runtime.Version() || o["version"] == "" {
+		t.Errorf("got %v", o)
+	}
+	if out := f.wablock("version").exits(exitDone).out; !strings.Contains(out, runtime.Version()) || !strings.Contains(out, "commit") {
+		t.Errorf("got %q", out)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	for _, c := range f.commands() {
+		r := f.wablock(append(c, "--help")...).exits(exitDone)
+		if r.out == "" || r.err != "" {
+			t.Errorf("%v: help goes to stdout alone, got %q on stderr", c, r.err)
+		}
+	}
+	f.wablock("completion", "bash").exits(exitDone)
+}
+
+// commands lists every command by its path.
+func (f *fixture) commands() (all [][]string) {
+	a := &app{}
+	for _, c := range a.rootCommand().Commands() {
+		all = append(all, []string{c.Name()})
+		for _, s := range c.Commands() {
+			all = append(all, []string{c.Name(), s.Name()})
+		}
+	}
+	return all
+}
