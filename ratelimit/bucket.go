@@ -123,7 +123,7 @@ func flow(v view, set Settings) (rate, full int64) {
 
 func (b *bucket) refilled(rate, full int64, now Instant) int64 {
 	passed := max(int64(now-b.at), 0)
-	if missing := max(full-b.tokens, 0); passed >= missing*micro/rate {
+	if missing := max(full-b.tokens, 0); passed >= (missing*micro+rate-1)/rate {
 		return full
 	}
 	return b.tokens + passed*rate/micro

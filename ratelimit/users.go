@@ -77,7 +77,7 @@ func (u Users) trial(now Instant, limit int) int {
 	case !u.Sure || now >= u.RetryAt:
 		next = u.Refused
 	case float64(u.Size) < usersClose*float64(u.Refused):
-		next = (u.Size + u.Refused + 1) / 2
+		next = (u.Size + u.Refused) / 2
 	}
 	if next = min(next, limit); next <= u.Size {
 		return 0

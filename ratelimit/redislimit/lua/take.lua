@@ -97,7 +97,7 @@ local rate = math.min(h.pace, ceiling)
 local full = math.min(burst * MICRO, math.max(MICRO, rate))
 local passed, missing = math.max(now - h.at, 0), math.max(full - h.tokens, 0)
 local tokens
-if passed >= math.floor(missing * MICRO / rate) then
+if passed >= math.ceil(missing * MICRO / rate) then
   tokens = full
 else
   tokens = h.tokens + math.floor(passed * rate / MICRO)

@@ -1,0 +1,126 @@
+package ratelimit
+
+import (
+	"testing"
+	"time"
+)
+
+// findCap plays calls, one after another, against a cap that nobody tells, and returns the refusals and the size found.
+func findCap(limit, truth int) (refused, size int, u Users) {
+	s := State{Probe: true, Settled: true}
+	for range 100 {
+		users := u.Size
+		if users == 0 {
+			users = limit
+		}
+		e := Event{Probe: s.Probe}
+		if trial := u.trial(0, limit); trial > 0 && !s.Probe {
+			users, e.Trial = trial, trial
+		}
+		e.Users = users
+		s.Users = u
+		if users > truth {
+			refused++
+			if s.blamesSize(e) {
+				u = u.refused(users, 0)
+			}
+			s.Probe = true
+			continue
+		}
+		u = u.served(users, limit)
+		s.Probe = false
+	}
+	size = u.Size
+	if size == 0 {
+		size = limit
+	}
+	return refused, size, u
+}
+
+func TestFindsAnyCap(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []int{1, 7, 100, 1000} {
+		for truth := 1; truth <= limit; truth++ {
+			refused, size, _ := findCap(limit, truth)
+			if size > truth || float64(size) < 0.85*float64(truth) {
+				t.Errorf("cap %d of %d: found %d", truth, limit, size)
+			}
+			// Ten halvings lead from 1000 to 1, and some trials close in.
+			if refused > 14 || truth >= 50 && refused > 10 {
+				t.Errorf("cap %d of %d: %d refusals", truth, limit, refused)
+			}
+		}
+	}
+}
+
+// A refusal that was only about pace halves the size by mistake: two calls undo that.
+func TestMistakenSizeRecovers(t *testing.T) {
+	t.Parallel()
+	u := Users{}.refused(1000, 0)
+	if u.Size != 500 {
+		t.Fatalf("halved to %d", u.Size)
+	}
+	u = u.served(500, 1000)
+	if trial := u.trial(0, 1000); trial != 1000 {
+		t.Fatalf("then tries %d", trial)
+	}
+	if u = u.served(1000, 1000); u.Size != 0 || u.Refused != 0 {
+		t.Errorf("after the trial: %+v", u)
+	}
+}
+
+func TestLiftedCapIsNoticed(t *testing.T) {
+	t.Parallel()
+	_, _, u := findCap(1000, 50)
+	if trial := u.trial(0, 1000); trial != 0 {
+		t.Fatalf("found, and still tries %d", trial)
+	}
+	later := Instant(0).Add(usersRetry)
+	for range 20 {
+		if trial := u.trial(later, 1000); trial > 0 {
+			u = u.served(trial, 1000)
+		}
+	}
+	if u.Size != 0 {
+		t.Errorf("stays at %d", u.Size)
+	}
+}
+
+func TestBlamesSizeOnlyWherePaceCannotBe(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		failures int
+		proven   int
+		event    Event
+		want     bool
+	}{
+		"one call among many":       {0, 0, Event{Observation: Observation{Users: 1000}}, false},
+		"first probe, size unknown": {0, 0, Event{Observation: Observation{Users: 1000}, Probe: true}, true},
+		"probe of a proven size":    {1, 1000, Event{Observation: Observation{Users: 1000}, Probe: true}, false},
+		"fourth refusal in a row":   {3, 1000, Event{Observation: Observation{Users: 1000}, Probe: true}, true},
+		"trial":                     {0, 50, Event{Observation: Observation{Users: 60}, Trial: 60}, true},
+		"trial that was not filled": {0, 50, Event{Observation: Observation{Users: 40}, Trial: 60}, false},
+		"single user":               {9, 0, Event{Observation: Observation{Users: 1}, Probe: true}, false},
+	} {
+		s := State{Failures: tt.failures, Users: Users{Proven: tt.proven}}
+		if got := s.blamesSize(tt.event); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestTrialsAreSingle(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	set := Settings{Rate: 100}.WithDefaults()
+	v := view{pace: 100 * micro, size: 50, trial: 75}
+	b := bucket{tokens: 5 * micro, at: At(now)}
+	first, second := b.take(v, At(now), set), b.take(v, At(now), set)
+	if first.Users != 75 || first.Stamp.Trial != 75 || second.Users != 50 || second.Stamp.Trial != 0 {
+		t.Errorf("got %+v and %+v", first, second)
+	}
+	b.release(first.Stamp)
+	if third := b.take(v, At(now), set); third.Stamp.Trial != 75 {
+		t.Errorf("after the report: %+v", third)
+	}
+}
