@@ -23,6 +23,15 @@ func (c Credential) IsZero() bool { return c.value.IsZero() && c.path == "" }
 // Path returns the file that holds the secret, "" when there is none.
 func (c Credential) Path() string { return c.path }
 
+// Name says where the secret comes from: the path of its file, or the variable that holds it.
+// It stays the same when the secret is rotated.
+func (c Credential) Name() string {
+	if c.path != "" {
+		return c.path
+	}
+	return c.variable
+}
+
 // Source returns the secret, having read its file if it has one. Without a secret the error
 // wraps [ErrUnset] and names the variables that could hold it.
 func (c Credential) Source() (*secret.Source, error) {

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/wablock/wablock/client/simulator"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/worker/metrics"
+)
+
+// sampleSize is how many ordinary numbers the built-in sample blocks.
+const sampleSize = 3000
+
+// sample is what dev carries out, one step after the other.
+type sample struct {
+	steps    []sampleStep
+	rejected int // lines of the user's file
+}
+
+type sampleStep struct {
+	what  string
+	op    ledger.Operation
+	users []user.ID
+}
+
+// fate is how a number must end: as it was asked for, or dead-lettered with a code.
+type fate struct {
+	dead bool
+	code int
+}
+
+// mustFail are the simulator's numbers with a meaning that end in the dead-letter queue, with
+// the code that they end with.
+var mustFail = map[string]fate{
+	"+15550131047": {true, 131047}, // has not written
+	"+15550000404": {true, 131047}, // not on WhatsApp
+	"+15550131021": {true, 131021}, // own number
+	"+15550139103": {true, 139103}, // fails until its attempts are used up
+	"+15550000100": {true, 100},    // sinks the whole call
+	"+15550131009": {true, 131009}, // sinks the whole call
+	"+15550000000": {true, 0},      // in neither list of any answer
+	fullList:       {true, 139101}, // as on a full list
+}
+
+// fullList stops all blocks until an unblock makes room, so it has a step of its own.
+const fullList = "+15550139101"
+
+// builtIn is the sample for who brings no numbers.
+func builtIn() sample {
+	block := sampleStep{what: "blocking the sample", op: ledger.Block}
+	for i := range sampleSize {
+		block.users = append(block.users, known(fmt.Sprintf("+1650555%04d", i)))
+	}
+	for _, n := range simulator.TestNumbers() {
+		if n.Number != fullList {
+			block.users = append(block.users, known(n.Number))
+		}
+	}
+	return sample{steps: []sampleStep{
+		block,
+		{what: "blocking once the list is full", op: ledger.Block, users: []user.ID{known(fullList)}},
+		{what: "unblocking, which makes room", op: ledger.Unblock, users: block.users[:50]},
+	}}
+}
+
+// known is for numbers that stand in this file or in the simulator's.
+func known(number string) user.ID {
+	id, err := user.FromCanonical(number)
+	if err != nil {
+		panic(err) // a constant is wrong
+	}
+	return id
+}
+
+// ownSample blocks the user's own numbers.
+func (a *app) ownSample(file string) (sample, error) {
+	in, err := a.inputs(nil, file)
+	if err != nil {
+		return sample{}, err
+	}
+	return sample{
+		steps:    []sampleStep{{what: "blocking your numbers", op: ledger.Block, users: in.users}},
+		rejected: len(in.rejected),
+	}, nil
+}
+
+// fates says how each number must end.
+func (s sample) fates() map[user.ID]fate {
+	want := map[user.ID]fate{}
+	for _, step := range s.steps {
+		for _, u := range step.users {
+			want[u] = mustFail[u.Reveal()]
+		}
+	}
+	return want
+}
+
+// devSummary is what dev prints in the end.
+type devSummary struct {
+	Succeeded     int            `json:"succeeded"`
+	DeadLettered  map[string]int `json:"dead_lettered"` // by code
+	Unexpected    int            `json:"unexpected"`    // numbers that ended otherwise than they must
+	Rejected      int            `json:"rejected"`
+	Calls         int64          `json:"calls"`
+	RateLimitHits int64          `json:"rate_limit_hits"`
+	Took          string         `json:"took"`
+}
+
+func (r *devSummary) count(e ledger.Entry, want fate) {
+	got := fate{dead: e.State == ledger.Dead || e.State == ledger.Discarded}
+	if got.dead {
+		if e.Failure != nil {
+			got.code = e.Failure.Code
+		}
+		r.DeadLettered[codeName(got.code)]++
+	} else if e.State == ledger.Succeeded {
+		r.Succeeded++
+	}
+	if got != want || !e.State.Ended() {
+		r.Unexpected++
+	}
+}
+
+func codeName(code int) string {
+	if code == 0 {
+		return "no code"
+	}
+	return fmt.Sprint(code)
+}
+
+// tally counts calls for the summary, beside the metrics.
+type tally struct {
+	*metrics.Metrics
+	calls, limitHits atomic.Int64
+}
+
+func (t *tally) Call(operation, outcome string, users int, took time.Duration) {
+	t.calls.Add(1)
+	t.Metrics.Call(operation, outcome, users, took)
+}
+
+func (t *tally) RateLimitHit(phoneNumberID, scope string) {
+	t.limitHits.Add(1)
+	t.Metrics.RateLimitHit(phoneNumberID, scope)
+}
