@@ -107,11 +107,11 @@ func parseClaim(reply []any) (Claim, error) {
 	return c, nil
 }
 
-// parseClaimed reads "user version attempts". The user comes last from the right: its name is
-// what another program may have got wrong.
+// parseClaimed reads "user version attempts", from the right: the user's name is what another
+// program may have got wrong.
 func parseClaimed(line string) (Claimed, bool) {
-	line, attempts, _ := cutLast(line)
-	name, version, _ := cutLast(line)
+	line, attempts := cutLast(line)
+	name, version := cutLast(line)
 	id, err := user.FromCanonical(name)
 	if err != nil {
 		return Claimed{}, false
@@ -124,11 +124,12 @@ func parseClaimed(line string) (Claimed, bool) {
 	return Claimed{User: id, Version: Version(v), Attempts: a}, err == nil
 }
 
-func cutLast(s string) (before, after string, found bool) {
+// cutLast cuts s at its last space.
+func cutLast(s string) (before, after string) {
 	if i := strings.LastIndexByte(s, ' '); i >= 0 {
-		return s[:i], s[i+1:], true
+		return s[:i], s[i+1:]
 	}
-	return s, "", false
+	return s, ""
 }
 
 // Renew keeps users of a claim for one more call, until hold from now. It returns one state

@@ -128,9 +128,12 @@ func TestLinesAndBacklog(t *testing.T) {
 		f.mark(ledger.Block, ledger.Interactive, v2, num(t, 3))
 		lines, err := f.Lines(t.Context())
 		want := []ledger.Line{
-			{ledger.Interactive, ledger.Block, 1, v2}, {ledger.Interactive, ledger.Unblock, 0, 0},
-			{ledger.Bulk, ledger.Block, 0, 0}, {ledger.Bulk, ledger.Unblock, 2, v1},
-			{ledger.Reconcile, ledger.Block, 0, 0}, {ledger.Reconcile, ledger.Unblock, 0, 0},
+			{ledger.Interactive, ledger.Block, 1, v2},
+			{ledger.Interactive, ledger.Unblock, 0, 0},
+			{ledger.Bulk, ledger.Block, 0, 0},
+			{ledger.Bulk, ledger.Unblock, 2, v1},
+			{ledger.Reconcile, ledger.Block, 0, 0},
+			{ledger.Reconcile, ledger.Unblock, 0, 0},
 		}
 		if d := cmp.Diff(want, lines); d != "" || err != nil {
 			t.Errorf("%v, %s", err, d)

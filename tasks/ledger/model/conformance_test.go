@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -102,6 +103,7 @@ func (r *replay) do(step model.Step, from, to model.State) {
 		r.renew(step, from, to)
 	case model.SettleOK, model.SettleNow, model.SettleLater, model.SettleDead:
 		r.settle(step, from, to)
+	default: // between a worker and the API alone
 	}
 }
 
@@ -162,17 +164,13 @@ func (r *replay) renew(step model.Step, from, to model.State) {
 
 func (r *replay) settle(step model.Step, from, to model.State) {
 	c := r.held[step.Worker]
-	s := ledger.Settlement{User: r.user, Version: c.Users[0].Version}
-	switch step.Kind {
-	case model.SettleOK:
-		s.Verdict = ledger.Succeed
-	case model.SettleNow:
-		s.Verdict = ledger.Retry
-	case model.SettleLater:
-		s.Verdict, s.Delay = ledger.Wait, time.Hour
-	case model.SettleDead:
-		s.Verdict = ledger.Kill
-	}
+	s := map[model.Kind]ledger.Settlement{
+		model.SettleOK:    {Verdict: ledger.Succeed},
+		model.SettleNow:   {Verdict: ledger.Retry},
+		model.SettleLater: {Verdict: ledger.Wait, Delay: time.Hour},
+		model.SettleDead:  {Verdict: ledger.Kill},
+	}[step.Kind]
+	s.User, s.Version = r.user, c.Users[0].Version
 	settled, err := r.Settle(r.ctx, c.ID, []ledger.Settlement{s})
 	if err != nil {
 		r.t.Fatal(err)
@@ -207,7 +205,7 @@ func (r *replay) compare(step model.Step, s model.State) {
 func (r *replay) abstract() model.State {
 	s := model.State{Status: model.None, Place: model.Nowhere}
 	record, err := r.rdb.HGet(r.ctx, r.prefix+"users", somebody).Result()
-	if err == redis.Nil {
+	if errors.Is(err, redis.Nil) {
 		return s
 	}
 	words := strings.Fields(record)

@@ -86,6 +86,7 @@ func (p Protocol) settle(s State, i int, verdict Kind) State {
 		s.Status, s.Place = Waiting, Line
 	case SettleLater:
 		s.Status, s.Place = Waiting, Later
+	default: // no verdict
 	}
 	return s
 }

@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Workers and Versions are the size of the model.
 const (
@@ -96,9 +99,10 @@ func (s State) Quiet() bool {
 }
 
 func (s State) String() string {
-	out := fmt.Sprintf("v%d %c claim %d place %c blocked %-5v", s.Version, s.Status, s.Claim, s.Place, s.Blocked)
+	var b strings.Builder
+	fmt.Fprintf(&b, "v%d %c claim %d place %c blocked %v", s.Version, s.Status, s.Claim, s.Place, s.Blocked)
 	for _, w := range s.Workers {
-		out += fmt.Sprintf(" | %c v%d", w.Phase, w.Version)
+		fmt.Fprintf(&b, " | %c v%d", w.Phase, w.Version)
 	}
-	return out
+	return b.String()
 }

@@ -42,6 +42,7 @@ func (s Step) String() string {
 		return fmt.Sprintf("mark v%d", s.Version)
 	case Sweep, Pass:
 		return string(s.Kind)
+	default: // a worker's
 	}
 	out := fmt.Sprintf("worker %d: %s", s.Worker+1, s.Kind)
 	if s.Again {
@@ -55,8 +56,9 @@ func (s Step) Unlucky() bool {
 	switch s.Kind {
 	case ClaimLost, Unheard, Refuse, Cut, Crash, SettleDead:
 		return true
+	default:
+		return s.Again
 	}
-	return s.Again
 }
 
 // Protocol is the protocol, or a broken variant of it. Blocks says of each version whether it
