@@ -389,3 +389,32 @@ func TestEveryKindOfClient(t *testing.T) {
 		})
 	}
 }
+
+// One node that has all slots is a cluster to the client: the monitor works on it, and its page on
+// Redis says where the queues are.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	node := redistest.Start(t, "--cluster-enabled", "yes")
+	one := redis.NewClient(&redis.Options{Addr: node.Addr})
+	t.Cleanup(func() { _ = one.Close() })
+	if err := one.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, func() bool { return strings.Contains(one.ClusterInfo(t.Context()).Val(), "cluster_state:ok") })
+	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{node.Addr}})
+	t.Cleanup(func() { _ = rdb.Close() })
+
+	f := setupOn(t, rdb)
+	garbage(t, f)
+	answers := crawl(t, f)
+	for path, a := range answers {
+		if a.status != http.StatusOK {
+			t.Errorf("GET %s = %d %s", path, a.status, a.body)
+		}
+	}
+	for _, want := range []string{`"cluster":true`, `"keyslot":`, node.Addr} {
+		if !strings.Contains(answers["redis_info"].body, want) {
+			t.Errorf("the page on Redis has no %s", want)
+		}
+	}
+}

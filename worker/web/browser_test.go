@@ -1,0 +1,166 @@
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// browser is a headless Chromium with one page, and what went wrong on it.
+type browser struct {
+	t     *testing.T
+	ctx   context.Context
+	pages string // folder for pictures
+
+	mu       sync.Mutex
+	requests []string // URLs that pages asked for
+	problems []string // errors that pages reported
+}
+
+// openBrowser starts Chromium with a profile of its own. Without one on PATH the test is skipped,
+// or fails where WABLOCK_TEST_REQUIRE_BROWSER is set, so that CI cannot pass by skipping.
+func openBrowser(t *testing.T, header map[string]any) *browser {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "headless-shell"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		const why = "no chromium on PATH: install Debian's chromium to run this test"
+		if os.Getenv("WABLOCK_TEST_REQUIRE_BROWSER") != "" {
+			t.Fatal(why)
+		}
+		t.Skip(why)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path),
+		chromedp.UserDataDir(t.TempDir()),
+		chromedp.NoSandbox, chromedp.DisableGPU, // both for containers, where tests run as root
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.WindowSize(1360, 1100),
+	)...)
+	t.Cleanup(cancel)
+	b := &browser{t: t, pages: pictures(t)}
+	b.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithListener(b.listen))
+	t.Cleanup(cancel)
+	// The browser lives as long as the context of the first action, so that one has no deadline.
+	if err := chromedp.Do(b.ctx, command(network.Enable, network.EnableParams{}), command(cdplog.Enable, cdp.Empty{}),
+		command(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: header})); err != nil {
+		t.Fatalf("start chromium: %v", err)
+	}
+	return b
+}
+
+// command is an action that sends one command of the protocol.
+func command[P, R any](c cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, c, params)
+		return err
+	})
+}
+
+// pictures is where pictures are left: WABLOCK_TEST_ARTIFACTS, or the test's own folder, which
+// go test keeps with -artifacts.
+func pictures(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("WABLOCK_TEST_ARTIFACTS")
+	if dir == "" {
+		return t.ArtifactDir()
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // pictures for people to look at
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func (b *browser) listen(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		b.requests = append(b.requests, e.Request.URL)
+	case *cdplog.EventEntryAdded:
+		if e.Entry.Level == cdplog.EntryLevelError {
+			b.problems = append(b.problems, e.Entry.Text+" "+e.Entry.URL)
+		}
+	case *runtime.EventExceptionThrown:
+		b.problems = append(b.problems, e.ExceptionDetails.Text)
+	}
+}
+
+// run does actions, and gives them less time than the test has.
+func run[T any](b *browser, what string, action chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	v, err := chromedp.Run(ctx, action)
+	if err != nil {
+		page, _ := chromedp.Run(b.ctx, chromedp.Text("body"))
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.t.Fatalf("%s: %v; the page says: %.2000s; problems: %v", what, err, page, b.problems)
+	}
+	return v
+}
+
+// visit opens a page, waits until each of the texts is on it, takes its picture, and returns the
+// page as it then is: its HTML, and the text that people see.
+func (b *browser) visit(url, picture string, texts ...string) (html, text string) {
+	b.t.Helper()
+	run(b, url, chromedp.Navigate(url))
+	for _, want := range texts {
+		run(b, url+": "+want, chromedp.Poll[bool](fmt.Sprintf("document.body.innerText.includes(%q)", want)))
+	}
+	b.picture(picture)
+	return run(b, url, chromedp.OuterHTML("html")), run(b, url, chromedp.Text("body"))
+}
+
+func (b *browser) picture(name string) {
+	b.t.Helper()
+	png := run(b, name, chromedp.CaptureScreenshot())
+	path := filepath.Join(b.pages, name)
+	if err := os.WriteFile(path, png, 0o644); err != nil { //nolint:gosec // for people to look at
+		b.t.Fatal(err)
+	}
+	b.t.Log("picture:", path)
+}
+
+// quiet fails the test for what pages asked for elsewhere, and for what they complained of, save
+// the complaints that hold one of the texts given.
+func (b *browser) quiet(origin string, expected ...string) {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, url := range b.requests {
+		if !strings.HasPrefix(url, origin) && !strings.HasPrefix(url, "data:") {
+			b.t.Errorf("a page asked for %s", url)
+		}
+	}
+next:
+	for _, p := range b.problems {
+		for _, text := range expected {
+			if strings.Contains(p, text) {
+				continue next
+			}
+		}
+		b.t.Errorf("a page reports: %s", p)
+	}
+}
