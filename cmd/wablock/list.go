@@ -48,7 +48,7 @@ func (a *app) list(cmd *cobra.Command, limit int) error {
 	if err != nil {
 		return err
 	}
-	l := listing{api: api, phoneNumberID: number.ID, limit: limit, say: a.say}
+	l := listing{api: api, phoneNumberID: number.ID, limit: limit, say: a.say, pause: pauseFor}
 	entries, err := l.whole(cmd.Context())
 	if err != nil {
 		return apiError(err)
@@ -111,6 +111,19 @@ type listing struct {
 	phoneNumberID string
 	limit         int
 	say           func(string, ...any)
+	pause         func(context.Context, time.Duration) error
+}
+
+// pauseFor returns when d has passed, or with the error of ctx.
+func pauseFor(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // whole returns the list once it ran to its end without having changed.
@@ -160,12 +173,8 @@ func (l listing) page(ctx context.Context, opts client.ListOptions) (*client.Pag
 		}
 		pause := min(max(client.MetaOf(err).RetryAfter, time.Second<<(try-1)), listMaxPause)
 		l.say("the API did not serve a page (try %d of %d): waiting %v", try, tries, pause)
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, ctx.Err()
+		if err := l.pause(ctx, pause); err != nil {
+			return nil, err
 		}
 	}
 }

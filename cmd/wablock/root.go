@@ -35,7 +35,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part,
 	flags.BoolVar(&a.json, "json", false, "machine output on stdout: one JSON object, or one a line")
 	settingFlags(flags, false)
 	root.AddCommand(
-		a.workerCommand(),
 		a.blockCommand(),
 		a.unblockCommand(),
 		a.statusCommand(),

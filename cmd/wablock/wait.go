@@ -42,11 +42,7 @@ func (a *app) wait(ctx context.Context, p *tasks.Producer, jobs ...tasks.Job) (t
 		case ctx.Err() == nil && time.Since(seen) > waitPatient:
 			return last, fmt.Errorf("%w; %s", err, goesOn(jobs))
 		}
-		pause := time.NewTimer(min(max(waitLeast, waitEffort*time.Since(start)), waitMost))
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
+		if pauseFor(ctx, min(max(waitLeast, waitEffort*time.Since(start)), waitMost)) != nil {
 			return last, interruptedf("interrupted; %s", goesOn(jobs))
 		}
 	}
