@@ -19,7 +19,7 @@ const (
 const (
 	halvedAt       = 200 * time.Second
 	restoredAt     = 400 * time.Second
-	restoredLater  = 1300 * time.Millisecond
+	restoredLater  = 2300 * time.Millisecond
 	capRate        = 10.0 // calls a second in the scenarios about users per call
 	lockoutRate    = 5.0
 	lockoutTime    = 2 * time.Second

@@ -7,7 +7,7 @@ import (
 )
 
 // targetSeeds keeps the tests short; the table plays more.
-const targetSeeds = 4
+const targetSeeds = 3
 
 func law(s scenario, seed uint64) (result, []call) { return play(s, contenders()[0], seed) }
 
@@ -54,7 +54,7 @@ func TestRegainsRestoredLimit(t *testing.T) {
 	for _, limit := range []float64{5, 20, 50} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(10) { // each meets another moment of the law's cycle
+			for seed := range uint64(6) { // each meets another moment of the law's cycle
 				s := scenario{limit: limit, processes: 1 + 7*int(seed%2), restored: true, build: changing}
 				if got, _ := law(s, seed); got.regained > 15 {
 					t.Errorf("seed %d: %.1f s until 80 %% of the restored limit was used", seed, got.regained)
