@@ -56,6 +56,6 @@ func (j deadLetterJSON) row() []string {
 		message += ": " + j.Details
 	}
 	return []string{
-		j.User, j.PhoneNumberID, string(j.Operation), strconv.Itoa(j.Code), message, strconv.Itoa(j.Attempts), stamp(j.LastFailedAt),
+		j.User, j.PhoneNumberID, string(j.Operation), codeText(j.Code), message, strconv.Itoa(j.Attempts), stamp(j.LastFailedAt),
 	}
 }

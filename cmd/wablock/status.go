@@ -73,7 +73,7 @@ type statusJSON struct {
 	State         string           `json:"state"`
 	Version       ledger.Version   `json:"version,omitempty"`
 	WaID          string           `json:"wa_id,omitempty"`
-	Code          *int             `json:"code,omitempty"`
+	Code          int              `json:"code,omitempty"`
 	Message       string           `json:"message,omitempty"`
 	Details       string           `json:"details,omitempty"`
 	Attempts      *int             `json:"attempts,omitempty"`
@@ -116,7 +116,7 @@ func statusOf(phoneNumberID string, e ledger.Entry) statusJSON {
 	s.Attempts, s.Discarded = &e.Attempts, e.State == ledger.Discarded
 	s.RequestedAt, s.SettledAt = e.Version.Time().UTC(), e.SettledAt.UTC()
 	if f := e.Failure; f != nil {
-		s.Code, s.Message, s.Details = &f.Code, f.Message, f.Details
+		s.Code, s.Message, s.Details = f.Code, f.Message, f.Details
 	}
 	return s
 }
@@ -127,7 +127,7 @@ func (s statusJSON) row() []string {
 		state += " (discarded)"
 	}
 	return []string{
-		s.User, string(s.Operation), state, optional(s.Code), s.Message, optional(s.Attempts), stamp(s.RequestedAt), stamp(s.SettledAt),
+		s.User, string(s.Operation), state, codeText(s.Code), s.Message, optional(s.Attempts), stamp(s.RequestedAt), stamp(s.SettledAt),
 	}
 }
 
@@ -136,4 +136,12 @@ func optional(n *int) string {
 		return ""
 	}
 	return strconv.Itoa(*n)
+}
+
+// codeText shows an error code; what failed without one, as in an outage, has none.
+func codeText(code int) string {
+	if code == 0 {
+		return ""
+	}
+	return strconv.Itoa(code)
 }
