@@ -13,7 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// RedisURL names a Redis that tests may empty, in place of one of their own.
+// RedisURL names a Redis for tests in place of one of their own. Other tests, and other programs, may use it at the same
+// time: take keys that nobody else has.
 const RedisURL = "WABLOCK_TEST_REDIS_URL"
 
 // startTimeout is how long a redis-server may take until it answers.
@@ -28,8 +29,8 @@ func Mini(tb testing.TB) (*miniredis.Miniredis, redis.UniversalClient) {
 	return server, client
 }
 
-// Real returns a client of a real Redis with no data in it: the one that WABLOCK_TEST_REDIS_URL names, emptied, or a
-// redis-server from PATH that ends with the test. Without either the test is skipped.
+// Real returns a client of a real Redis: the one that WABLOCK_TEST_REDIS_URL names, or a redis-server from PATH, empty, that
+// ends with the test. Without either the test is skipped.
 func Real(tb testing.TB) redis.UniversalClient {
 	tb.Helper()
 	if url := os.Getenv(RedisURL); url != "" {
@@ -39,8 +40,8 @@ func Real(tb testing.TB) redis.UniversalClient {
 		}
 		client := redis.NewClient(opt)
 		tb.Cleanup(func() { _ = client.Close() })
-		if err := client.FlushDB(tb.Context()).Err(); err != nil {
-			tb.Fatalf("empty the Redis of %s: %v", RedisURL, err)
+		if err := client.Ping(tb.Context()).Err(); err != nil {
+			tb.Fatalf("the Redis of %s does not answer: %v", RedisURL, err)
 		}
 		return client
 	}

@@ -11,6 +11,7 @@ import (
 func BenchmarkTakeReport(b *testing.B) {
 	rdb := limittest.Real(b)
 	l := New(rdb, func(string) ratelimit.Settings { return ratelimit.Settings{Rate: ratelimit.MaxRate, Burst: 1000} })
+	alice := newKey()
 	b.ReportAllocs()
 	for b.Loop() {
 		g, err := l.Take(b.Context(), alice)

@@ -1,6 +1,7 @@
 package redislimit
 
 import (
+	"crypto/rand"
 	"sync"
 	"testing"
 	"time"
@@ -25,7 +26,10 @@ func backends(t *testing.T, body func(t *testing.T, rdb redis.UniversalClient)) 
 	})
 }
 
-var alice = ratelimit.Key{PhoneNumberID: "1001", Account: "9"}
+// newKey names a phone number and an account that no other test uses, as the Redis may be shared.
+func newKey() ratelimit.Key {
+	return ratelimit.Key{PhoneNumberID: "p" + rand.Text(), Account: "a" + rand.Text()}
+}
 
 func take(t *testing.T, l *Limiter, key ratelimit.Key) ratelimit.Grant {
 	t.Helper()
@@ -54,6 +58,7 @@ func started(t *testing.T, rdb redis.UniversalClient, key ratelimit.Key) *Limite
 func TestStartsWithOneCall(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+		alice := newKey()
 		l, other := New(rdb, nil), New(rdb, nil)
 		first := take(t, l, alice)
 		if !first.OK || first.MaxUsers != 1000 {
@@ -74,6 +79,7 @@ func TestStartsWithOneCall(t *testing.T) {
 func TestStatedPauseHoldsForAllWorkers(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+		alice := newKey()
 		l := started(t, rdb, alice)
 		g := grantEventually(t, l, alice)
 		report(t, l, alice, g, ratelimit.Observation{Users: 1, Limited: true, RetryAfter: time.Hour})
@@ -82,7 +88,7 @@ func TestStatedPauseHoldsForAllWorkers(t *testing.T) {
 				t.Fatalf("in a stated pause: %+v", g)
 			}
 		}
-		bob := ratelimit.Key{PhoneNumberID: "1002", Account: "9"}
+		bob := ratelimit.Key{PhoneNumberID: newKey().PhoneNumberID, Account: alice.Account}
 		if g := take(t, l, bob); !g.OK {
 			t.Fatalf("another phone number is paused with it: %+v", g)
 		}
@@ -92,11 +98,12 @@ func TestStatedPauseHoldsForAllWorkers(t *testing.T) {
 func TestAccountPausesAllItsNumbers(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+		alice := newKey()
 		l := started(t, rdb, alice)
 		g := grantEventually(t, l, alice)
 		report(t, l, alice, g, ratelimit.Observation{Users: 1, Limited: true, Account: true, RetryAfter: time.Hour})
-		bob := ratelimit.Key{PhoneNumberID: "1002", Account: "9"}
-		carol := ratelimit.Key{PhoneNumberID: "1003", Account: "8"}
+		bob := ratelimit.Key{PhoneNumberID: newKey().PhoneNumberID, Account: alice.Account}
+		carol := newKey()
 		for range 2 { // a refused Take must give back what the phone number's bucket gave
 			if g := take(t, l, bob); g.OK || g.Reason != ratelimit.Paused {
 				t.Fatalf("same account: %+v", g)
@@ -111,6 +118,7 @@ func TestAccountPausesAllItsNumbers(t *testing.T) {
 func TestStateOutlivesWorkers(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+		alice := newKey()
 		l := started(t, rdb, alice)
 		report(t, l, alice, grantEventually(t, l, alice), ratelimit.Observation{Users: 1, Limited: true, RetryAfter: time.Hour})
 		r, err := New(rdb, nil).load(t.Context(), l.phone(alice.PhoneNumberID), ratelimit.Stamp{}, tally{})
@@ -131,6 +139,7 @@ func TestStateOutlivesWorkers(t *testing.T) {
 func TestConcurrentReports(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+		alice := newKey()
 		l := started(t, rdb, alice)
 		const workers = 6
 		var grants []ratelimit.Grant
@@ -159,7 +168,7 @@ func TestConcurrentReports(t *testing.T) {
 func TestNoLeaveWithoutRedis(t *testing.T) {
 	t.Parallel()
 	server, client := limittest.Mini(t)
-	l := New(client, nil)
+	l, alice := New(client, nil), newKey()
 	server.SetError("LOADING away")
 	if g, err := l.Take(t.Context(), alice); err == nil || g.OK {
 		t.Fatalf("got %+v, %v", g, err)

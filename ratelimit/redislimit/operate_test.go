@@ -17,6 +17,7 @@ import (
 func TestOperators(t *testing.T) {
 	t.Parallel()
 	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+		alice := newKey()
 		l := New(rdb, func(string) ratelimit.Settings { return ratelimit.Settings{Rate: 20} })
 		ctx, id := t.Context(), alice.PhoneNumberID
 
