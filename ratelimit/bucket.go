@@ -23,7 +23,7 @@ const (
 const (
 	retryShare  = 5 // one in
 	retryWindow = time.Minute
-	retryAlways = 10
+	retryAlways = 60
 )
 
 // view is what the bucket needs of the state: integers, as they stand in Redis.

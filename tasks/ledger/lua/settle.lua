@@ -22,6 +22,13 @@ local function lost(r, version)
   return 'l'
 end
 
+-- Retries that are due within one second go into one call: jitter spreads the users of a call
+-- that failed, and each of them alone would cost a call.
+local function due(at)
+  if at - now < 1000 then return at end
+  return math.ceil(at / 1000) * 1000
+end
+
 local function fail(user, r, how)
   if how.verdict ~= 'w' then
     r.attempts = whole(r.attempts + 1)
@@ -32,7 +39,7 @@ local function fail(user, r, how)
     r.state, r.settled = 'd', stamp
   elseif how.delay > 0 then
     r.state = 'w'
-    put_later(writes, user, whole(now + how.delay))
+    put_later(writes, user, whole(due(now + how.delay)))
   else
     r.state = 'w'
     wait_now(writes, user, r)

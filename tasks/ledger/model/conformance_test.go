@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,6 +52,12 @@ func TestScriptsDoAsTheModel(t *testing.T) {
 				moves := p.Next(s)
 				if len(moves) == 0 {
 					break // everything has ended
+				}
+				mu.Lock()
+				fresh := slices.DeleteFunc(slices.Clone(moves), func(m model.Move) bool { return kinds[m.Step.Kind] })
+				mu.Unlock()
+				if len(fresh) > 0 && rapid.Bool().Draw(rt, "rare") {
+					moves = fresh // left to chance, one kind or another may not come to pass
 				}
 				m := rapid.SampledFrom(moves).Draw(rt, "move")
 				r.do(m.Step, s, m.To)
