@@ -153,6 +153,9 @@ func (c *call) settle(ctx context.Context, users []ledger.Claimed, j judgement) 
 		case ledger.Succeeded:
 			succeeded = append(succeeded, users[i].User)
 		case ledger.Dead:
+			if j.settlements[i].Verdict != ledger.Kill {
+				continue // the claim was lost, and who has it now made the user dead
+			}
 			dead = append(dead, c.deadLetter(users[i], s, j.settlements[i].Failure))
 		default:
 		}

@@ -71,18 +71,19 @@ type Config struct {
 
 // Bounds that are nobody's setting.
 const (
-	maxLanes        = 2000                   // open at once; further phone numbers wait in the queue
-	maxCallsInLane  = 64                     // in flight at once
-	claimMargin     = 5 * time.Second        // from a call's timeout to its claim's deadline
-	holdTask        = 5 * time.Second        // that a handler waits for its users' ends
-	longWait        = 2 * time.Second        // from which a task is deferred at once
-	maxDeferral     = time.Minute            // asynq looks again at the latest after this
-	maxRetryDelay   = 5 * time.Minute        // between two attempts
-	laneIdle        = time.Minute            // after which a lane without work closes
-	lanePoll        = 5 * time.Second        // between looks of a lane without work
-	lookAgain       = 300 * time.Millisecond // between looks for ends by other workers
-	tokenPoll       = 2 * time.Second        // between readings of a refused token's file
-	redisRetryDelay = time.Second            // after Redis failed
+	maxLanes         = 2000                   // open at once; further phone numbers wait in the queue
+	maxCallsInLane   = 64                     // in flight at once
+	claimMargin      = 5 * time.Second        // from a call's timeout to its claim's deadline
+	holdTask         = 5 * time.Second        // that a handler waits for its users' ends
+	longWait         = 2 * time.Second        // from which a task is deferred at once
+	maxDeferral      = time.Minute            // asynq looks again at the latest after this
+	maxRetryDelay    = 5 * time.Minute        // between two attempts
+	laneIdle         = time.Minute            // after which a lane without work closes
+	lanePoll         = 5 * time.Second        // between looks of a lane without work
+	lookAgain        = 300 * time.Millisecond // between looks for ends by other workers
+	tokenPoll        = 2 * time.Second        // between readings of a refused token's file
+	watchLimitsEvery = 5 * time.Second        // between looks at the limiter, for the metrics
+	redisRetryDelay  = time.Second            // after Redis failed
 )
 
 func (c Config) withDefaults() (Config, error) {

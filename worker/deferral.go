@@ -37,6 +37,9 @@ func retryDelay(n int, err error, t *asynq.Task) time.Duration {
 	if errors.Is(err, asynq.ErrLeaseExpired) {
 		return 0
 	}
+	if errors.Is(err, tasks.ErrRefused) {
+		return tasks.RedriveDelay(n, err, t) // a dead letter goes back to rest, with the reason
+	}
 	return min(asynq.DefaultRetryDelayFunc(min(n, 10), err, t), maxDeferral)
 }
 

@@ -35,7 +35,7 @@ func newService(cfg *config.Config, n *numbers, rdb redis.UniversalClient, log *
 		return nil, err
 	}
 	wc := worker.Config{
-		Redis: rdb, Resolve: n.resolve, Limiter: redislimit.New(rdb, n.settings),
+		Redis: rdb, Resolve: n.resolve, Limiter: newLimiter(cfg, rdb),
 		MaxAttempts: cfg.MaxAttempts, RequestTimeout: cfg.RequestTimeout, ShutdownTimeout: cfg.ShutdownTimeout,
 		Concurrency: cfg.Concurrency, Logger: log, Metrics: m,
 	}
@@ -90,14 +90,9 @@ func (s *service) run(ctx context.Context) error {
 
 // numbers says how each phone number ID is served.
 type numbers struct {
-	byID map[string]served
+	byID map[string]worker.PhoneNumber
 	// others is for phone number IDs that are not configured, where there is a token for all.
-	others *served
-}
-
-type served struct {
-	number   worker.PhoneNumber
-	settings ratelimit.Settings
+	others *worker.PhoneNumber
 }
 
 func newNumbers(cfg *config.Config, log *slog.Logger) (*numbers, error) {
@@ -109,16 +104,13 @@ func newNumbers(cfg *config.Config, log *slog.Logger) (*numbers, error) {
 	if clients.appSecret, err = cfg.AppSecretSource(); err != nil {
 		return nil, &exitError{code: exitUsage, err: err}
 	}
-	n := &numbers{byID: map[string]served{}}
+	n := &numbers{byID: map[string]worker.PhoneNumber{}}
 	for _, p := range cfg.PhoneNumbers {
 		c, err := clients.of(tokens[p.ID])
 		if err != nil {
 			return nil, err
 		}
-		n.byID[p.ID] = served{
-			number:   worker.PhoneNumber{ID: p.ID, API: c, Token: tokens[p.ID], Account: accountOf(p.Token), Listed: true},
-			settings: ratelimit.Settings{Rate: p.Rate, Burst: p.Burst, MaxUsers: p.MaxUsersPerCall},
-		}
+		n.byID[p.ID] = worker.PhoneNumber{ID: p.ID, API: c, Token: tokens[p.ID], Account: accountOf(p.Token), Listed: true}
 	}
 	if cfg.AccessToken.IsZero() {
 		if len(n.byID) == 0 {
@@ -134,33 +126,35 @@ func newNumbers(cfg *config.Config, log *slog.Logger) (*numbers, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.others = &served{
-		number:   worker.PhoneNumber{API: c, Token: source, Account: accountOf(cfg.AccessToken)},
-		settings: ratelimit.Settings{Rate: cfg.Rate, Burst: cfg.Burst, MaxUsers: cfg.MaxUsersPerCall},
-	}
+	n.others = &worker.PhoneNumber{API: c, Token: source, Account: accountOf(cfg.AccessToken)}
 	return n, nil
 }
 
 func (n *numbers) resolve(id string) (worker.PhoneNumber, bool) {
-	if s, ok := n.byID[id]; ok {
-		return s.number, true
+	if p, ok := n.byID[id]; ok {
+		return p, true
 	}
 	if n.others == nil {
 		return worker.PhoneNumber{}, false
 	}
-	p := n.others.number
+	p := *n.others
 	p.ID = id
 	return p, true
 }
 
-func (n *numbers) settings(id string) ratelimit.Settings {
-	if s, ok := n.byID[id]; ok {
-		return s.settings
+// newLimiter is the rate limit that all workers share, with the ceilings configured.
+func newLimiter(cfg *config.Config, rdb redis.UniversalClient) *redislimit.Limiter {
+	byID := map[string]ratelimit.Settings{}
+	for _, p := range cfg.PhoneNumbers {
+		byID[p.ID] = ratelimit.Settings{Rate: p.Rate, Burst: p.Burst, MaxUsers: p.MaxUsersPerCall}
 	}
-	if n.others == nil {
-		return ratelimit.Settings{}
-	}
-	return n.others.settings
+	others := ratelimit.Settings{Rate: cfg.Rate, Burst: cfg.Burst, MaxUsers: cfg.MaxUsersPerCall}
+	return redislimit.New(rdb, func(id string) ratelimit.Settings {
+		if s, ok := byID[id]; ok {
+			return s
+		}
+		return others
+	})
 }
 
 // clients makes one API client a token; all share the connections.

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/ratelimit/redislimit"
+)
+
+func (a *app) limitsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "limits",
+		Short: "The rate limit as it was learnt: see it, pin it, cap it, release it",
+		Long: `wablock learns how many calls a second, and how many users a call, the API allows, and all
+workers share what was learnt. These commands show it and let an operator overrule it.`,
+		Args: cobra.NoArgs,
+		RunE: a.parent,
+	}
+	cmd.AddCommand(
+		a.limitsShowCommand(),
+		a.limitsRateCommand("pin", "Use this rate in place of the one learnt, until release",
+			`Pauses after a limit error still happen, and the configured ceiling still holds.`, (*redislimit.Limiter).Pin),
+		a.limitsRateCommand("cap", "Never call faster than this, until release",
+			`Below the cap wablock goes on learning.`, (*redislimit.Limiter).Cap),
+		a.limitsReleaseCommand(),
+	)
+	return cmd
+}
+
+// limitObject is one limit as JSON.
+type limitObject struct {
+	PhoneNumberID string `json:"phone_number_id"`
+	ratelimit.Snapshot
+}
+
+func (a *app) limitsShowCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show",
+		Short: "Show what was learnt, of one phone number ID or of all that are configured",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.limits(cmd, func(cfg *config.Config) ([]config.PhoneNumber, error) {
+				if cfg.PhoneNumberID != "" || len(cfg.PhoneNumbers) == 0 {
+					return selectedOne(cfg)
+				}
+				return cfg.PhoneNumbers, nil
+			}, func(ctx context.Context, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
+				return l.Show(ctx, n.ID)
+			})
+		},
+	}
+	settingFlags(cmd.Flags(), true)
+	return cmd
+}
+
+type setRate func(*redislimit.Limiter, context.Context, string, float64) (ratelimit.Snapshot, error)
+
+func (a *app) limitsRateCommand(name, short, long string, set setRate) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     name + " RATE",
+		Short:   short,
+		Long:    short + ".\n" + long + "\nRATE is in calls a second.",
+		Example: "  wablock limits " + name + " 5",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rate, err := strconv.ParseFloat(args[0], 64)
+			if err != nil || rate < ratelimit.MinRate || rate > ratelimit.MaxRate {
+				return usagef("RATE is %q; allowed: a number of calls a second from %v to %v", args[0], ratelimit.MinRate, ratelimit.MaxRate)
+			}
+			return a.limits(cmd, selectedOne, func(ctx context.Context, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
+				return set(l, ctx, n.ID, rate)
+			})
+		},
+	}
+	settingFlags(cmd.Flags(), true)
+	return cmd
+}
+
+func (a *app) limitsReleaseCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "release",
+		Short: "Undo pin and cap, and end a pause: one call finds out whether it was over",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.limits(cmd, selectedOne, releaseBoth)
+		},
+	}
+	settingFlags(cmd.Flags(), true)
+	return cmd
+}
+
+// releaseBoth also ends a pause of the account, which holds the phone number back as well.
+func releaseBoth(ctx context.Context, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
+	if _, err := l.ReleaseAccount(ctx, accountOf(n.Token)); err != nil {
+		return ratelimit.Snapshot{}, err
+	}
+	return l.Release(ctx, n.ID)
+}
+
+func selectedOne(cfg *config.Config) ([]config.PhoneNumber, error) {
+	n, err := cfg.Selected()
+	return []config.PhoneNumber{n}, err
+}
+
+// limits does something with the limits of some phone number IDs, and shows them.
+func (a *app) limits(
+	cmd *cobra.Command, which func(*config.Config) ([]config.PhoneNumber, error),
+	do func(context.Context, *redislimit.Limiter, config.PhoneNumber) (ratelimit.Snapshot, error),
+) error {
+	cfg, err := a.config(cmd)
+	if err != nil {
+		return err
+	}
+	phones, err := which(cfg)
+	if err != nil {
+		return err
+	}
+	rdb, err := a.connect(cmd.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rdb.Close() }()
+	limiter := newLimiter(cfg, rdb)
+	out := a.answer("phone number id", "rate", "learnt", "ceiling", "pinned", "capped", "users a call", "limit errors", "state")
+	for _, n := range phones {
+		s, err := do(cmd.Context(), limiter, n)
+		if err != nil {
+			return errors.Join(err, out.flush())
+		}
+		if err := out.add(limitObject{n.ID, s}, func() []string { return limitRow(n.ID, s) }); err != nil {
+			return err
+		}
+	}
+	return out.flush()
+}
+
+func limitRow(id string, s ratelimit.Snapshot) []string {
+	state := "calls may go"
+	if s.Reason != ratelimit.NotLimited.String() {
+		state = s.Reason
+	}
+	if !s.PausedUntil.IsZero() {
+		state = "paused for " + s.PausedUntil.Sub(s.At).Round(time.Second).String()
+	}
+	return []string{
+		id, perSecond(s.Rate), perSecond(s.Learnt), perSecond(s.Ceiling), perSecond(s.Pinned), perSecond(s.Capped),
+		strconv.Itoa(s.MaxUsers), strconv.FormatInt(s.LimitErrors, 10), state,
+	}
+}
+
+func perSecond(rate float64) string {
+	if rate == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.3g/s", rate)
+}
