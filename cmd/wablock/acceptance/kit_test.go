@@ -90,10 +90,11 @@ type system struct {
 	logs  *lockedBuffer // of all processes
 }
 
-// newSystem starts a real Redis and `wablock simulator` with a scenario.
-func newSystem(t testing.TB, sc simulator.Scenario) *system {
+// newSystem starts a real Redis, with further arguments if given, and `wablock simulator` with a
+// scenario.
+func newSystem(t testing.TB, sc simulator.Scenario, redisArgs ...string) *system {
 	t.Helper()
-	s := &system{t: t, redis: redistest.Start(t), logs: &lockedBuffer{}}
+	s := &system{t: t, redis: redistest.Start(t, redisArgs...), logs: &lockedBuffer{}}
 	rdb := redis.NewClient(&redis.Options{Addr: s.redis.Addr})
 	t.Cleanup(func() { _ = rdb.Close() })
 	s.rdb = rdb

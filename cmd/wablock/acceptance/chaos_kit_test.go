@@ -1,0 +1,254 @@
+package acceptance
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/wablock/wablock/client/simulator"
+	"github.com/wablock/wablock/cmd/wablock/acceptance/faultproxy"
+	"github.com/wablock/wablock/cmd/wablock/acceptance/history"
+	"github.com/wablock/wablock/tasks/ledger"
+)
+
+// chaos is a system whose processes reach Redis through proxies, and what is known of its run.
+type chaos struct {
+	*system
+	rng       *rand.Rand
+	loadgen   string
+	workers   []*victim
+	producers []*victim
+	agenda    []appointment
+	tally     tally
+	settled   time.Duration
+	redisDown bool
+
+	stops []history.Stop
+	notes notebook
+}
+
+// victim is a process that is started again whenever it has ended, with its proxy to Redis.
+type victim struct {
+	name    string
+	proxy   *faultproxy.Proxy
+	process *process
+	start   func() *process
+	notes   chan struct{} // of a producer: closed when its last note has been read
+	stopped time.Time     // since when it is under SIGSTOP; zero for not
+	down    bool          // it is not to be started yet
+	expect  bool          // its end is our doing
+}
+
+// appointment is something to be done, or undone, at a time.
+type appointment struct {
+	at time.Time
+	do func()
+}
+
+// tally counts what was done to whom.
+type tally map[string]int
+
+func (t tally) String() string {
+	var b strings.Builder
+	for _, what := range sortedKeys(t) {
+		_, _ = fmt.Fprintf(&b, "%s %d, ", what, t[what])
+	}
+	return strings.TrimSuffix(b.String(), ", ")
+}
+
+// newChaos starts everything, behind proxies. Redis syncs before it answers, so that what it
+// accepted outlives its being killed at any moment.
+func newChaos(t *testing.T, seed uint64) *chaos {
+	t.Helper()
+	s := newSystem(t, chaosScenario(false), "--appendfsync", "always")
+	s.env = append(s.env, "WABLOCK_REQUEST_TIMEOUT="+chaosTimeout.String(), "WABLOCK_RATE=200", "WABLOCK_BURST=50",
+		"WABLOCK_SHUTDOWN_TIMEOUT=3s", "WABLOCK_LOG_LEVEL=warn")
+	c := &chaos{system: s, rng: rand.New(rand.NewPCG(seed, 1)), tally: tally{}}
+	c.loadgen = filepath.Join(t.TempDir(), "loadgen")
+	if out, err := exec.Command("go", "build", "-o", c.loadgen, "./loadgen").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v: %s", err, out)
+	}
+	for n := range chaosWorkers {
+		c.addWorker(n)
+	}
+	for n := range chaosProducers {
+		c.addProducer(n, seed)
+	}
+	return c
+}
+
+func (c *chaos) proxied(name string) (*victim, string) {
+	c.t.Helper()
+	p, err := faultproxy.Listen(c.redis.Addr)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(p.Close)
+	return &victim{name: name, proxy: p}, "redis://" + p.Addr() + "/0"
+}
+
+func (c *chaos) addWorker(n int) {
+	v, url := c.proxied(fmt.Sprintf("worker %d", n))
+	v.start = func() *process {
+		old := c.env
+		c.env = append(append([]string(nil), c.env...), "WABLOCK_REDIS_URL="+url)
+		defer func() { c.env = old }()
+		return c.system.start(v.name, "worker")
+	}
+	c.workers = append(c.workers, v)
+	v.process = v.start()
+}
+
+func (c *chaos) addProducer(n int, seed uint64) {
+	v, url := c.proxied(fmt.Sprintf("producer %d", n))
+	starts := uint64(0)
+	v.start = func() *process {
+		starts++
+		p := &process{t: c.t, name: v.name, log: &lockedBuffer{}, exited: make(chan struct{})}
+		p.cmd = exec.Command(c.loadgen,
+			"-redis", url, "-phone-number-id", chaosPhone(n), "-seed", fmt.Sprint(seed*1000+uint64(n)*100+starts),
+			"-first", fmt.Sprint(chaosFirst(n)), "-users", fmt.Sprint(chaosUsers),
+			"-bulk-first", fmt.Sprint(chaosFirst(n)+1000), "-bulk-users", fmt.Sprint(chaosBulk))
+		p.cmd.Stderr = io.MultiWriter(p.log, c.logs)
+		in, err := p.cmd.StdinPipe() // its end tells the producer to stop
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		out, err := p.cmd.StdoutPipe()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if err := p.cmd.Start(); err != nil {
+			c.t.Fatal(err)
+		}
+		read := make(chan struct{})
+		v.notes = read
+		go func() {
+			c.notes.read(chaosPhone(n), out)
+			close(read)
+			_ = p.cmd.Wait()
+			_ = in.Close()
+			close(p.exited)
+		}()
+		c.t.Cleanup(p.kill)
+		return p
+	}
+	c.producers = append(c.producers, v)
+	v.process = v.start()
+}
+
+// notebook gathers what producers note.
+type notebook struct {
+	mu       sync.Mutex
+	requests map[history.User][]history.Request
+	failed   map[string]int // why requests were not accepted
+}
+
+type producerNote struct {
+	Job          string
+	Operation    ledger.Operation
+	First, Count int
+	At           time.Time
+	Accepted     bool
+	Version      ledger.Version
+	Error        string
+}
+
+// read reads one producer's notes to their end. A request whose end is not noted is ambiguous.
+func (b *notebook) read(phone string, r io.Reader) {
+	lines := bufio.NewScanner(r)
+	var begun producerNote
+	for lines.Scan() {
+		var n producerNote
+		if err := json.Unmarshal(lines.Bytes(), &n); err != nil {
+			return // cut by a kill
+		}
+		if n.Operation != "" {
+			b.begin(phone, n)
+			begun = n
+			continue
+		}
+		if n.Accepted {
+			b.accept(phone, begun, n.Version)
+		} else {
+			b.fail(n.Error)
+		}
+	}
+}
+
+func (b *notebook) begin(phone string, n producerNote) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.requests == nil {
+		b.requests = map[history.User][]history.Request{}
+	}
+	for i := range n.Count {
+		u := history.User{PhoneNumberID: phone, Number: chaosNumber(n.First + i)}
+		b.requests[u] = append(b.requests[u], history.Request{JobID: n.Job, Operation: n.Operation, Began: n.At})
+	}
+}
+
+func (b *notebook) accept(phone string, n producerNote, v ledger.Version) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range n.Count {
+		all := b.requests[history.User{PhoneNumberID: phone, Number: chaosNumber(n.First + i)}]
+		last := &all[len(all)-1]
+		last.Accepted, last.Version = true, v
+	}
+}
+
+func (b *notebook) fail(why string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failed == nil {
+		b.failed = map[string]int{}
+	}
+	if _, reason, ok := strings.Cut(why, "is safe: "); ok {
+		why = reason
+	}
+	b.failed[why]++
+}
+
+// scenario changes the simulated API.
+func (c *chaos) scenario(sc simulator.Scenario) {
+	c.t.Helper()
+	text, err := json.Marshal(sc)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodPut, c.url+"/_simulator/scenario", bytes.NewReader(text))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		c.t.Fatalf("scenario: %s", resp.Status)
+	}
+}
+
+// snapshot is who is on the list of a phone number ID.
+func (c *chaos) snapshot(phone string) []string {
+	c.t.Helper()
+	var all []struct {
+		WaIDs []string `json:"wa_ids"`
+	}
+	if err := json.Unmarshal(c.get("/_simulator/snapshot?phone_number_id="+phone), &all); err != nil {
+		c.t.Fatal(err)
+	}
+	return all[0].WaIDs
+}
