@@ -80,6 +80,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.cfg.Logger.Info("worker: started", "worker_id", w.id)
 	var g errgroup.Group
 	g.Go(func() error { w.listen(ctx); return nil })
+	g.Go(func() error { w.adoptOrphans(ctx); return nil })
 	g.Go(func() error { w.watchLimits(ctx); return nil })
 
 	<-ctx.Done()

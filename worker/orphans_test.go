@@ -1,0 +1,70 @@
+package worker_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/client/simulator"
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/redistest"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// orphan leaves a task of one user as a worker does that dies just after it has taken it:
+// active, its lease run out, its users not marked.
+func (w *world) orphan(number string) {
+	w.t.Helper()
+	id, err := user.Parse(number)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx := w.t.Context()
+	v, err := ledger.New(w.rdb, phoneNumberID).NextVersion(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := tasks.Payload{
+		JobID: "orphan", PhoneNumberID: phoneNumberID, Operation: ledger.Block, Version: v,
+		Users: []user.ID{id}, Parts: 1, RequestedAt: time.Now(),
+	}
+	task, err := p.Task()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := asynq.NewClientFromRedisClient(w.rdb).EnqueueContext(ctx, task, asynq.Queue("interactive")); err != nil {
+		w.t.Fatal(err)
+	}
+	const prefix = "asynq:{interactive}:"
+	taken, err := w.rdb.RPopLPush(ctx, prefix+"pending", prefix+"active").Result()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, err = w.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.HSet(ctx, prefix+"t:"+taken, "state", "active")
+		p.ZAdd(ctx, prefix+"lease", redis.Z{Member: taken, Score: float64(time.Now().Add(-time.Second).Unix())})
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestOrphansAreSeenTo: asynq would let the task rest until its lease has been out for 30 s, and
+// then until its next look, once a minute.
+func TestOrphansAreSeenTo(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		w := newWorld(t, rdb, simulator.Scenario{})
+		w.orphan("+16505550001")
+		w.run()
+		start := time.Now()
+		w.eventually("the user is blocked", func() bool { return w.entry("+16505550001").State == ledger.Succeeded })
+		if took := time.Since(start); took > 15*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
