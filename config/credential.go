@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/wablock/wablock/config/secret"
@@ -36,7 +37,7 @@ func (c Credential) Name() string {
 // wraps [ErrUnset] and names the variables that could hold it.
 func (c Credential) Source() (*secret.Source, error) {
 	if c.path == "" && c.value.IsZero() {
-		return nil, fmt.Errorf("config: %w: set %s or %s_FILE", ErrUnset, c.variable, c.variable)
+		return nil, fmt.Errorf("config: %w: set %s", ErrUnset, c.variables())
 	}
 	if c.path == "" {
 		return secret.Static(c.value), nil
@@ -49,6 +50,15 @@ func (c Credential) Source() (*secret.Source, error) {
 		err = fmt.Errorf("%w; make the file there, readable by this user", err)
 	}
 	return nil, fmt.Errorf("config: %s_FILE: %w", c.variable, err)
+}
+
+// variables names what could hold the secret: a variable that only the file names has no
+// variant for a file's path.
+func (c Credential) variables() string {
+	if slices.ContainsFunc(Settings(), func(s Setting) bool { return s.Variable == c.variable+fileSuffix }) {
+		return c.variable + " or " + c.variable + fileSuffix
+	}
+	return c.variable
 }
 
 // optional returns nil when there is no secret.

@@ -173,4 +173,7 @@ func TestTokensOfNobody(t *testing.T) {
 	if !errors.Is(err, config.ErrUnset) || !strings.Contains(err.Error(), "NOT_THERE") || !strings.Contains(err.Error(), "phone number ID 8") {
 		t.Errorf("got %v", err)
 	}
+	if strings.Contains(err.Error(), "NOT_THERE_FILE") {
+		t.Errorf("a variable is named that nothing reads: %v", err)
+	}
 }

@@ -133,11 +133,11 @@ func (a *app) showRedrive(r redriveJSON) error {
 			return err
 		}
 	}
-	verb := "Redriven"
+	what := fmt.Sprintf("Redriven: %s in %s", count(r.Redriven, "entry"), count(len(r.Jobs), "job"))
 	if r.DryRun {
-		verb = "Would redrive"
+		what = "Would redrive: " + count(r.Redriven, "entry")
 	}
-	_, err := fmt.Fprintf(a.out, "%s: %s in %s; %s obsolete.\n", verb, count(r.Redriven, "entry"), count(len(r.Jobs), "job"), thousands(r.Obsolete))
+	_, err := fmt.Fprintf(a.out, "%s; %s obsolete.\n", what, thousands(r.Obsolete))
 	return err
 }
 

@@ -111,6 +111,9 @@ func TestRedrive(t *testing.T) {
 	if got := f.listed(); len(got) != 3 {
 		t.Fatalf("a dry run left %v", got)
 	}
+	if out := f.wablock("dead-letter", "redrive", number(1), "--dry-run").exits(exitDone).out; !strings.Contains(out, "Would redrive: 1 entry; 0 obsolete.") {
+		t.Errorf("got %q", out)
+	}
 	r := f.wablock("dead-letter", "redrive", "--json", "--wait", number(2)).exits(exitPartly)
 	if o := r.object(); o["redriven"] != 1.0 || o["dead_lettered"] != 1.0 || len(o["jobs"].([]any)) != 1 {
 		t.Errorf("got %v", o)

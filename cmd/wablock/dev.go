@@ -81,8 +81,6 @@ func (a *app) dev(cmd *cobra.Command, once bool, file string) error {
 	err = a.drainSample(ctx, d, s)
 	if err == nil && !once {
 		a.say("still up: look at the pages, or enqueue from another shell; Ctrl-C ends it")
-	}
-	if err == nil && !once || d.failed {
 		<-ctx.Done()
 	}
 	stop()
@@ -98,7 +96,6 @@ type dev struct {
 	service *service
 	tally   *tally
 	log     *slog.Logger
-	failed  bool
 }
 
 // startDev puts the parts together. The environment's Redis, API and token are left alone: a

@@ -32,8 +32,10 @@ func (a *app) banner(d *dev) {
 	line("")
 	line("  From another shell:")
 	line("    export WABLOCK_REDIS_URL=%s WABLOCK_PHONE_NUMBER_ID=%s", redisURL, devPhoneNumberID)
+	line("    export WABLOCK_GRAPH_URL=http://%s WABLOCK_ACCESS_TOKEN=%s", d.api.Addr(), devToken)
 	line("    go run ./cmd/wablock block +14155550100 --wait")
 	line("    go run ./cmd/wablock dead-letter list")
+	line("    go run ./cmd/wablock list")
 	line("")
 	_, _ = a.err.Write([]byte(b.String()))
 }

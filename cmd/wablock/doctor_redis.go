@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -26,6 +27,9 @@ const (
 func (x *examination) redis(ctx context.Context, cfg *config.Config) {
 	rdb, err := x.a.connect(ctx, cfg)
 	if err != nil {
+		if e, ok := errors.AsType[*redisError](err); ok {
+			err = fmt.Errorf("%s does not answer: %w", e.at, e.err)
+		}
 		x.add(bad, "Redis", err.Error(), "start Redis 6.2 or later, or correct WABLOCK_REDIS_URL")
 		return
 	}
@@ -166,6 +170,15 @@ func (x *examination) queues(rdb redis.UniversalClient) {
 	x.workers(inspector, pending, dead)
 }
 
+// processes counts workers: each runs several of asynq's servers.
+func processes(servers []*asynq.ServerInfo) int {
+	seen := map[string]bool{}
+	for _, s := range servers {
+		seen[fmt.Sprintf("%s/%d", s.Host, s.PID)] = true
+	}
+	return len(seen)
+}
+
 func (x *examination) workers(inspector *asynq.Inspector, pending, dead int) {
 	servers, err := inspector.Servers()
 	state := count(pending, "task") + " waiting, " + count(dead, "dead letter")
@@ -177,6 +190,6 @@ func (x *examination) workers(inspector *asynq.Inspector, pending, dead int) {
 	case len(servers) == 0:
 		x.add(good, "workers", "none is running, and nothing waits; "+state, "")
 	default:
-		x.add(good, "workers", count(len(servers), "asynq server")+" running; "+state, "")
+		x.add(good, "workers", count(processes(servers), "worker")+" running; "+state, "")
 	}
 }

@@ -50,6 +50,9 @@ func TestDoctorFindsWhatIsWrongWithRedis(t *testing.T) {
 	if c := r.checks(); c["Redis"] != "failed" || c["API, phone number ID "+phoneNumberID] != "ok" {
 		t.Errorf("got %v", c)
 	}
+	if strings.Contains(r.out, "`wablock doctor`") {
+		t.Errorf("doctor sends to itself:\n%s", r.out)
+	}
 }
 
 func TestDoctorFindsWhatIsWrongWithTheAPI(t *testing.T) {

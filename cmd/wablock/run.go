@@ -83,10 +83,22 @@ func (a *app) connect(ctx context.Context, cfg *config.Config) (redis.UniversalC
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, fmt.Errorf("Redis at %s does not answer: %w; start it, or set WABLOCK_REDIS_URL; `wablock doctor` looks closer", cfg.Redis, err) //nolint:staticcheck // a name
+		return nil, &redisError{cfg.Redis.String(), err}
 	}
 	return rdb, nil
 }
+
+// redisError is a Redis that does not answer.
+type redisError struct {
+	at  string
+	err error
+}
+
+func (e *redisError) Error() string {
+	return fmt.Sprintf("Redis at %s does not answer: %v; start it, or set WABLOCK_REDIS_URL; `wablock doctor` looks closer", e.at, e.err)
+}
+
+func (e *redisError) Unwrap() error { return e.err }
 
 // say tells people something, on stderr.
 func (a *app) say(format string, args ...any) {
