@@ -54,7 +54,7 @@ type Config struct {
 	// ShutdownTimeout is how long calls in flight may go on after the end of Run's context.
 	// 0 means 25 s.
 	ShutdownTimeout time.Duration
-	// Concurrency is how many asynq tasks are in flight. 0 means 100: tasks only wait for their
+	// Concurrency is how many asynq tasks are in flight, a quarter of them bulk ones. 0 means 64: tasks only wait for their
 	// users, so this bounds memory and heartbeats, not calls.
 	Concurrency int
 	// RetryDelay is the delay before the second attempt; it doubles up to five minutes, with
@@ -71,19 +71,19 @@ type Config struct {
 
 // Bounds that are nobody's setting.
 const (
-	maxLanes         = 2000                   // open at once; further phone numbers wait in the queue
-	maxCallsInLane   = 64                     // in flight at once
-	claimMargin      = 5 * time.Second        // from a call's timeout to its claim's deadline
-	holdTask         = 5 * time.Second        // that a handler waits for its users' ends
-	longWait         = 2 * time.Second        // from which a task is deferred at once
-	maxDeferral      = time.Minute            // asynq looks again at the latest after this
-	maxRetryDelay    = 5 * time.Minute        // between two attempts
-	laneIdle         = time.Minute            // after which a lane without work closes
-	lanePoll         = 5 * time.Second        // between looks of a lane without work
-	lookAgain        = 300 * time.Millisecond // between looks for ends by other workers
-	tokenPoll        = 2 * time.Second        // between readings of a refused token's file
-	watchLimitsEvery = 5 * time.Second        // between looks at the limiter, for the metrics
-	redisRetryDelay  = time.Second            // after Redis failed
+	maxLanes         = 2000            // open at once; further phone numbers wait in the queue
+	maxCallsInLane   = 64              // in flight at once
+	claimMargin      = 5 * time.Second // from a call's timeout to its claim's deadline
+	holdTask         = 5 * time.Second // that a handler waits for its users' ends
+	longWait         = 2 * time.Second // from which a task is deferred at once
+	maxDeferral      = time.Minute     // asynq looks again at the latest after this
+	maxRetryDelay    = 5 * time.Minute // between two attempts
+	laneIdle         = time.Minute     // after which a lane without work closes
+	lanePoll         = 5 * time.Second // between looks of a lane without work
+	lookAgain        = time.Second     // between looks for ends by other workers
+	tokenPoll        = 2 * time.Second // between readings of a refused token's file
+	watchLimitsEvery = 5 * time.Second // between looks at the limiter, for the metrics
+	redisRetryDelay  = time.Second     // after Redis failed
 )
 
 func (c Config) withDefaults() (Config, error) {
@@ -112,7 +112,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.MaxAttempts, 12)
 	setDefault(&c.RequestTimeout, 30*time.Second)
 	setDefault(&c.ShutdownTimeout, 25*time.Second)
-	setDefault(&c.Concurrency, 100)
+	setDefault(&c.Concurrency, 64)
 	setDefault(&c.RetryDelay, time.Second)
 	setDefault(&c.Poll, time.Second)
 	if c.Logger == nil {

@@ -59,7 +59,11 @@ func (w *Worker) carryOut(ctx context.Context, t *asynq.Task, p tasks.Payload) e
 		return &deferral{after: spread(maxDeferral / 2), why: "the worker stops, or serves too many phone number IDs"}
 	}
 	defer w.lanes.release(l)
-	queue := queueOf(ctx)
+	queue, age := queueOf(ctx), time.Since(p.RequestedAt)
+	if delay, why := l.expectedDelay(queue); delay >= longWait && age < delay/2 {
+		l.poke()
+		return &deferral{after: deferFor(delay, age), why: why} // not worth a look yet
+	}
 	watch := l.watches.add(p.Operation, queue, p.Version, p.Users)
 	result, dead, left, err := w.follow(ctx, l, watch, p.Users)
 	if err != nil {
@@ -74,7 +78,7 @@ func (w *Worker) carryOut(ctx context.Context, t *asynq.Task, p tasks.Payload) e
 		return writeResult(t, result)
 	}
 	delay, why := l.expectedDelay(queue)
-	return &deferral{after: deferFor(delay, time.Since(p.RequestedAt)), why: fmt.Sprintf("%d of %d users wait (%s)", left, len(p.Users), why)}
+	return &deferral{after: deferFor(delay, age), why: fmt.Sprintf("%d of %d users wait (%s)", left, len(p.Users), why)}
 }
 
 // follow marks a task's users, wakes the lane, and waits for their ends for as long as that
@@ -83,24 +87,34 @@ func (w *Worker) follow(ctx context.Context, l *lane, watch *watch, users []user
 	err = l.look(ctx, watch, users)
 	if err == nil {
 		l.poke()
-		wait := holdTask
-		if delay, _ := l.expectedDelay(watch.queue); delay >= longWait {
-			wait = 0
-		}
-		timer, stop := after(wait)
-		select {
-		case <-watch.done:
-		case <-timer:
-		case <-l.ended:
-		case <-ctx.Done():
-		}
-		stop()
+		l.hold(ctx, watch)
 	}
 	r, dead, left = l.watches.drop(watch)
 	if errors.Is(err, errLaneClosed) {
 		err = nil // it stops: what is left is deferred
 	}
 	return r, dead, left, err
+}
+
+// hold waits for the ends of a task's users, but gives the worker's slot up when they are not to
+// be expected soon.
+func (l *lane) hold(ctx context.Context, watch *watch) {
+	tick := time.NewTicker(holdTask / 5)
+	defer tick.Stop()
+	for range 5 {
+		if delay, _ := l.expectedDelay(watch.queue); delay >= longWait {
+			return
+		}
+		select {
+		case <-watch.done:
+			return
+		case <-tick.C:
+		case <-l.ended:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // bury makes sure that users which were found dead are in the dead-letter queue: the worker

@@ -111,9 +111,10 @@ func (w *Worker) servers() []*asynq.Server {
 			string(ledger.Interactive): 4, string(ledger.Bulk): 3, string(ledger.Reconcile): 2, tasks.QueueDeadLetter: 1,
 		})}
 	}
+	bulk := max(1, n/4) // the bulk of them is deferred, and has little use for slots
 	return []*asynq.Server{
-		w.server((n+1)/2, map[string]int{string(ledger.Interactive): 1}),
-		w.server(n/2, map[string]int{string(ledger.Bulk): 2, string(ledger.Reconcile): 1}),
+		w.server(n-bulk, map[string]int{string(ledger.Interactive): 1}),
+		w.server(bulk, map[string]int{string(ledger.Bulk): 2, string(ledger.Reconcile): 1}),
 		w.server(1, dead),
 	}
 }
