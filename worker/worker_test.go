@@ -422,3 +422,49 @@ func TestResultsShowPerTask(t *testing.T) {
 		})
 	})
 }
+
+// TestOneNumberDoesNotHoldUpAnother refuses every call of one phone number ID, which has more
+// tasks than the worker has slots, and expects another one's jobs to go through at once.
+func TestOneNumberDoesNotHoldUpAnother(t *testing.T) {
+	t.Parallel()
+	const other = "106540352242923"
+	sc := simulator.Scenario{Faults: []simulator.Fault{
+		{Effect: simulator.EffectFail, Code: 190, PhoneNumberIDs: []string{phoneNumberID}},
+	}}
+	each(t, sc, func(t *testing.T, w *world) {
+		resolve := w.cfg.Resolve
+		w.cfg.Resolve = func(id string) (worker.PhoneNumber, bool) {
+			p, _ := resolve(id)
+			return p, true
+		}
+		w.cfg.Concurrency = 4
+		w.run()
+		for _, n := range numbersFrom(0, 100) {
+			w.enqueue(ledger.Block, n)
+		}
+		w.eventually("the first number is refused", func() bool { return len(w.sim.Journal()) > 0 })
+		start := time.Now()
+		for _, n := range numbersFrom(200, 20) {
+			job, err := w.producer.Block(t.Context(), []string{n}, tasks.WithPhoneNumberID(other))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p := w.settled(job); p.Succeeded != 1 {
+				t.Errorf("%+v", p)
+			}
+		}
+		w.eventually("the other number's tasks have ended", func() bool {
+			for _, q := range []string{"active", "pending"} {
+				n, err := w.rdb.LLen(t.Context(), "asynq:{interactive}:"+q).Result()
+				if err != nil || n > 0 {
+					return false
+				}
+			}
+			return true
+		})
+		t.Logf("took %v", time.Since(start))
+		if e := w.entry("+16505550000"); e.State != ledger.Waiting || e.Attempts != 0 {
+			t.Errorf("a number of the refused phone number ID: %+v", e)
+		}
+	})
+}
