@@ -10,8 +10,9 @@ const micro = 1_000_000
 
 // Timings of the bucket.
 const (
-	// lease is how long a probe or a trial may stay without a report before another takes its place: its worker has died.
-	lease = 45 * time.Second
+	// lease is how long a probe or a trial may stay without a report before another takes its place: its worker may have
+	// died, and until then nobody else calls. It may be shorter than a call takes: one more probe does no harm.
+	lease = 10 * time.Second
 	// probePoll is how soon to ask again while a probe is in flight.
 	probePoll = 100 * time.Millisecond
 	// burstTime bounds a burst: no more calls at once than the rate gives in this time.

@@ -80,7 +80,7 @@ func TestRetriesAloneStillMove(t *testing.T) {
 			_ = m.Report(t.Context(), key, g, Observation{Users: 1, Served: true, Retry: true})
 		}
 	}
-	if retries < 60 || retries > 150 {
+	if retries < 9*retryAlways || retries > 11*retryAlways {
 		t.Errorf("%d retries in ten minutes", retries)
 	}
 }

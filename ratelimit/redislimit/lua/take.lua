@@ -13,7 +13,7 @@
 -- Returns {reason, wait in microseconds, users, fresh only, epoch, probe, trial, due}; reason 0 gives leave.
 
 local MICRO = 1000000
-local LEASE, PROBE_POLL, MINUTE = 45 * MICRO, 100000, 60 * MICRO
+local LEASE, PROBE_POLL, MINUTE = 10 * MICRO, 100000, 60 * MICRO
 local RETRY_SHARE, RETRY_ALWAYS = 5, 60
 local NOT_LIMITED, PAUSED, PROBING, PACE = 0, 1, 2, 3
 
