@@ -66,7 +66,7 @@ func (a *app) dev(cmd *cobra.Command, once bool, file string) error {
 			return err
 		}
 	}
-	d, err := a.startDev(cmd, cfg)
+	d, err := a.startDev(cmd, cfg, s)
 	if err != nil {
 		return err
 	}
@@ -79,12 +79,22 @@ func (a *app) dev(cmd *cobra.Command, once bool, file string) error {
 	})
 	a.banner(d)
 	err = a.drainSample(ctx, d, s)
-	if err == nil && !once {
+	if !once && ctx.Err() == nil {
+		err = a.said(err)
 		a.say("still up: look at the pages, or enqueue from another shell; Ctrl-C ends it")
 		<-ctx.Done()
 	}
 	stop()
 	return errors.Join(err, g.Wait())
+}
+
+// said tells people of an error now rather than in the end, and returns its exit code alone.
+func (a *app) said(err error) error {
+	if err == nil {
+		return nil
+	}
+	report(a.err, err)
+	return &exitError{code: exitCode(context.Background(), err, true)}
 }
 
 // dev is everything that runs in the process.
@@ -100,13 +110,13 @@ type dev struct {
 
 // startDev puts the parts together. The environment's Redis, API and token are left alone: a
 // try-out must not touch real ones.
-func (a *app) startDev(cmd *cobra.Command, cfg *config.Config) (*dev, error) {
+func (a *app) startDev(cmd *cobra.Command, cfg *config.Config, s sample) (*dev, error) {
 	d := &dev{redis: miniredis.NewMiniRedis(), log: a.devLogger(cmd, cfg)}
 	if err := d.redis.Start(); err != nil {
 		return nil, fmt.Errorf("embedded Redis: %w", err)
 	}
 	var err error
-	if d.sim, err = simulator.New(simulator.Config{Scenario: devScenario(), Logger: d.log}); err != nil {
+	if d.sim, err = simulator.New(simulator.Config{Scenario: devScenario(s), Logger: d.log}); err != nil {
 		return nil, err
 	}
 	if d.api, err = new(net.ListenConfig).Listen(cmd.Context(), "tcp", "127.0.0.1:0"); err != nil {
@@ -215,12 +225,13 @@ func (d *dev) age(ctx context.Context) {
 }
 
 // devScenario is an API that shows what wablock is for: it hides its limit, and is sometimes
-// out of order.
-func devScenario() simulator.Scenario {
+// out of order. What it cuts are calls that carry ordinary users: for a number that must die
+// with a code, a last attempt that was cut would be an end without one.
+func devScenario(s sample) simulator.Scenario {
 	return simulator.Scenario{
 		Latency: simulator.Latency{Base: simulator.Duration(60 * time.Millisecond), Jitter: simulator.Duration(60 * time.Millisecond)},
 		Limits:  []simulator.Limit{{Rate: 8, Burst: 4}},
-		Faults:  []simulator.Fault{{Name: "cut after applying", Effect: simulator.EffectReset, Applied: true, Skip: 5, Every: 9}},
+		Faults:  []simulator.Fault{{Name: "cut after applying", Effect: simulator.EffectReset, Applied: true, Skip: 5, Every: 9, Users: s.ordinary()}},
 		Journal: simulator.JournalLimits{Calls: 1000, Users: 100_000},
 	}
 }

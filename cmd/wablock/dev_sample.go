@@ -87,6 +87,18 @@ func (a *app) ownSample(file string) (sample, error) {
 	}, nil
 }
 
+// ordinary returns some of the sample's numbers, spread over it, none of which must fail.
+func (s sample) ordinary() []string {
+	const every = devUsersPerCall / 2   // in nearly every full call
+	numbers := []string{"+16505550000"} // never nobody, which would mean everybody
+	for i, u := range s.steps[0].users {
+		if i%every == 0 && mustFail[u.Reveal()] == (fate{}) {
+			numbers = append(numbers, u.Reveal())
+		}
+	}
+	return numbers
+}
+
 // fates says how each number must end.
 func (s sample) fates() map[user.ID]fate {
 	want := map[user.ID]fate{}
