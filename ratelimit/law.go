@@ -116,7 +116,7 @@ func Next(s State, e Event, now Instant, set Settings) State {
 	if e.Due && !s.Probe {
 		s = s.step(e.Count, now, set)
 	}
-	s.Rate = min(s.Rate, set.Rate)
+	s.Rate = clampRate(min(s.Rate, set.Rate))
 	return s.rounded()
 }
 
