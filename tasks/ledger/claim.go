@@ -43,7 +43,8 @@ type ClaimOptions struct {
 
 // Claim takes the users that wait longest, of one operation, interactive ones first, and
 // fills the call with the same operation's users of the queues behind. Without anyone to
-// claim the result has no users, and its Backlog tells when to come again.
+// claim, or under a [Ledger.Hold], the result has no users, and its Backlog tells when to come
+// again.
 //
 // When a reply gets lost, whom it named is in flight under this ID until the deadline.
 func (l *Ledger) Claim(ctx context.Context, o ClaimOptions) (Claim, error) {
@@ -54,7 +55,7 @@ func (l *Ledger) Claim(ctx context.Context, o ClaimOptions) (Claim, error) {
 	if o.Only != "" {
 		ops = o.Only.letter()
 	}
-	reply, err := claimScript.Run(ctx, l.rdb, l.keys, o.ID, min(o.Max, MaxBatch), o.Hold.Milliseconds(), ops).Slice()
+	reply, err := claimScript.Run(ctx, l.rdb, l.claimKeys, o.ID, min(o.Max, MaxBatch), o.Hold.Milliseconds(), ops).Slice()
 	if err != nil {
 		return Claim{}, fmt.Errorf("ledger: claim: %w", err)
 	}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,9 @@ type Ledger struct {
 	rdb           redis.UniversalClient
 	phoneNumberID string
 	versionKey    string
+	holdKey       string
 	keys          []string
+	claimKeys     []string // keys, and holdKey
 }
 
 // Where the keys of a Ledger stand; all of them go with each script.
@@ -40,7 +43,11 @@ func New(rdb redis.UniversalClient, phoneNumberID string) *Ledger {
 			keys = append(keys, prefix+"waiting:"+string(q)+":"+string(o))
 		}
 	}
-	return &Ledger{rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", keys: keys}
+	hold := prefix + "hold"
+	return &Ledger{
+		rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", holdKey: hold,
+		keys: keys, claimKeys: append(slices.Clone(keys), hold),
+	}
 }
 
 // PhoneNumberID returns whose ledger it is.

@@ -37,6 +37,12 @@ var discardLua string
 //go:embed lua/forget.lua
 var forgetLua string
 
+//go:embed lua/adopt.lua
+var adoptLua string
+
+//go:embed lua/hold.lua
+var holdLua string
+
 // scripts are stateless and shared: a Script is a text and its hash.
 var (
 	versionScript = redis.NewScript(versionLua)
@@ -47,6 +53,8 @@ var (
 	backlogScript = redis.NewScript(recordLua + tallyLua + backlogLua)
 	discardScript = redis.NewScript(recordLua + discardLua)
 	forgetScript  = redis.NewScript(recordLua + forgetLua)
+	adoptScript   = redis.NewScript(recordLua + adoptLua)
+	holdScript    = redis.NewScript(holdLua)
 )
 
 // ErrReply is returned, wrapped, when Redis answers a script with what the script never

@@ -1,6 +1,6 @@
 -- claim.lua: takes up to a call's worth of users, of one operation, for one call.
 --
--- KEYS     as record.lua
+-- KEYS     as record.lua, then the key that holds all calls back while it exists
 -- ARGV[1]  ID of the claim, never used before
 -- ARGV[2]  how many users at the most
 -- ARGV[3]  ms from now until the claim's deadline
@@ -66,7 +66,8 @@ local function take(queue, op, want, writes, claimed)
 end
 
 sweep()
-local op, claimed, writes = choose(), {}, batch()
+local held = redis.call('EXISTS', KEYS[9]) == 1
+local op, claimed, writes = not held and choose(), {}, batch()
 if op then
   for _, queue in ipairs(QUEUES) do
     local want = room - #claimed
