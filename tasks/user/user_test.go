@@ -102,6 +102,21 @@ func TestScrub(t *testing.T) {
 		"16505551234":                                "…",
 		"+1 (650) 555-1234 failed":                   "… failed",
 		"(#131047) of US.13491208655302741918":       "(#131047) of …",
+		"US.abcdefghij is unknown":                   "… is unknown",
+		"":                                           "",
+		// As people and programs write them:
+		"+1\u00a0650\u00a0555\u00a01234 failed":                               "… failed",
+		"+1 650\u2011555\u20131234":                                           "…",
+		"+1\u202f(650)\u2009555\u20141234":                                    "…",
+		"\u202a+1650555\u200b1234\u202c":                                      "…",
+		"[+1] 650.555-1234":                                                   ".…",
+		"+1 - (650) - 555 - 1234 failed":                                      "… failed",
+		"+\uff11\uff16\uff15\uff10\uff15\uff15\uff15\uff11\uff12\uff13\uff14": "…",
+		"\u0661\u0666\u0665\u0660\u0665\u0665\u0665\u0661":                    "…",
+		"16505551234\xff":                                                     "…?",
+		// Nothing to hide: the text stays as it is.
+		"Le numéro\u00a0: 24\u2013hours [sic]": "Le numéro\u00a0: 24\u2013hours [sic]",
+		"not UTF-8: \xff":                      "not UTF-8: \xff",
 	} {
 		if got := user.Scrub(in); got != want {
 			t.Errorf("Scrub(%q) = %q, want %q", in, got, want)
@@ -134,5 +149,20 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := user.Parse("+1 650-555-1234"); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func BenchmarkScrub(b *testing.B) {
+	for name, text := range map[string]string{
+		"nothing": "User has not messaged in the last 24 hours",
+		"number":  "The number +16505551234 is not on WhatsApp",
+		"spaced":  "The number +1\u00a0650\u00a0555\u00a01234 is not on WhatsApp",
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				user.Scrub(text)
+			}
+		})
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -37,43 +36,8 @@ func maskBytes(b []byte) string {
 	return cut(maskText(string(b)), len(b))
 }
 
-// maskText returns s with what could be a phone number or a BSUID left out, however it is
-// spaced. [user.Scrub] knows plain digits and plain separators; people and programs also write
-// no-break spaces, typographic dashes and digits of other scripts.
-func maskText(s string) string {
-	plain := plainDigits(s)
-	if masked := user.Scrub(plain); masked != plain {
-		return masked
-	}
-	return s
-}
-
-var separators = regexp.MustCompile(`[ .()\-/]{3,}`)
-
-// plainDigits returns s with everything that reads as a digit or a separator in a phone number
-// as the ASCII one, and long runs of separators shortened. It is for finding numbers, not for
-// showing.
-func plainDigits(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r < utf8.RuneSelf && !unicode.IsSpace(r) && r != '[' && r != ']':
-			return r
-		case r == '[' || r == ']':
-			return '.'
-		case unicode.IsDigit(r):
-			return '0' // which digit does not matter: it is found, then left out
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.Is(unicode.Pd, r):
-			return '-'
-		case unicode.Is(unicode.Cf, r):
-			return -1
-		default:
-			return r
-		}
-	}, strings.ToValidUTF8(s, "?"))
-	return separators.ReplaceAllString(s, " ")
-}
+// maskText returns s with what could be a phone number or a BSUID left out.
+func maskText(s string) string { return user.Scrub(s) }
 
 // maskValue masks a decoded JSON value, keys included.
 func maskValue(v any) any {
