@@ -75,11 +75,11 @@ func cut(s string) string {
 }
 
 // DeadLetterOf returns the entry for a user that the ledger holds dead; the ledger knows all
-// that an entry says.
+// that an entry says. Its times may be of two clocks; the last failure is never before the first.
 func DeadLetterOf(phoneNumberID string, e ledger.Entry) DeadLetter {
 	d := DeadLetter{
 		PhoneNumberID: phoneNumberID, User: e.User, Operation: e.Operation, Version: e.Version,
-		Attempts: e.Attempts, FirstFailedAt: e.FirstFailedAt.UTC(), LastFailedAt: e.SettledAt.UTC(),
+		Attempts: e.Attempts, FirstFailedAt: e.FirstFailedAt.UTC(), LastFailedAt: later(e.SettledAt, e.FirstFailedAt).UTC(),
 	}
 	if e.Failure != nil {
 		d.Code, d.Message, d.Details, d.FBTraceID = e.Failure.Code, e.Failure.Message, e.Failure.Details, e.Failure.FBTraceID

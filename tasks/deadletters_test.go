@@ -3,6 +3,7 @@ package tasks_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -148,4 +149,16 @@ func TestEntriesOutliveALostKey(t *testing.T) {
 			t.Error(err, diff)
 		}
 	})
+}
+
+// The last failure is timed by the worker's clock, the first by Redis's.
+func TestDeadLetterNeverFailsLastBeforeFirst(t *testing.T) {
+	t.Parallel()
+	first := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, apart := range []time.Duration{-time.Hour, -time.Millisecond, 0, time.Second} {
+		d := tasks.DeadLetterOf(phoneNumberID, ledger.Entry{User: num(1), FirstFailedAt: first, SettledAt: first.Add(apart)})
+		if want := first.Add(max(apart, 0)); !d.FirstFailedAt.Equal(first) || !d.LastFailedAt.Equal(want) {
+			t.Errorf("%v apart: from %v to %v", apart, d.FirstFailedAt, d.LastFailedAt)
+		}
+	}
 }

@@ -19,6 +19,10 @@ const payloadFormat = 1
 // maxPayload bounds what Decode reads: 1,000 of the longest users come to 140 KB.
 const maxPayload = 1 << 20
 
+// maxVersion is the last that Redis's scripts, which count in doubles, can tell from the next;
+// it is of the year 2255. A user marked at one far ahead could never be asked for again.
+const maxVersion = 1 << 53
+
 // maxParts bounds what readers of a job set out to read.
 const maxParts = 1 << 17
 
@@ -88,6 +92,8 @@ func (p Payload) fault() string {
 		return "an operation that is neither block nor unblock"
 	case p.Version <= 0:
 		return "no version"
+	case p.Version > maxVersion:
+		return "a version that is out of range"
 	case p.Parts < 1 || p.Parts > maxParts || p.Part < 0 || p.Part >= p.Parts:
 		return "a part that is not among its parts, or too many parts"
 	case len(p.Users) == 0:
