@@ -85,7 +85,8 @@ func (e *enqueuing) run(ctx context.Context, named bool) error {
 	})
 }
 
-// takeVersion takes the version of an earlier attempt of the same job, or a new one.
+// takeVersion takes the version of an earlier attempt of the same job, or the one that was
+// named, or a new one.
 func (e *enqueuing) takeVersion(ctx context.Context, named bool) error {
 	if named {
 		found, err := e.p.lookup(e.r.Queue, taskID(e.r.JobID, 0))
@@ -95,6 +96,9 @@ func (e *enqueuing) takeVersion(ctx context.Context, named bool) error {
 		if found != nil {
 			e.version = found.Version
 		}
+	}
+	if e.version == 0 {
+		e.version = e.r.Version
 	}
 	if e.version == 0 {
 		v, err := e.ledger.NextVersion(ctx)

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,6 +21,9 @@ type Request struct {
 	// Delay puts the job off. It then counts as asked for at the time when it becomes due: a
 	// block from today does not undo an unblock that is due in a week.
 	Delay time.Duration
+	// Version orders the job in place of a new version, for work that was decided on by what was
+	// known earlier: whatever was asked for since wins. It goes with no Delay. 0 takes a new one.
+	Version ledger.Version
 	// JobID makes the request safe to repeat: the same ID, operation, users and queue again
 	// are the same job. Default a random one.
 	JobID string
@@ -85,6 +89,9 @@ func (p *Producer) complete(r Request) (Request, error) {
 	}
 	if r.Delay < 0 || r.Delay > maxDelay {
 		return r, fmt.Errorf("a delay of %v: it is from 0 to %v", r.Delay, maxDelay)
+	}
+	if r.Version < 0 || r.Version > 0 && r.Delay > 0 {
+		return r, errors.New("a version that is negative, or goes with a delay")
 	}
 	if r.Retention == 0 {
 		r.Retention = p.cfg.Retention

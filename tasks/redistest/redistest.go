@@ -98,6 +98,7 @@ type Server struct {
 	dir  string
 	port int
 	args []string
+	conf string // of a Sentinel, in place of the usual arguments
 	cmd  *exec.Cmd
 	// exited is closed when cmd has ended, with the reason in exit.
 	exited chan struct{}
@@ -107,6 +108,14 @@ type Server struct {
 // Start starts a redis-server, with further arguments if given ("--maxmemory", "50mb").
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
+	s := &Server{dir: t.TempDir(), args: args}
+	s.begin(t)
+	return s
+}
+
+// begin starts the server on a free port until the test ends.
+func (s *Server) begin(t testing.TB) {
+	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		const why = "redistest: no redis-server on PATH and no WABLOCK_TEST_REDIS_URL; install Debian's redis-server to run this test"
 		if os.Getenv("WABLOCK_TEST_REQUIRE_REDIS") != "" {
@@ -114,7 +123,6 @@ func Start(t testing.TB, args ...string) *Server {
 		}
 		t.Skip(why)
 	}
-	s := &Server{dir: t.TempDir(), args: args}
 	var err error
 	for range 5 { // a free port may be taken between the look and the start
 		if s.port, err = freePort(); err != nil {
@@ -123,11 +131,10 @@ func Start(t testing.TB, args ...string) *Server {
 		s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
 		if err = s.Restart(t.Context()); err == nil {
 			t.Cleanup(s.Kill)
-			return s
+			return
 		}
 	}
 	t.Fatalf("redistest: %v", err)
-	return nil
 }
 
 func freePort() (int, error) {
@@ -142,11 +149,10 @@ func freePort() (int, error) {
 // Restart starts the server again on the same port with the same data, and returns when it
 // answers. It is an error if it does not within ten seconds.
 func (s *Server) Restart(ctx context.Context) error {
-	args := append([]string{
-		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir,
-		"--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction",
-		"--logfile", filepath.Join(s.dir, "redis.log"),
-	}, s.args...)
+	args, err := s.arguments()
+	if err != nil {
+		return err
+	}
 	s.cmd = exec.Command("redis-server", args...) //nolint:gosec,noctx // a test's own arguments; Kill ends it
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("start redis-server: %w", err)
@@ -159,6 +165,18 @@ func (s *Server) Restart(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	return s.await(ctx)
+}
+
+func (s *Server) arguments() ([]string, error) {
+	args := []string{"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--logfile", filepath.Join(s.dir, "redis.log")}
+	if s.conf == "" {
+		return append(append(args, "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"), s.args...), nil
+	}
+	path := filepath.Join(s.dir, "sentinel.conf") // it writes there what it learns
+	if err := os.WriteFile(path, []byte(s.conf), 0o600); err != nil {
+		return nil, fmt.Errorf("write sentinel.conf: %w", err)
+	}
+	return append([]string{path, "--sentinel"}, args...), nil
 }
 
 func (s *Server) await(ctx context.Context) error {
