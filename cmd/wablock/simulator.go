@@ -34,6 +34,9 @@ password at its control endpoints: keep it on loopback, or inside a network of y
 }
 
 func (a *app) simulator(cmd *cobra.Command, addr, file string) error {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return usagef("--addr is %q; allowed: host:port such as 127.0.0.1:8090", addr)
+	}
 	cfg, err := a.config(cmd)
 	if err != nil {
 		return err

@@ -45,5 +45,5 @@ func TestSimulatorRefuses(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.wablock("simulator", "--scenario", f.write("nonsense: 1\n")).exits(exitUsage).says("--scenario")
-	f.wablock("simulator", "--addr", "nowhere").exits(exitFailed).says("--addr")
+	f.wablock("simulator", "--addr", "nowhere").exits(exitUsage).says("--addr")
 }
