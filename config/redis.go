@@ -19,6 +19,9 @@ const (
 	redisWriteTimeout = 10 * time.Second
 	redisPoolTimeout  = 12 * time.Second
 	minPoolSize       = 20
+	// A master that was killed answers nothing that would tell who took over, and go-redis by
+	// itself looks anew once a minute.
+	clusterReload = 2 * time.Second
 )
 
 // Redis says which Redis to use. It prints as its URL with the password hidden.
@@ -63,7 +66,15 @@ func (r Redis) Options() *redis.UniversalOptions {
 }
 
 // Client returns a client that connects when it is first used. The caller closes it.
-func (r Redis) Client() redis.UniversalClient { return redis.NewUniversalClient(r.Options()) }
+func (r Redis) Client() redis.UniversalClient {
+	o := r.Options()
+	if !r.Cluster() {
+		return redis.NewUniversalClient(o)
+	}
+	cluster := o.Cluster()
+	cluster.ClusterStateReloadInterval = clusterReload
+	return redis.NewClusterClient(cluster)
+}
 
 // Cluster reports whether keys are spread over several servers, on which a few commands are
 // not allowed.

@@ -94,17 +94,25 @@ type system struct {
 // scenario.
 func newSystem(t testing.TB, sc simulator.Scenario, redisArgs ...string) *system {
 	t.Helper()
-	s := &system{t: t, redis: redistest.Start(t, redisArgs...), logs: &lockedBuffer{}}
-	rdb := redis.NewClient(&redis.Options{Addr: s.redis.Addr})
+	server := redistest.Start(t, redisArgs...)
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr})
 	t.Cleanup(func() { _ = rdb.Close() })
-	s.rdb = rdb
+	s := newSystemOn(t, sc, "redis://"+server.Addr+"/0", rdb)
+	s.redis = server
+	return s
+}
+
+// newSystemOn is newSystem on a Redis of the caller's: its URL for wablock, and a client.
+func newSystemOn(t testing.TB, sc simulator.Scenario, url string, rdb redis.UniversalClient) *system {
+	t.Helper()
+	s := &system{t: t, rdb: rdb, logs: &lockedBuffer{}}
 	text, err := json.Marshal(sc)
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := s.file("scenario.json", string(text))
 	s.env = []string{
-		"WABLOCK_REDIS_URL=redis://" + s.redis.Addr + "/0", "WABLOCK_ACCESS_TOKEN=" + accessToken,
+		"WABLOCK_REDIS_URL=" + url, "WABLOCK_ACCESS_TOKEN=" + accessToken,
 		"WABLOCK_APP_SECRET=" + appSecret, "WABLOCK_PHONE_NUMBER_ID=" + phoneNumberID,
 		"WABLOCK_HTTP_ADDR=127.0.0.1:0", "WABLOCK_LOG_FORMAT=json",
 	}
