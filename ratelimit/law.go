@@ -30,6 +30,8 @@ const (
 	partCall    = 0.4
 	// A rate that held until it was pushed was not far too high: this share of it is a floor for the new anchor.
 	heldShare = 0.94
+	// What is refused in a burst after a lull has no measure: the truth is taken to be this share of the rate at least.
+	lullShare = 0.5
 	// An anchor that moved by less than this share is settled.
 	settledShare = 0.25
 
@@ -103,7 +105,7 @@ func Next(s State, e Event, now Instant, set Settings) State {
 	}
 	switch {
 	case e.Limited:
-		s = s.refused(e, now)
+		s = s.refused(e, now, set)
 	case e.Served:
 		s.Users = s.Users.served(e.Users, set.MaxUsers)
 		if e.Probe && e.Epoch == s.Epoch {
@@ -122,7 +124,7 @@ func Next(s State, e Event, now Instant, set Settings) State {
 
 // refused handles a limit error. Calls that were in flight together fail together, so only the first of an epoch counts;
 // the others can only prolong the pause.
-func (s State) refused(e Event, now Instant) State {
+func (s State) refused(e Event, now Instant, set Settings) State {
 	s.LimitErrors++
 	if e.Epoch < s.Epoch {
 		if e.RetryAfter > 0 {
@@ -134,7 +136,7 @@ func (s State) refused(e Event, now Instant) State {
 	case s.blamesSize(e):
 		s.Users = s.Users.refused(e.Users, now)
 	case !e.Probe: // the rate was cut when the pause began that this probe was to end
-		s = s.cut(e.Count, now)
+		s = s.cut(e.Count, now, set)
 	}
 	if !e.Probe {
 		s.Since, s.ServedAtSince = now, e.Count.Served
@@ -161,12 +163,16 @@ func (s State) pausedFor(d time.Duration, now Instant) State {
 // cut finds the anchor anew. low is what the API has served since it last refused, with the pause: exactly its rate if
 // it let the pause's unused calls be made later, less if it did not. high is what was being sent when it refused:
 // exactly its rate if it saves nothing up, more if it does.
-func (s State) cut(c Counters, now Instant) State {
+func (s State) cut(c Counters, now Instant, set Settings) State {
 	low := perSecond(float64(c.Served-s.ServedAtSince)+partCall, now.Sub(s.Since))
 	if s.Anchor > 0 && s.Rate > s.Anchor {
 		low = max(low, heldShare*s.Anchor)
 	}
 	high := max(min(s.Rate, s.goingOut(c.Served, now)), MinRate)
+	if !s.used(c, now, set) { // a burst after a lull: few calls in much time, which measure the lull alone
+		s = s.idled(now.Sub(s.StepAt))
+		low, high = lullShare*s.Rate, s.Rate
+	}
 	low = max(min(low, high), MinRate)
 
 	share := anchorShare
@@ -222,8 +228,7 @@ func (s State) step(c Counters, now Instant, set Settings) State {
 	if dt <= 0 {
 		return s
 	}
-	budget := min(s.Pace(now), set.Rate) * dt.Seconds()
-	used := float64(c.Taken-s.TakenAtStep)+1 >= usedShare*budget
+	used := s.used(c, now, set)
 	s.Recent = perSecond(float64(c.Served-s.ServedAtStep), dt)
 	s = s.mark(c, now)
 	switch {
@@ -243,6 +248,12 @@ func (s State) step(c Counters, now Instant, set Settings) State {
 		return s.pushed(dt)
 	}
 	return s
+}
+
+// used reports whether the budget since the last step was really used.
+func (s State) used(c Counters, now Instant, set Settings) bool {
+	budget := min(s.Pace(now), set.Rate) * now.Sub(s.StepAt).Seconds()
+	return float64(c.Taken-s.TakenAtStep)+1 >= usedShare*budget
 }
 
 // pushed drives the rate above the anchor: over the units from x to y, growth comes to the integral of pushGrowth * 2^x.

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -276,5 +277,36 @@ func TestUnmetLimitIsFoundByGoodput(t *testing.T) {
 	b.refuse(Observation{})
 	if b.s.Rate < 30 || b.s.Rate > 42 {
 		t.Errorf("refused at 40 a second, goes on at %.1f", b.s.Rate)
+	}
+}
+
+// A burst after a lull says little about the limit: the time without calls must not pass for a rate at which calls were
+// served, or one refusal would stop a worker that had been idle for an hour.
+func TestRefusalAfterALull(t *testing.T) {
+	t.Parallel()
+	for _, lull := range []time.Duration{5 * time.Second, time.Minute, 10 * time.Minute, 24 * time.Hour} {
+		for name, anchor := range map[string]float64{"never refused": 0, "refused before": 20} {
+			t.Run(fmt.Sprintf("%s, %v", name, lull), func(t *testing.T) {
+				t.Parallel()
+				set := Settings{Rate: 50, Burst: 5, MaxUsers: 1000}
+				now := At(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+				s := Start(now, set)
+				s.Probe, s.Rate, s.Anchor, s.Epoch = false, 20, anchor, 3
+				s = s.mark(Counters{Taken: 100, Served: 100}, now)
+				s.ServedAtSince = 100
+
+				now = now.Add(lull)
+				refused := Event{Observation: Observation{Users: 1, Limited: true}, Count: Counters{Taken: 105, Served: 100}, Epoch: 3}
+				s = Next(s, refused, now, set)
+				if s.Rate < 5 || s.Rate > 20 {
+					t.Errorf("from 20 calls a second to %.3f by one refusal", s.Rate)
+				}
+				now = s.PausedUntil
+				s = Next(s, Event{Observation: Observation{Users: 1, Served: true}, Count: Counters{Taken: 106, Served: 104}, Epoch: s.Epoch, Probe: true}, now, set)
+				if hold := s.Hold.Sub(now); hold > maxHold {
+					t.Errorf("held for %v", hold)
+				}
+			})
+		}
 	}
 }
