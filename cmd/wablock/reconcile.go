@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"github.com/wablock/wablock/client"
+	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/ratelimit/redislimit"
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/worker/reconcile"
+)
+
+// reconciliation is what `reconcile` was asked for.
+type reconciliation struct {
+	plan, apply, history, wait             bool
+	file, source, mode, approve, planFile  string
+	maxChanges                             int
+	sourceGiven, modeGiven, maxChangesSaid bool
+	sourceAt                               string // the source, as a saved plan may name it
+}
+
+func (a *app) reconcileCommand() *cobra.Command {
+	var r reconciliation
+	cmd := &cobra.Command{
+		Use:   "reconcile [--plan|--apply]",
+		Short: "Compare the desired with the actual blocklist, and repair it",
+		Long: `Compares who should be blocked with whom the API lists, and shows the difference. With
+--apply it enqueues it, for running workers to carry out: blocks, and in mode enforce
+unblocks. An unblock can't always be taken back, so whoever is in doubt is left blocked, and
+guards stop all unblocks of a run that would unblock many: see docs/reconciliation.md.
+
+Who should be blocked is told by a file, a URL, or the ledger: what was last asked for with
+block and unblock. Without --file and --source the configuration's reconcile.source counts,
+else the ledger.`,
+		Example: `  wablock reconcile --file numbers.csv --plan-file plan.json
+  wablock reconcile --apply --file numbers.csv --plan-file plan.json --wait
+  wablock reconcile --history`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r.sourceGiven = r.file != "" || r.source != ""
+			r.modeGiven, r.maxChangesSaid = r.mode != "", cmd.Flags().Changed("max-changes")
+			if err := r.check(); err != nil {
+				return err
+			}
+			if r.history {
+				return a.reconcileHistory(cmd)
+			}
+			return a.reconcile(cmd, r)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&r.plan, "plan", false, "only show the difference, which is the default")
+	f.BoolVar(&r.apply, "apply", false, "enqueue what repairs the difference")
+	f.StringVarP(&r.file, "file", "f", "", "`file` of the numbers that should be blocked, one a line or CSV; - is standard input")
+	f.StringVar(&r.source, "source", "", "where the numbers that should be blocked are: an https `URL`, a path, or ledger")
+	f.StringVar(&r.mode, "mode", "", "report, adopt (take foreign blocks into the ledger) or enforce (unblock them; the default)")
+	f.IntVar(&r.maxChanges, "max-changes", 0, "how many unblocks are done without approval (default max_changes of the configuration, else 500)")
+	f.StringVar(&r.approve, "approve", "", "do the unblocks of the plan with this `hash` though guards stop them")
+	f.StringVar(&r.planFile, "plan-file", "", "`file` to save the plan in; with --apply, to carry out unless it is stale")
+	f.BoolVar(&r.history, "history", false, "show the last runs")
+	f.BoolVar(&r.wait, "wait", false, "with --apply, stay until every number is settled")
+	return cmd
+}
+
+func (r *reconciliation) check() error {
+	switch {
+	case r.plan && r.apply:
+		return usagef("--plan shows and --apply does: give one of them")
+	case r.history && (r.plan || r.apply || r.sourceGiven || r.planFile != "" || r.approve != ""):
+		return usagef("--history goes with no other flag of this command")
+	case r.file != "" && r.source != "":
+		return usagef("--file and --source are both given: where the numbers are is said once")
+	case r.approve != "" && !r.apply:
+		return usagef("--approve goes with --apply")
+	case r.wait && !r.apply:
+		return usagef("--wait goes with --apply")
+	case r.maxChangesSaid && (r.maxChanges < 0 || r.maxChanges > reconcile.Capacity):
+		return usagef("--max-changes is %d; allowed: 0 to %d", r.maxChanges, reconcile.Capacity)
+	case r.apply && r.mode == string(reconcile.Report):
+		return usagef("--apply in mode report would do nothing: use --plan, or another mode")
+	case r.modeGiven:
+		return oneOf("mode", r.mode, string(reconcile.Report), string(reconcile.Adopt), string(reconcile.Enforce))
+	}
+	return nil
+}
+
+// target puts together what is to be reconciled, from flags, then the saved plan, then the
+// configuration.
+func (a *app) target(cfg *config.Config, n config.PhoneNumber, r *reconciliation, saved *savedPlan) (reconcile.Target, error) {
+	t := reconcile.Target{PhoneNumberID: n.ID, Account: accountOf(n.Token), Mode: reconcile.Enforce, MaxChanges: config.DefaultMaxChanges}
+	name := reconcile.LedgerName
+	if c := n.Reconcile; c != nil {
+		name, t.MaxChanges = c.Source, c.MaxChanges
+		if c.Mode == config.Adopt {
+			t.Mode = reconcile.Adopt
+		}
+	}
+	if saved != nil {
+		t.Mode = saved.Mode
+		switch {
+		case r.sourceGiven:
+		case saved.SourceAt != "":
+			name = saved.SourceAt
+		case n.Reconcile == nil:
+			return t, usagef("--plan-file: the plan was made from standard input, or from a URL that may hold a key: name it again with --file or --source")
+		}
+	}
+	if r.modeGiven {
+		t.Mode = reconcile.Mode(r.mode)
+	}
+	if r.maxChangesSaid {
+		t.MaxChanges = r.maxChanges
+	}
+	var err error
+	if t.Source, r.sourceAt, err = a.sourceOf(*r, name); err != nil {
+		return t, &exitError{code: exitUsage, err: err}
+	}
+	token, err := n.Token.Source()
+	if err != nil {
+		return t, &exitError{code: exitUsage, err: err}
+	}
+	t.API, err = newClient(cfg, token)
+	return t, err
+}
+
+// sourceOf returns the source, and how a saved plan names it: "" when it can't be read again,
+// or may hold a key.
+func (a *app) sourceOf(r reconciliation, otherwise string) (s reconcile.Source, at string, err error) {
+	at = otherwise
+	switch {
+	case r.file == "-":
+		return reconcile.FromReader("standard input", a.in), "", nil
+	case r.file != "":
+		at = absolute(r.file)
+		return reconcile.FromFile(at), at, nil
+	case r.source != "":
+		at = r.source
+	}
+	if !isURL(at) && at != reconcile.LedgerName && at != "" {
+		at = absolute(at)
+	}
+	s, err = reconcile.ParseSource(at)
+	if isURL(at) && !isPlainURL(at) {
+		at = ""
+	}
+	return s, at, err
+}
+
+// absolute makes a path mean the same file wherever a saved plan is applied from.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+func (a *app) reconcile(cmd *cobra.Command, r reconciliation) error {
+	cfg, number, err := a.selected(cmd)
+	if err != nil {
+		return err
+	}
+	var saved *savedPlan
+	if r.apply && r.planFile != "" {
+		if saved, err = loadPlan(r.planFile, number.ID); err != nil {
+			return err
+		}
+	}
+	target, err := a.target(cfg, number, &r, saved)
+	if err != nil {
+		return err
+	}
+	rdb, err := a.connect(cmd.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rdb.Close() }()
+	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: limiterOf(rdb, number), Logger: a.quietLogger()})
+	if err != nil {
+		return err
+	}
+	o := reconcile.Options{Apply: r.apply, Approve: r.approve, Trigger: reconcile.ByCommand, Say: a.say}
+	if saved != nil {
+		o.Expect = saved.check
+	}
+	res, err := a.runOnce(cmd.Context(), runner, target, o)
+	if err != nil {
+		return a.reconcileFailed(res, r, err)
+	}
+	return a.reconciled(cmd.Context(), rdb, res, r, target)
+}
+
+func limiterOf(rdb redis.UniversalClient, n config.PhoneNumber) ratelimit.Limiter {
+	return redislimit.New(rdb, func(string) ratelimit.Settings {
+		return ratelimit.Settings{Rate: n.Rate, Burst: n.Burst, MaxUsers: n.MaxUsersPerCall}
+	})
+}
+
+// runOnce runs, waiting for another run to end if there is one.
+func (a *app) runOnce(ctx context.Context, r *reconcile.Runner, t reconcile.Target, o reconcile.Options) (*reconcile.Result, error) {
+	for waited := 0; ; waited++ {
+		res, err := r.Run(ctx, t, o)
+		if !errors.Is(err, reconcile.ErrRunning) || waited == leaseWaits {
+			return res, err
+		}
+		if waited == 0 {
+			a.say("another reconciliation of this phone number ID is running: waiting for it")
+		}
+		if err := pauseFor(ctx, reconcile.LeaseTime/leaseWaits*2); err != nil {
+			return res, err
+		}
+	}
+}
+
+// leaseWaits is how often runOnce tries; all of it takes twice as long as a dead run's lease.
+const leaseWaits = 30
+
+// reconcileFailed says why, and how it ends the command.
+func (a *app) reconcileFailed(res *reconcile.Result, r reconciliation, err error) error {
+	if res != nil && len(res.Rejected) > 0 {
+		a.showRejected(inputs{rejected: res.Rejected})
+	}
+	if errors.Is(err, reconcile.ErrSource) && (r.file != "" || r.source != "") && !isURL(r.source) {
+		return &exitError{code: exitUsage, text: "nothing was done", err: err}
+	}
+	if res != nil && len(res.Jobs) > 0 {
+		return err // it says what to do about the rest
+	}
+	if saidByAPI(err) {
+		err = apiError(err)
+	}
+	return fmt.Errorf("nothing was done: %w", err)
+}
+
+// saidByAPI reports whether an error of a run is one of a call.
+func saidByAPI(err error) bool {
+	_, stated := errors.AsType[*client.APIError](err)
+	_, unreadable := errors.AsType[*client.ResponseError](err)
+	_, network := errors.AsType[*client.TransportError](err)
+	return (stated || unreadable || network) && !errors.Is(err, reconcile.ErrNeverQuiet)
+}
+
+// reconciled answers, after waiting if that was asked for.
+func (a *app) reconciled(ctx context.Context, rdb redis.UniversalClient, res *reconcile.Result, r reconciliation, t reconcile.Target) error {
+	out := planAnswer(res, r, t)
+	if r.planFile != "" && !r.apply {
+		if err := savePlan(r.planFile, out); err != nil {
+			return err
+		}
+	}
+	var waitErr error
+	if !a.json {
+		a.showPlan(res, out)
+	}
+	if r.wait && len(res.Jobs) > 0 {
+		p, err := tasks.NewProducer(rdb, tasks.ProducerConfig{})
+		if err != nil {
+			return err
+		}
+		progress, err := a.wait(ctx, p, res.Jobs...)
+		waitErr = err
+		if err == nil {
+			waitErr = deadError(progress)
+		}
+		out.settledJSON = &settledJSON{progress.Succeeded, progress.DeadLettered, progress.Superseded, progress.Pending}
+	}
+	if a.json {
+		if err := printOne(a.out, out); err != nil {
+			return err
+		}
+	}
+	return errors.Join(waitErr, reconcileShort(res, r))
+}
+
+// reconcileShort is the error of a run that left something undone, nil when it did not.
+func reconcileShort(res *reconcile.Result, r reconciliation) error {
+	if r.apply && len(res.Trips) > 0 && !res.Approved {
+		return partlyf("guards stopped all %s, the blocks were done; when the plan is right, add --approve %s",
+			count(len(res.Plan.ToUnblock), "unblock"), res.Plan.Hash)
+	}
+	if len(res.Rejected) > 0 {
+		return partlyf("%s of the desired list rejected", count(len(res.Rejected), "line"))
+	}
+	return nil
+}

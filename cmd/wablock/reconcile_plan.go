@@ -1,0 +1,210 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/worker/reconcile"
+)
+
+// planJSON is the answer of `reconcile`, and what --plan-file holds.
+type planJSON struct {
+	PhoneNumberID string   `json:"phone_number_id"`
+	Desired       int      `json:"desired"`
+	Actual        int      `json:"actual"`
+	ToBlock       []string `json:"to_block"`
+	ToUnblock     []string `json:"to_unblock"`
+	Applied       bool     `json:"applied"`
+
+	Mode   reconcile.Mode `json:"mode"`
+	Source string         `json:"source"`
+	// SourceAt is the source as a later --apply names it, when nothing in it is secret.
+	SourceAt     string            `json:"source_at,omitempty"`
+	Hash         string            `json:"hash"`
+	ToAdopt      []string          `json:"to_adopt,omitempty"`
+	Ambiguous    []ambiguousJSON   `json:"ambiguous"`
+	LeftAlone    int               `json:"left_alone"`
+	LikelyToFail int               `json:"likely_to_fail"`
+	After        int               `json:"after"` // users on the list when all has succeeded
+	OverCapacity bool              `json:"over_capacity"`
+	Calls        int               `json:"calls"`
+	Seconds      float64           `json:"seconds"` // at the learnt rate
+	Guards       []reconcile.Trip  `json:"guards"`
+	Approved     bool              `json:"approved"`
+	Rejected     []tasks.Rejection `json:"rejected"`
+	Blocks       int               `json:"blocks_enqueued"`
+	Unblocks     int               `json:"unblocks_enqueued"`
+	Adopted      int               `json:"adopted"`
+	RunID        string            `json:"run_id"`
+	*settledJSON
+}
+
+type ambiguousJSON struct {
+	User   string          `json:"user,omitempty"`
+	Reason reconcile.Doubt `json:"reason"`
+}
+
+func planAnswer(res *reconcile.Result, r reconciliation, t reconcile.Target) planJSON {
+	p := res.Plan
+	j := planJSON{
+		PhoneNumberID: p.PhoneNumberID, Desired: p.Desired, Actual: p.Actual,
+		ToBlock: revealed(p.ToBlock), ToUnblock: revealed(p.ToUnblock), ToAdopt: revealed(p.ToAdopt), Applied: res.Applied,
+		Mode: p.Mode, Source: t.Source.Name(), SourceAt: r.sourceAt, Hash: p.Hash,
+		Ambiguous: make([]ambiguousJSON, 0, len(p.Ambiguous)), LeftAlone: p.LeftAlone, LikelyToFail: p.LikelyToFail,
+		After: p.After(), OverCapacity: p.After() > reconcile.Capacity, Calls: res.Calls, Seconds: res.Takes.Seconds(),
+		Guards: append([]reconcile.Trip{}, res.Trips...), Approved: res.Approved,
+		Rejected: append([]tasks.Rejection{}, res.Rejected...),
+		Blocks:   res.Record.Blocks, Unblocks: res.Record.Unblocks, Adopted: res.Adopted, RunID: res.Record.RunID,
+	}
+	for _, a := range p.Ambiguous {
+		j.Ambiguous = append(j.Ambiguous, ambiguousJSON{a.User.Reveal(), a.Reason})
+	}
+	return j
+}
+
+func revealed(changes []reconcile.Change) []string {
+	names := make([]string, len(changes))
+	for i, c := range changes {
+		names[i] = c.User.Reveal()
+	}
+	return names
+}
+
+func isURL(s string) bool { return strings.Contains(s, "://") }
+
+// isPlainURL reports whether a URL has no place for a key.
+func isPlainURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+}
+
+// savedPlan is a plan to carry out later.
+type savedPlan struct{ planJSON }
+
+const maxPlanFile = 64 << 20
+
+func savePlan(path string, p planJSON) error {
+	b, err := json.MarshalIndent(p, "", " ")
+	if err != nil {
+		return err
+	}
+	// It holds numbers: for its owner alone.
+	if err := os.WriteFile(path, append(b, '\n'), 0o600); err != nil {
+		if pe, ok := errors.AsType[*os.PathError](err); ok {
+			err = pe.Err
+		}
+		return fmt.Errorf("--plan-file: the plan could not be saved: %w", err)
+	}
+	return nil
+}
+
+func loadPlan(path, phoneNumberID string) (*savedPlan, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxPlanFile {
+		err = errors.New("it is too large to be a plan")
+	}
+	var b []byte
+	if err == nil {
+		b, err = os.ReadFile(path) //nolint:gosec // the user names the file
+	}
+	if err != nil {
+		if pe, ok := errors.AsType[*os.PathError](err); ok {
+			err = pe.Err
+		}
+		return nil, &exitError{code: exitUsage, text: "--plan-file", err: err}
+	}
+	s := &savedPlan{}
+	if json.Unmarshal(b, &s.planJSON) != nil || s.Hash == "" || !s.Mode.Valid() {
+		return nil, usagef("--plan-file: that is no plan: make one with wablock reconcile --plan-file F")
+	}
+	if s.PhoneNumberID != phoneNumberID {
+		return nil, usagef("--plan-file: the plan is for phone number ID %s, not for %s", user.Scrub(s.PhoneNumberID), phoneNumberID)
+	}
+	return s, nil
+}
+
+// check refuses to carry out what is not, number for number, what was saved.
+func (s *savedPlan) check(p *reconcile.Plan) error {
+	switch block, unblock := revealed(p.ToBlock), revealed(p.ToUnblock); {
+	case s.Applied:
+		return fmt.Errorf("%w: it was applied when it was saved; make a new one", reconcile.ErrStale)
+	case s.Mode != p.Mode:
+		return fmt.Errorf("%w: it was made for mode %s; make a new one", reconcile.ErrStale, s.Mode)
+	case !slices.Equal(s.ToBlock, block), !slices.Equal(s.ToUnblock, unblock), s.Hash != p.Hash:
+		return fmt.Errorf("%w: it has %s and %s, and by now it would be %s and %s, perhaps of others; look at a new one",
+			reconcile.ErrStale, count(len(s.ToBlock), "block"), count(len(s.ToUnblock), "unblock"), count(len(block), "block"), count(len(unblock), "unblock"))
+	}
+	return nil
+}
+
+// maxShownChanges bounds what people are shown of each list; --json has all.
+const maxShownChanges = 20
+
+func (a *app) showPlan(res *reconcile.Result, j planJSON) {
+	p := res.Plan
+	a.print("%s should be blocked (%s), %s are. Mode %s, plan %s.", thousands(p.Desired), j.Source, thousands(p.Actual), p.Mode, p.Hash)
+	a.showNumbers("To block", j.ToBlock)
+	a.showNumbers("To unblock", j.ToUnblock)
+	if p.Mode == reconcile.Adopt {
+		a.showNumbers("To take into the ledger", j.ToAdopt)
+	}
+	if n := len(j.Ambiguous); n > 0 {
+		a.print("Left as they are, because it is not clear who they are: %s.", thousands(n))
+		for _, d := range j.Ambiguous[:min(n, maxShownChanges)] {
+			a.print("  %s: %s", d.User, d.Reason)
+		}
+	}
+	if p.LeftAlone > 0 {
+		a.print("Left alone, because work for them is under way: %s.", thousands(p.LeftAlone))
+	}
+	if p.LikelyToFail > 0 {
+		a.print("Of the blocks %s are likely to fail: nothing shows that these users wrote within 24 hours.", thousands(p.LikelyToFail))
+	}
+	if j.OverCapacity {
+		a.print("The list would have %s users, and holds %s: some blocks will fail.", thousands(j.After), thousands(reconcile.Capacity))
+	}
+	if res.Calls > 0 {
+		a.print("It takes %s, about %.0f s at the learnt rate.", count(res.Calls, "call"), j.Seconds)
+	}
+	a.showOutcome(res, j)
+	a.showRejected(inputs{rejected: res.Rejected})
+}
+
+func (a *app) showOutcome(res *reconcile.Result, j planJSON) {
+	stopped := len(res.Trips) > 0 && !res.Approved
+	for _, t := range res.Trips {
+		a.print("Guard %s: %s.", t.Guard, t.Text)
+	}
+	if stopped && res.Record.Blocks+res.Record.Adopted == 0 {
+		a.print("Guards stop all unblocks until the plan is approved: --apply --approve %s", res.Plan.Hash)
+	}
+	if j.Applied || res.Record.Blocks+res.Record.Adopted > 0 {
+		a.print("Enqueued: %s and %s; taken into the ledger: %s.", count(j.Blocks, "block"), count(j.Unblocks, "unblock"), thousands(j.Adopted))
+	}
+}
+
+func (a *app) showNumbers(what string, numbers []string) {
+	a.print("%s: %s.", what, thousands(len(numbers)))
+	for _, n := range numbers[:min(len(numbers), maxShownChanges)] {
+		a.print("  %s", n)
+	}
+	if more := len(numbers) - maxShownChanges; more > 0 {
+		a.print("  and %s more: --json shows them", thousands(more))
+	}
+}
+
+// print writes a line of an answer for people.
+func (a *app) print(format string, args ...any) {
+	_, _ = fmt.Fprintln(a.out, printable(fmt.Sprintf(format, args...)))
+}
+
+// quietLogger is for what a command says in its own words anyway.
+func (a *app) quietLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }

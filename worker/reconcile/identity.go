@@ -1,0 +1,259 @@
+package reconcile
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/wablock/wablock/client"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// The API lists WhatsApp IDs, and people write phone numbers. For most countries they are the
+// same digits; for Brazil, Mexico and Argentina among others they are not, and only an answer
+// of the API tells what a number's ID is. What was learnt so stands in the ledger. Where it
+// does not, the dialled digits are compared, and what could be the same person in another
+// form is left on the list.
+
+// reveal returns the name of a user as it stands in files: for comparing and sorting alone.
+func reveal(u user.ID) string { return u.Reveal() } //nolint:forbidigo // identities are what is compared here; nothing of it is printed
+
+// digitsOf returns the dialled digits of a phone number, "" for a BSUID.
+func digitsOf(u user.ID) string {
+	if u.IsZero() || u.IsBSUID() {
+		return ""
+	}
+	return reveal(u)[1:]
+}
+
+func sortBy[T any](s []T, of func(T) user.ID) {
+	slices.SortFunc(s, func(a, b T) int { return cmp.Compare(reveal(of(a)), reveal(of(b))) })
+}
+
+// person is a user with the names that the list may have for it.
+type person struct {
+	user    user.ID
+	learnt  string // WhatsApp ID that the API told, "" if it never did
+	digits  string // as dialled, "" for a BSUID
+	bsuid   string // "" for a phone number
+	present bool
+}
+
+// waID is the best guess at how the list names the person, "" when there is none.
+func (p *person) waID() string { return cmp.Or(p.learnt, p.digits) }
+
+// listed is one entry of the list.
+type listed struct {
+	entry   client.Entry
+	desired bool
+}
+
+// list is the actual list, by each of its names.
+type list struct {
+	entries  []*listed
+	byWaID   map[string]*listed
+	byUserID map[string]*listed
+}
+
+func newList(entries []client.Entry) *list {
+	l := &list{byWaID: make(map[string]*listed, len(entries)), byUserID: map[string]*listed{}}
+	for _, e := range entries {
+		if (e.WaID != "" && l.byWaID[e.WaID] != nil) || (e.WaID == "" && e.UserID != "" && l.byUserID[e.UserID] != nil) {
+			continue // an entry that the API gave twice
+		}
+		a := &listed{entry: e}
+		l.entries = append(l.entries, a)
+		if e.WaID != "" {
+			l.byWaID[e.WaID] = a
+		}
+		if e.UserID != "" {
+			l.byUserID[e.UserID] = a
+		}
+	}
+	slices.SortFunc(l.entries, func(a, b *listed) int {
+		return cmp.Or(cmp.Compare(a.entry.WaID, b.entry.WaID), cmp.Compare(a.entry.UserID, b.entry.UserID))
+	})
+	return l
+}
+
+// directory is what the ledger, and tasks that it was not told of, know of users.
+type directory struct {
+	base    ledger.Version
+	byUser  map[user.ID]ledger.Entry
+	byWaID  map[string][]user.ID // as learnt
+	pending map[user.ID]ledger.Version
+}
+
+func newDirectory(in Input) *directory {
+	d := &directory{
+		base: in.Base, byUser: make(map[user.ID]ledger.Entry, len(in.Entries)), byWaID: map[string][]user.ID{},
+		pending: in.Pending,
+	}
+	for _, e := range in.Entries {
+		if had, again := d.byUser[e.User]; again && (had.Version > e.Version || d.unsettled(had)) {
+			continue
+		}
+		d.byUser[e.User] = e
+	}
+	for u, e := range d.byUser {
+		if e.WaID != "" {
+			d.byWaID[e.WaID] = append(d.byWaID[e.WaID], u)
+		}
+	}
+	for _, users := range d.byWaID {
+		sortBy(users, func(u user.ID) user.ID { return u })
+	}
+	return d
+}
+
+func (d *directory) person(u user.ID) *person {
+	p := &person{user: u, learnt: d.byUser[u].WaID, digits: digitsOf(u)}
+	if u.IsBSUID() {
+		p.bsuid = reveal(u)
+	}
+	return p
+}
+
+func (d *directory) version(u user.ID) ledger.Version { return d.byUser[u].Version }
+
+// unsettled reports whether something was, or may be, under way for a user since the base.
+func (d *directory) unsettled(e ledger.Entry) bool {
+	switch e.State {
+	case ledger.Unknown:
+		return false
+	case ledger.Waiting, ledger.InFlight:
+		return true
+	default:
+		return e.Busy || e.Version > d.base || !e.SettledAt.Before(d.base.Time().Truncate(time.Millisecond))
+	}
+}
+
+// busy reports whether a user is to be left alone.
+func (d *directory) busy(u user.ID) bool {
+	e := d.byUser[u]
+	return d.unsettled(e) || d.pending[u] > e.Version
+}
+
+func (d *directory) anyBusy(users []user.ID) bool { return slices.ContainsFunc(users, d.busy) }
+
+// siblings returns the users that a WhatsApp ID, or a BSUID, is known or dialled as.
+func (d *directory) siblings(waID, bsuid string) []user.ID {
+	var users []user.ID
+	if waID != "" {
+		users = append(users, d.byWaID[waID]...)
+		users = d.appendKnown(users, "+"+waID)
+	}
+	if bsuid != "" {
+		users = d.appendKnown(users, bsuid)
+	}
+	return users
+}
+
+func (d *directory) appendKnown(users []user.ID, name string) []user.ID {
+	u, err := user.FromCanonical(name)
+	if err != nil || slices.Contains(users, u) {
+		return users
+	}
+	_, recorded := d.byUser[u]
+	if _, pending := d.pending[u]; recorded || pending {
+		users = append(users, u)
+	}
+	return users
+}
+
+// name returns the user by whom an entry of the list is to be unblocked or adopted, and the
+// version of its record: the number that was asked for last, else the WhatsApp ID itself.
+func (d *directory) name(waID string, siblings []user.ID) (u user.ID, seen ledger.Version) {
+	for _, s := range siblings {
+		if v := d.version(s); !s.IsBSUID() && (u.IsZero() || v > seen) {
+			u, seen = s, v
+		}
+	}
+	if u.IsZero() && waID != "" {
+		u, _ = user.FromCanonical("+" + waID) // zero when it is no number
+	}
+	return u, seen
+}
+
+// unwantedSince reports whether somebody asked under another name, and later, to unblock.
+func (d *directory) unwantedSince(u user.ID, siblings []user.ID) bool {
+	return slices.ContainsFunc(siblings, func(s user.ID) bool {
+		e := d.byUser[s]
+		return s != u && e.Operation == ledger.Unblock && e.Version > d.version(u)
+	})
+}
+
+// seenLately reports whether the ledger shows that a user could be blocked within the last 24
+// hours.
+func (d *directory) seenLately(u user.ID, now time.Time) bool {
+	e := d.byUser[u]
+	return e.Operation == ledger.Block && e.State == ledger.Succeeded && now.Sub(e.SettledAt) < window
+}
+
+// unresolved returns busy users whom the API has not named yet: one of them may be on the
+// list by another name.
+func (d *directory) unresolved() []*person {
+	var people []*person
+	for u, e := range d.byUser {
+		if e.WaID == "" && d.busy(u) {
+			people = append(people, d.person(u))
+		}
+	}
+	for u := range d.pending {
+		if _, recorded := d.byUser[u]; !recorded {
+			people = append(people, d.person(u))
+		}
+	}
+	return people
+}
+
+// absentees are users that may be on the list under a name that is not known.
+type absentees struct {
+	userIDs int // how many are BSUIDs
+	forms   map[form][]int
+}
+
+// form is what stays of a number in each form that it can have: the beginning of its country
+// code, and its last digits.
+type form struct{ country, tail string }
+
+// tailLength is the least that numbering plans leave alone: Argentina's area codes of four
+// digits leave six.
+const tailLength = 6
+
+func formOf(digits string) (form, bool) {
+	if len(digits) < tailLength+2 {
+		return form{}, false
+	}
+	return form{digits[:2], digits[len(digits)-tailLength:]}, true
+}
+
+func (a *absentees) add(p *person) {
+	if p.bsuid != "" {
+		a.userIDs++
+		return
+	}
+	if f, ok := formOf(p.digits); ok {
+		if a.forms == nil {
+			a.forms = map[form][]int{}
+		}
+		a.forms[f] = append(a.forms[f], len(p.digits))
+	}
+}
+
+func (a *absentees) addAll(people []*person) {
+	for _, p := range people {
+		a.add(p)
+	}
+}
+
+// similar reports whether a WhatsApp ID may be one of them. The forms of a number differ in
+// length in each country that is known to have two.
+func (a *absentees) similar(waID string) bool {
+	f, ok := formOf(waID)
+	if !ok {
+		return false
+	}
+	return slices.ContainsFunc(a.forms[f], func(length int) bool { return length != len(waID) })
+}

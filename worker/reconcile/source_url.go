@@ -1,0 +1,175 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// The bounds of a list from a URL.
+const (
+	urlTimeout   = 2 * time.Minute // for all of it
+	maxURLBytes  = 64 << 20        // five times 64,000 of the longest BSUIDs
+	maxRedirects = 5
+)
+
+// urlSource fetches a list. It keeps the last one in memory, with the ETag by which the
+// server says that it is still good.
+type urlSource struct {
+	url    string
+	client *http.Client
+
+	mu   sync.Mutex
+	etag string
+	last Desired
+}
+
+// FromURL returns the source of a list at an https URL. Plain http is for loopback alone.
+func FromURL(s string) (Source, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, fmt.Errorf("reconcile: %w: that is no URL", ErrSource) // the error would show it
+	}
+	if err := checkURL(u); err != nil {
+		return nil, fmt.Errorf("reconcile: %w: %w", ErrSource, err)
+	}
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
+		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: time.Minute, IdleConnTimeout: time.Minute,
+	}
+	return &urlSource{url: s, client: &http.Client{
+		Transport: transport, Timeout: urlTimeout,
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			if len(via) > maxRedirects {
+				return errors.New("too many redirects")
+			}
+			return checkURL(r.URL)
+		},
+	}}, nil
+}
+
+// checkURL refuses what could be read or changed on the way.
+func checkURL(u *url.URL) error {
+	if u.Hostname() == "" {
+		return errors.New("a URL without a host")
+	}
+	if u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()) {
+		return nil
+	}
+	return errors.New("a URL must be https: whoever changed the list on its way would unblock users")
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// Name shows the host alone: user, path and query may each hold a key.
+func (s *urlSource) Name() string {
+	u, err := url.Parse(s.url)
+	if err != nil {
+		return "(URL)"
+	}
+	return u.Scheme + "://" + u.Host + "/…"
+}
+
+func (s *urlSource) ID() string { return idOf("url", s.url) }
+
+func (s *urlSource) Desired(ctx context.Context) (Desired, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, err := s.fetch(ctx)
+	if err != nil {
+		if ue, ok := errors.AsType[*url.Error](err); ok {
+			err = ue.Err // its text holds the URL
+		}
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return Desired{Rejected: d.Rejected}, fmt.Errorf("reconcile: %w: %s: %w", ErrSource, s.Name(), err)
+	}
+	return d, nil
+}
+
+// fetch requires mu held.
+func (s *urlSource) fetch(ctx context.Context) (Desired, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	if err != nil {
+		return Desired{}, err
+	}
+	req.Header.Set("Accept", "text/csv, text/plain;q=0.9, */*;q=0.1")
+	req.Header.Set("User-Agent", "wablock")
+	if s.etag != "" {
+		req.Header.Set("If-None-Match", s.etag)
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return Desired{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusNotModified && s.etag != "" {
+		return s.last, nil
+	}
+	if err := checkAnswer(resp); err != nil {
+		return Desired{}, err
+	}
+	body := &bounded{r: resp.Body, left: maxURLBytes}
+	d, err := readNumbers(body)
+	if err != nil {
+		return d, err
+	}
+	s.etag, s.last = "", Desired{}
+	if etag := resp.Header.Get("ETag"); etag != "" && len(etag) < 1024 {
+		s.etag, s.last = etag, d
+	}
+	return d, nil
+}
+
+// checkAnswer refuses what is no list, and what could end early without anybody noticing.
+func checkAnswer(resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("it answered with status %d, not with a list", resp.StatusCode)
+	}
+	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err == nil && !strings.HasPrefix(kind, "text/") && kind != "application/csv" && kind != "application/octet-stream" || kind == "text/html" {
+		return fmt.Errorf("it answered with %s, not with CSV or plain text", user.Scrub(kind))
+	}
+	if resp.ContentLength > maxURLBytes {
+		return errTooLong
+	}
+	chunked := slices.Contains(resp.TransferEncoding, "chunked")
+	if resp.ContentLength < 0 && !chunked && !resp.Uncompressed && resp.ProtoMajor < 2 {
+		return errors.New("it does not say how long its answer is, so that half of it would pass for the whole: have the server send a Content-Length")
+	}
+	return nil
+}
+
+var errTooLong = fmt.Errorf("it sent more than %d MiB", maxURLBytes>>20)
+
+// bounded fails, in place of ending, when there is more than left.
+type bounded struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, errTooLong
+	}
+	return n, err
+}
