@@ -36,6 +36,9 @@ type lane struct {
 	users int // handlers that hold the lane; lanes.mu guards it
 	// refused is the token that the API refused last; loop alone uses it.
 	refused atomic.Pointer[secret.String]
+
+	// probes spaces what is logged of probes that fail.
+	probes complaints
 }
 
 func newLane(w *Worker, number PhoneNumber) *lane {

@@ -35,6 +35,9 @@ const (
 // flood the logs.
 const complainEvery = time.Minute
 
+// probesEvery is how often a lane says that its probes still fail.
+const probesEvery = 15 * time.Minute
+
 // complaints collapses errors that repeat. Safe for concurrent use.
 type complaints struct {
 	mu   sync.Mutex
@@ -52,7 +55,13 @@ func (w *Worker) complain(log *slog.Logger, message string, err error) {
 	if errors.Is(err, context.Canceled) && !w.running() {
 		return
 	}
-	c := &w.complaints
+	if repeated, due := w.complaints.due(message, complainEvery); due {
+		log.Error(message, keyError, err.Error(), keyRepeated, repeated)
+	}
+}
+
+// due reports whether a message is to be logged again, and how often it was not since.
+func (c *complaints) due(message string, every time.Duration) (repeated int, due bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.seen == nil {
@@ -63,12 +72,14 @@ func (w *Worker) complain(log *slog.Logger, message string, err error) {
 		k = &complaint{}
 		c.seen[message] = k
 	}
-	if now := time.Now(); now.Sub(k.logged) >= complainEvery {
-		log.Error(message, keyError, err.Error(), keyRepeated, k.repeated)
-		k.logged, k.repeated = now, 0
-		return
+	now := time.Now()
+	if now.Sub(k.logged) < every {
+		k.repeated++
+		return 0, false
 	}
-	k.repeated++
+	repeated = k.repeated
+	k.logged, k.repeated = now, 0
+	return repeated, true
 }
 
 // outcomeName names a call's outcome for logs and metrics.
@@ -83,8 +94,12 @@ func asAPIError(err error) (*client.APIError, bool) {
 	return errors.AsType[*client.APIError](err)
 }
 
-// asynqLogger hands asynq's own messages to slog.
-type asynqLogger struct{ log *slog.Logger }
+// asynqLogger hands asynq's own messages to slog, those of one kind once a minute at the most:
+// without Redis it has several a second.
+type asynqLogger struct {
+	log        *slog.Logger
+	complaints *complaints
+}
 
 func (l asynqLogger) Debug(args ...any) { l.log.Debug("asynq", keyReason, sprint(args)) }
 func (l asynqLogger) Info(args ...any)  { l.log.Debug("asynq", keyReason, sprint(args)) }
@@ -92,8 +107,20 @@ func (l asynqLogger) Info(args ...any)  { l.log.Debug("asynq", keyReason, sprint
 // Warn leaves out that the janitor's batch is larger than asynq recommends: it is meant so.
 func (l asynqLogger) Warn(args ...any) {
 	if text := sprint(args); !strings.HasPrefix(text, "Janitor batch size") {
-		l.log.Warn("asynq", keyReason, text)
+		l.say(slog.LevelWarn, text)
 	}
 }
-func (l asynqLogger) Error(args ...any) { l.log.Error("asynq", keyReason, sprint(args)) }
-func (l asynqLogger) Fatal(args ...any) { l.log.Error("asynq", keyReason, sprint(args)) }
+func (l asynqLogger) Error(args ...any) { l.say(slog.LevelError, sprint(args)) }
+func (l asynqLogger) Fatal(args ...any) { l.say(slog.LevelError, sprint(args)) }
+
+func (l asynqLogger) say(level slog.Level, text string) {
+	if repeated, due := l.complaints.due("asynq: "+kind(text), complainEvery); due {
+		l.log.Log(context.Background(), level, "asynq", keyReason, text, keyRepeated, repeated)
+	}
+}
+
+// kind is what messages have in common that differ in what they name: their first words.
+func kind(text string) string {
+	words := strings.Fields(text)
+	return strings.Join(words[:min(3, len(words))], " ")
+}

@@ -120,7 +120,7 @@ func (w *Worker) servers() []*asynq.Server {
 }
 
 func (w *Worker) server(concurrency int, queues map[string]int) *asynq.Server {
-	return asynq.NewServerFromRedisClient(w.cfg.Redis, asynq.Config{
+	return asynq.NewServerFromRedisClient(patient{w.cfg.Redis}, asynq.Config{
 		Concurrency:              concurrency,
 		Queues:                   queues,
 		StrictPriority:           true,
@@ -133,7 +133,7 @@ func (w *Worker) server(concurrency int, queues map[string]int) *asynq.Server {
 		// Completed tasks of single users come in thousands a second.
 		JanitorInterval:  time.Second,
 		JanitorBatchSize: janitorBatch,
-		Logger:           asynqLogger{w.cfg.Logger},
+		Logger:           asynqLogger{w.cfg.Logger, &w.complaints},
 		LogLevel:         asynq.InfoLevel,
 	})
 }
