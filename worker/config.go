@@ -47,6 +47,9 @@ type Config struct {
 	// Limiter is shared with all other workers.
 	Limiter ratelimit.Limiter
 
+	// Slots runs the tasks of schedules. nil leaves them to other workers.
+	Slots Slots
+
 	// MaxAttempts is how many attempts a user gets on retryable errors. 0 means 12.
 	MaxAttempts int
 	// RequestTimeout bounds one API call. 0 means 30 s.

@@ -29,6 +29,8 @@ func (w *Worker) process(ctx context.Context, t *asynq.Task) error {
 	case tasks.TypeBlock, tasks.TypeUnblock:
 	case tasks.TypeDeadLetter:
 		return w.dead.RedriveTask(ctx, w.producer, t)
+	case tasks.TypeReconcile:
+		return w.runSlot(ctx, t)
 	default:
 		return w.refuse(ctx, t, fmt.Errorf("%w: no worker knows the task type", tasks.ErrMalformed))
 	}

@@ -11,8 +11,6 @@ import (
 
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/config"
-	"github.com/wablock/wablock/ratelimit"
-	"github.com/wablock/wablock/ratelimit/redislimit"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/worker/reconcile"
 )
@@ -181,7 +179,7 @@ func (a *app) reconcile(cmd *cobra.Command, r reconciliation) error {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: limiterOf(rdb, number), Logger: a.quietLogger()})
+	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: newLimiter(cfg, rdb), Logger: a.quietLogger()})
 	if err != nil {
 		return err
 	}
@@ -194,12 +192,6 @@ func (a *app) reconcile(cmd *cobra.Command, r reconciliation) error {
 		return a.reconcileFailed(res, r, err)
 	}
 	return a.reconciled(cmd.Context(), rdb, res, r, target)
-}
-
-func limiterOf(rdb redis.UniversalClient, n config.PhoneNumber) ratelimit.Limiter {
-	return redislimit.New(rdb, func(string) ratelimit.Settings {
-		return ratelimit.Settings{Rate: n.Rate, Burst: n.Burst, MaxUsers: n.MaxUsersPerCall}
-	})
 }
 
 // runOnce runs, waiting for another run to end if there is one.

@@ -17,15 +17,17 @@ import (
 	"github.com/wablock/wablock/ratelimit/redislimit"
 	"github.com/wablock/wablock/worker"
 	"github.com/wablock/wablock/worker/metrics"
+	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/web"
 )
 
 // service is a worker and its HTTP address, wired from the configuration: all of the command
 // worker, and the main part of dev.
 type service struct {
-	worker *worker.Worker
-	server *web.Server // nil when the address is turned off
-	log    *slog.Logger
+	worker    *worker.Worker
+	schedules *reconcile.Scheduler
+	server    *web.Server // nil when the address is turned off
+	log       *slog.Logger
 }
 
 // newService wires a worker. tune, if not nil, has the last word on its configuration.
@@ -39,6 +41,11 @@ func newService(cfg *config.Config, n *numbers, rdb redis.UniversalClient, log *
 		MaxAttempts: cfg.MaxAttempts, RequestTimeout: cfg.RequestTimeout, ShutdownTimeout: cfg.ShutdownTimeout,
 		Concurrency: cfg.Concurrency, Logger: log, Metrics: m,
 	}
+	schedules, err := newSchedules(cfg, n, reconcile.Config{Redis: rdb, Limiter: wc.Limiter, Logger: log, Metrics: m})
+	if err != nil {
+		return nil, err
+	}
+	wc.Slots = schedules
 	if tune != nil {
 		tune(&wc, m)
 	}
@@ -46,7 +53,7 @@ func newService(cfg *config.Config, n *numbers, rdb redis.UniversalClient, log *
 	if err != nil {
 		return nil, err
 	}
-	s := &service{worker: w, log: log}
+	s := &service{worker: w, schedules: schedules, log: log}
 	if cfg.HTTPAddr == "" {
 		return s, nil
 	}
@@ -85,6 +92,7 @@ func (s *service) run(ctx context.Context) error {
 		defer stopPages()
 		return s.worker.Run(ctx)
 	})
+	g.Go(func() error { return s.schedules.Run(ctx) })
 	return g.Wait()
 }
 

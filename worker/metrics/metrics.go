@@ -17,6 +17,7 @@ const (
 type Metrics struct {
 	registry *prometheus.Registry
 	lanes    *lanes
+	runs     *runs
 
 	numbers, codes, outcomes *capped
 
@@ -26,6 +27,9 @@ type Metrics struct {
 	settled     *prometheus.CounterVec
 	limitHits   *prometheus.CounterVec
 	limiterWait *prometheus.CounterVec
+	reconciled  *prometheus.CounterVec
+	guardTrips  *prometheus.CounterVec
+	kept        *prometheus.CounterVec
 }
 
 // New returns metrics in a registry of their own, with those of the process and of Go. The
@@ -35,6 +39,7 @@ func New(version string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		lanes:    newLanes(numbers),
+		runs:     newRuns(numbers),
 		numbers:  numbers,
 		codes:    newCapped(maxCodes),
 		outcomes: newCapped(maxCodes),
@@ -47,6 +52,9 @@ func New(version string) *Metrics {
 		settled:     counter("users_settled_total", "Verdicts on users; one user may get several, each retry being one.", "operation", "verdict", "code"),
 		limitHits:   counter("rate_limit_hits_total", "Calls that the API refused for their rate or size.", number, "scope"),
 		limiterWait: counter("limiter_refusals_total", "Times that the limiter told a lane to wait, by reason.", number, "reason"),
+		reconciled:  counter("reconcile_runs_total", "Reconciliations that ended in this process: done, stopped by a guard, or failed.", number, "result"),
+		guardTrips:  counter("reconcile_guard_trips_total", "Guards that stopped the unblocks of a reconciliation in this process.", number, "guard"),
+		kept:        counter("ledger_kept_users_total", "Users that housekeeping enqueued again or forgot.", number, "what"),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "1, with the version of this program.",
@@ -55,6 +63,7 @@ func New(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		build, m.calls, m.duration, m.users, m.settled, m.limitHits, m.limiterWait, m.lanes,
+		m.reconciled, m.guardTrips, m.kept, m.runs,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

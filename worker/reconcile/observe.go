@@ -7,9 +7,12 @@ type Metrics interface {
 	// LastRun is told what the last run and the last good one were, in whatever process; the
 	// zero Record for none.
 	LastRun(phoneNumberID string, last, good Record)
+	// Kept is told of each housekeeping: users enqueued again, and users forgotten.
+	Kept(phoneNumberID string, requeued, forgotten int)
 }
 
 type noMetrics struct{}
 
 func (noMetrics) Reconciled(Record)              {}
 func (noMetrics) LastRun(string, Record, Record) {}
+func (noMetrics) Kept(string, int, int)          {}

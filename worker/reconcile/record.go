@@ -44,8 +44,6 @@ type Record struct {
 	Blocks        int       `json:"blocks_enqueued"`
 	Unblocks      int       `json:"unblocks_enqueued"`
 	Adopted       int       `json:"adopted,omitempty"`
-	Requeued      int       `json:"requeued,omitempty"`  // by housekeeping
-	Forgotten     int       `json:"forgotten,omitempty"` // by housekeeping
 	Hash          string    `json:"hash,omitempty"`
 	Guards        []Trip    `json:"guards,omitempty"`
 	Approved      bool      `json:"approved,omitempty"`
@@ -101,7 +99,7 @@ func remember(ctx context.Context, rdb redis.UniversalClient, r Record) error {
 			p.Set(ctx, key(r.PhoneNumberID, keyGood), text, 0)
 		}
 		if !r.Slot.IsZero() {
-			p.Set(ctx, key(r.PhoneNumberID, keyDone), r.Slot.Unix(), 0)
+			p.Set(ctx, doneKey(r.PhoneNumberID, kindRun), r.Slot.Unix(), 0)
 		}
 		return nil
 	})

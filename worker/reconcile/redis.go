@@ -35,8 +35,8 @@ func key(phoneNumberID, name string) string {
 const (
 	keyLease   = "lease"   // whose run it is
 	keyRuns    = "runs"    // list of Records, the last one first
-	keySlot    = "slot"    // the last slot that was enqueued, in Unix seconds
-	keyDone    = "done"    // the last slot that was run to its end
+	keySlot    = "slot"    // by kind: the last slot that was enqueued, in Unix seconds
+	keyDone    = "done"    // by kind: the last slot that was run to its end
 	keyDesired = "desired" // by source: how long the desired list was when it was believed last
 	keyGood    = "good"    // Record of the last good run
 )

@@ -28,6 +28,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Metrics defaults to none.
 	Metrics Metrics
+	// Now tells the time by which slots of schedules are due; nil: Redis's, so that workers
+	// whose clocks differ agree.
+	Now func(ctx context.Context) (time.Time, error)
 	// Pause is what listings wait by; nil: the clock.
 	Pause func(ctx context.Context, d time.Duration) error
 }
@@ -120,6 +123,9 @@ func New(cfg Config) (*Runner, error) {
 	if cfg.Pause == nil {
 		cfg.Pause = pauseFor
 	}
+	if cfg.Now == nil {
+		cfg.Now = func(ctx context.Context) (time.Time, error) { return cfg.Redis.Time(ctx).Result() }
+	}
 	p, err := tasks.NewProducer(cfg.Redis, tasks.ProducerConfig{Logger: cfg.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
@@ -137,10 +143,10 @@ func (r *Runner) Run(ctx context.Context, t Target, o Options) (*Result, error) 
 	if err := tasks.CheckPhoneNumberID(t.PhoneNumberID); err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, runTimeout)
+	whole, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
 	runID := newRunID()
-	leased, giveBack, err := takeLease(ctx, r.cfg.Redis, t.PhoneNumberID, runID)
+	leased, giveBack, err := takeLease(whole, r.cfg.Redis, t.PhoneNumberID, runID)
 	if err != nil {
 		return nil, err
 	}
@@ -341,7 +347,9 @@ func (u *run) refuseStale() error {
 	return nil
 }
 
-// end completes the record, and writes it down if the run was to change anything.
+// end completes the record, and writes it down if the run was to change anything. A run of a
+// slot that was only broken off, by the end of the process or of its lease, is not: the slot
+// is run anew.
 func (u *run) end(ctx context.Context, err error) error {
 	r := &u.result.Record
 	r.EndedAt = time.Now().UTC()
@@ -365,6 +373,9 @@ func (u *run) end(ctx context.Context, err error) error {
 		return err
 	}
 	u.announce(r, err)
+	if !r.Slot.IsZero() && (ctx.Err() != nil || errors.Is(err, errLeaseLost)) {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisTimeout)
 	defer cancel()
 	return errors.Join(err, remember(ctx, u.cfg.Redis, *r))

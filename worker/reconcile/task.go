@@ -1,0 +1,68 @@
+package reconcile
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
+)
+
+// kind is what a slot is for.
+type kind string
+
+const (
+	kindRun  kind = "reconcile" // a run, and the housekeeping after it
+	kindKeep kind = "keep"      // housekeeping alone, where no schedule is configured
+)
+
+// taskFormat is the version of the payload's format.
+const taskFormat = 1
+
+// slotPayload is what a task of tasks.TypeReconcile carries.
+type slotPayload struct {
+	Format        int    `json:"v"`
+	PhoneNumberID string `json:"phone_number_id"`
+	Kind          kind   `json:"kind"`
+	Slot          int64  `json:"slot"` // Unix seconds
+}
+
+func (p slotPayload) time() time.Time { return time.Unix(p.Slot, 0).UTC() }
+
+// slotRetention is how long a slot's task is kept after its end, and its ID taken: longer than
+// the clocks of workers differ. The ledger of done slots keeps it from running again even
+// then.
+const slotRetention = 24 * time.Hour
+
+// task returns the asynq task of a slot. Its ID is the slot's, so that it exists once however
+// many workers enqueue it.
+func (p slotPayload) task() (*asynq.Task, error) {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("reconcile: encode a slot: %w", err)
+	}
+	id := fmt.Sprintf("%s:%s:%s", p.Kind, p.PhoneNumberID, p.time().Format(time.RFC3339))
+	return asynq.NewTask(tasks.TypeReconcile, b, asynq.TaskID(id), asynq.Queue(string(ledger.Reconcile)),
+		asynq.MaxRetry(tasks.MaxRetry), asynq.Timeout(tasks.TaskTimeout), asynq.Retention(slotRetention)), nil
+}
+
+// decodeSlot reads a task. The error wraps tasks.ErrMalformed.
+func decodeSlot(t *asynq.Task) (slotPayload, error) {
+	var p slotPayload
+	if json.Unmarshal(t.Payload(), &p) != nil {
+		return p, fmt.Errorf("reconcile: %w: the payload is not the JSON of a slot", tasks.ErrMalformed)
+	}
+	if p.Format > taskFormat {
+		return p, fmt.Errorf("reconcile: %w: the payload has format %d, and this worker knows up to %d", tasks.ErrMalformed, p.Format, taskFormat)
+	}
+	if p.Format < 1 || p.Slot <= 0 || p.Kind != kindRun && p.Kind != kindKeep || tasks.CheckPhoneNumberID(p.PhoneNumberID) != nil {
+		return p, fmt.Errorf("reconcile: %w: the payload is not that of a slot", tasks.ErrMalformed)
+	}
+	return p, nil
+}
+
+func slotKey(phoneNumberID string, k kind) string { return key(phoneNumberID, keySlot+":"+string(k)) }
+func doneKey(phoneNumberID string, k kind) string { return key(phoneNumberID, keyDone+":"+string(k)) }
