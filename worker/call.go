@@ -25,16 +25,11 @@ type call struct {
 // carryOut sends users under a grant and settles them. ctx ends when calls must stop.
 func (c *call) carryOut(ctx context.Context, users []ledger.Claimed, grant ratelimit.Grant) {
 	j := c.once(ctx, users, grant)
-	if !j.split {
-		c.settle(ctx, users, j)
+	if j.split {
+		c.halve(ctx, users)
 		return
 	}
-	if err := c.check(ctx); err != nil {
-		// Not one user sinks the call: it is the phone number ID. Nothing is gained by halving.
-		c.settle(ctx, users, judgeAlike(users, err, c.policy(false)))
-		return
-	}
-	c.halve(ctx, users)
+	c.settle(ctx, users, j)
 }
 
 // once makes one request, and tells limiter and gate what came of it.
@@ -44,13 +39,14 @@ func (c *call) once(ctx context.Context, users []ledger.Claimed, grant ratelimit
 	if res == nil && err == nil {
 		err = errNoResult
 	}
+	c.tellLimiter(ctx, grant, users, res, err)
+	err = c.blame(ctx, res, err)
 	eff := effectOf(err, c.rule(err))
 	if res != nil && namesAnyone(res) {
 		eff = effectServed
 	}
 	uncounted := c.tellGate(c.admission, eff, err, token)
 	j := judge(users, res, err, c.policy(uncounted))
-	c.tellLimiter(ctx, grant, users, res, err, eff, j)
 	if c.gate.listFull(c.admission, j.full, err == nil && c.op == ledger.Unblock && j.succeeded > 0 || c.admission.room && j.succeeded > 0, time.Now()) {
 		c.log.Warn("lane: the blocklist's room has changed", keyFull, c.gate.isFull())
 	}
@@ -110,23 +106,24 @@ func (c *call) tellGate(adm admission, eff effect, err error, token secret.Strin
 	return uncounted
 }
 
-func (c *call) tellLimiter(ctx context.Context, g ratelimit.Grant, users []ledger.Claimed, res *client.Result, err error, eff effect, j judgement) {
-	meta := client.MetaOf(err)
-	if res != nil {
-		meta = res.Meta
-	}
-	remedy := client.Retry
+func (c *call) tellLimiter(ctx context.Context, g ratelimit.Grant, users []ledger.Claimed, res *client.Result, err error) {
+	meta, remedy, served := client.MetaOf(err), client.Retry, err == nil
 	if err != nil {
-		remedy = c.rule(err).Remedy
+		remedy, served = c.rule(err).Remedy, effectOf(err, c.rule(err)) == effectServed
+	}
+	limited := remedy == client.RateLimit || remedy == client.AccountRateLimit
+	if res != nil {
+		meta, limited = res.Meta, limited || limitsAnyone(res)
+		served = served || namesAnyone(res)
 	}
 	o := ratelimit.Observation{
 		Users:        len(users),
-		Limited:      remedy == client.RateLimit || remedy == client.AccountRateLimit || j.limited,
+		Limited:      limited,
 		Account:      remedy == client.AccountRateLimit,
 		RetryAfter:   max(meta.RetryAfter, meta.Usage.RegainAccess),
 		UsagePercent: meta.Usage.Percent(),
-		Retry:        onlyRetries(users),
-		Served:       eff == effectServed && !j.limited,
+		Retry:        len(users) > 0 && onlyRetries(users),
+		Served:       served && !limited,
 	}
 	if o.Limited {
 		c.w.cfg.Metrics.RateLimitHit(c.number.ID, c.rule(err).Scope.String())
@@ -142,7 +139,7 @@ func (c *call) tellLimiter(ctx context.Context, g ratelimit.Grant, users []ledge
 // the tasks that wait. While Redis fails it tries again until the claim is lost anyway: then
 // the users wait again, and a repeated call does no harm.
 func (c *call) settle(ctx context.Context, users []ledger.Claimed, j judgement) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	ctx, cancel := c.w.lanes.settling(ctx)
 	defer cancel()
 	var settled []ledger.Settled
 	err := c.w.persist(ctx, c.log, func() (err error) {

@@ -92,8 +92,8 @@ func (g *gate) admit(now time.Time) (admission, time.Duration) {
 	return admission{max: 1, only: ledger.Block, room: true}, 0
 }
 
-// unused takes back an admission for which there was nobody to call for.
-func (g *gate) unused(a admission, now time.Time) {
+// unused takes back an admission for which no call was made.
+func (g *gate) unused(a admission) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if a.probe {
@@ -101,6 +101,15 @@ func (g *gate) unused(a admission, now time.Time) {
 	}
 	if a.room {
 		g.fullProbe = false
+	}
+}
+
+// nobody takes back an admission for which nobody waits. Room is then looked for later.
+func (g *gate) nobody(a admission, now time.Time) {
+	g.unused(a)
+	if a.room {
+		g.mu.Lock()
+		defer g.mu.Unlock()
 		g.fullUntil.next(now, fullFirst, fullLongest)
 	}
 }
@@ -120,7 +129,7 @@ func effectOf(err error, rule client.Rule) effect {
 		return effectServed
 	}
 	switch {
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, errNotChecked):
 		return effectNone
 	case rule.Remedy == client.Halt:
 		return effectHalt

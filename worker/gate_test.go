@@ -97,7 +97,7 @@ func TestGateUnusedProbe(t *testing.T) {
 	g.report(admission{}, effectHalt, "why", start)
 	now := start.Add(haltFirst)
 	probe, _ := g.admit(now)
-	g.unused(probe, now)
+	g.unused(probe)
 	if again, wait := g.admit(now); !again.probe || wait != 0 {
 		t.Errorf("%+v, %v", again, wait)
 	}
@@ -175,6 +175,22 @@ func TestFullListHoldsBlocksBack(t *testing.T) {
 	}
 	if a, _ := g.admit(now); a != (admission{}) {
 		t.Errorf("with room: %+v", a)
+	}
+}
+
+func TestRoomProbeThatWasNotMadeComesAgain(t *testing.T) {
+	t.Parallel()
+	g, now := newGate(), start
+	g.listFull(admission{}, true, false, now)
+	now = now.Add(fullFirst)
+	room, _ := g.admit(now)
+	g.unused(room) // the limiter gave no leave
+	if again, _ := g.admit(now); !again.room {
+		t.Fatalf("%+v", again)
+	}
+	g.nobody(room, now) // nobody waits to be blocked
+	if a, _ := g.admit(now); a.room || a.only != ledger.Unblock {
+		t.Errorf("%+v", a)
 	}
 }
 

@@ -25,16 +25,6 @@ func (l *lane) policy(uncounted bool) policy {
 		rule: l.rule, now: time.Now(), jitter: rand.Float64}
 }
 
-// rule is the client's, but for a phone number ID that the API does not know: where nobody has
-// configured it, a producer made it up, and holding its users back would be for ever.
-func (l *lane) rule(err error) client.Rule {
-	r := client.Classify(err)
-	if r.Remedy == client.Halt && r.Scope == client.ScopePhoneNumber && !l.number.Listed {
-		r.Remedy, r.UsesAttempt = client.DeadLetter, true
-	}
-	return r
-}
-
 // judgement is what is to become of a call's users.
 type judgement struct {
 	// settlements is one per user, in order; nil when split is set.
@@ -43,8 +33,6 @@ type judgement struct {
 	split bool
 	// full: the API said that the blocklist is full.
 	full bool
-	// limited: the API said of single users that they came too fast.
-	limited bool
 	// succeeded counts the users that the API did what was asked for.
 	succeeded int
 }
@@ -86,6 +74,17 @@ func namesAnyone(res *client.Result) bool {
 	return slices.ContainsFunc(res.Outcomes, func(o client.Outcome) bool { return o.State != client.Unknown })
 }
 
+// limitsAnyone reports whether an answer says of single users that they came too fast.
+func limitsAnyone(res *client.Result) bool {
+	return slices.ContainsFunc(res.Outcomes, func(o client.Outcome) bool {
+		if o.State != client.Failed {
+			return false
+		}
+		remedy := client.Classify(o.Error).Remedy
+		return remedy == client.RateLimit || remedy == client.AccountRateLimit
+	})
+}
+
 // judgeWhole is for a call that failed as a whole.
 func judgeWhole(users []ledger.Claimed, err error, p policy) judgement {
 	rule := p.rule(err)
@@ -113,13 +112,7 @@ var ruleUnnamed = client.Rule{Code: client.NoCode, Name: "the API's answer did n
 
 func (j *judgement) add(s ledger.Settlement, rule client.Rule) {
 	j.settlements = append(j.settlements, s)
-	switch rule.Remedy {
-	case client.ListFull:
-		j.full = true
-	case client.RateLimit, client.AccountRateLimit:
-		j.limited = true
-	default:
-	}
+	j.full = j.full || rule.Remedy == client.ListFull
 }
 
 // verdict applies a rule to one user.

@@ -33,10 +33,12 @@ type lane struct {
 	// ended is closed when no call is in flight any more and none will begin.
 	ended chan struct{}
 
+	// answered is when an answer named users last, in Unix nanoseconds.
+	answered atomic.Int64
+
 	users int // handlers that hold the lane; lanes.mu guards it
 	// refused is the token that the API refused last; loop alone uses it.
 	refused atomic.Pointer[secret.String]
-
 	// probes spaces what is logged of probes that fail.
 	probes complaints
 }
@@ -69,26 +71,45 @@ func (l *lane) run(ctx, calls context.Context, retire func() bool) {
 	wg.Go(func() { l.looker.run(background) })
 	wg.Go(func() { l.lookAgain(background) })
 
-	worked := time.Now()
+	worked, woken := time.Now(), true
 	for ctx.Err() == nil {
-		next, err := l.drain(ctx, calls, &wg)
+		next, err := l.nobody(ctx, woken)
+		if next == 0 && err == nil {
+			next, err = l.drain(ctx, calls, &wg)
+		}
 		if err != nil && ctx.Err() == nil {
 			l.w.complain(l.log, "lane: Redis does not serve it; trying again", err)
 			next = redisRetryDelay
 		}
 		if err != nil || !l.load.backlog().Empty() {
 			worked = time.Now()
-		} else if time.Since(worked) > laneIdle && retire() {
+		} else if time.Since(worked) > l.w.lanes.idle() && retire() {
 			return
 		}
 		timer, stopTimer := after(next)
+		woken = false
 		select {
 		case <-ctx.Done():
 		case <-l.wake:
+			woken = true
 		case <-timer:
 		}
 		stopTimer()
 	}
+}
+
+// nobody returns when to look again if there is nobody to claim, and 0 if there may be. It
+// spares a lane that only looks from time to time a token that a slow limit would miss.
+func (l *lane) nobody(ctx context.Context, woken bool) (time.Duration, error) {
+	if woken || l.load.backlog().Waiting() > 0 {
+		return 0, nil
+	}
+	b, err := l.ledger.Backlog(ctx)
+	if err != nil || b.Waiting() > 0 || b.NextDue == 0 {
+		return 0, err
+	}
+	l.load.see(b)
+	return nextLook(b), nil
 }
 
 // drain makes calls for as long as there is somebody to claim and leave to call, and returns
@@ -118,7 +139,7 @@ func (l *lane) begin(ctx, calls context.Context, wg *sync.WaitGroup) (started bo
 	}
 	grant, err := l.w.cfg.Limiter.Take(ctx, l.key)
 	if err != nil || !grant.OK {
-		l.gate.unused(adm, time.Now())
+		l.gate.unused(adm)
 		l.load.limited(grant, time.Now())
 		l.w.cfg.Metrics.Limited(l.number.ID, grant.Reason.String(), grant.Wait)
 		return false, max(grant.Wait, time.Millisecond), err
@@ -126,12 +147,19 @@ func (l *lane) begin(ctx, calls context.Context, wg *sync.WaitGroup) (started bo
 	asked := time.Now()
 	claim, err := l.claim(ctx, adm, grant)
 	if err != nil || len(claim.Users) == 0 {
-		l.gate.unused(adm, time.Now())
 		l.cancelGrant(ctx, grant)
-		return false, nextLook(claim.Backlog), err
+		if err != nil {
+			l.gate.unused(adm)
+			return false, 0, err
+		}
+		l.gate.nobody(adm, time.Now())
+		if adm.room {
+			return false, time.Millisecond, nil // there may be unblocks
+		}
+		return false, nextLook(claim.Backlog), nil
 	}
 	if grant.FreshOnly && onlyRetries(claim.Users) {
-		l.gate.unused(adm, time.Now())
+		l.gate.unused(adm)
 		l.cancelGrant(ctx, grant)
 		l.putBack(ctx, claim.ID, claim.Users, ratelimit.RetryWait)
 		return false, time.Millisecond, nil

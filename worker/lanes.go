@@ -20,17 +20,28 @@ type lanes struct {
 	mu   sync.Mutex
 	open map[string]*lane
 	// ctx ends when no new call may begin, nil before start; calls ends when those in flight
-	// must stop as well.
-	ctx, calls context.Context
+	// must stop as well, and settles when what came of them must have been written down.
+	ctx, calls, settles context.Context
 }
 
 func newLanes(w *Worker) *lanes { return &lanes{w: w, open: map[string]*lane{}} }
 
 // start lets lanes open until ctx ends.
-func (s *lanes) start(ctx, calls context.Context) {
+func (s *lanes) start(ctx, calls, settles context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ctx, s.calls = ctx, calls
+	s.ctx, s.calls, s.settles = ctx, calls, settles
+}
+
+// settling bounds the writing down of what came of a call, which goes on when the call had to
+// stop: by then its claim is lost, or the worker has to end.
+func (s *lanes) settling(ctx context.Context) (context.Context, context.CancelFunc) {
+	s.mu.Lock()
+	settles := s.settles
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	stop := context.AfterFunc(settles, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // acquire returns the lane of a phone number ID, open until it is released.
@@ -49,7 +60,24 @@ func (s *lanes) release(l *lane) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l.users--
+	if l.users == 0 && s.crowded() {
+		l.poke() // to see that it has no work, and make room
+	}
 }
+
+// idle is after how long a lane without work closes.
+func (s *lanes) idle() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.crowded() {
+		return 0
+	}
+	return laneIdle
+}
+
+// crowded reports whether further phone number IDs may soon have to wait for a lane. It
+// requires mu held.
+func (s *lanes) crowded() bool { return len(s.open) > maxLanes/4*3 }
 
 // poke wakes a phone number ID's lane, opening it if need be. What is no phone number ID, or
 // one too many, is passed over: its task comes in any case.

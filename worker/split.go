@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks/ledger"
 )
@@ -43,7 +42,7 @@ func (c *call) halve(ctx context.Context, users []ledger.Claimed) {
 func (c *call) token(ctx context.Context) (ratelimit.Grant, bool) {
 	giveUp := time.Now().Add(c.w.cfg.RequestTimeout)
 	for time.Now().Before(giveUp) && c.w.running() {
-		if state, _, _ := c.gate.status(time.Now()); state != GateOpen {
+		if state, _, _ := c.gate.status(time.Now()); state != GateOpen && !c.admission.probe {
 			break
 		}
 		grant, err := c.w.cfg.Limiter.Take(ctx, c.key)
@@ -86,22 +85,4 @@ func (c *call) kept(ctx context.Context, users []ledger.Claimed) []ledger.Claime
 		}
 	}
 	return kept
-}
-
-// check asks whether the API knows the phone number ID at all, when a call failed for what may
-// be one user's fault: a wrong phone number ID gives the same codes.
-func (c *call) check(ctx context.Context) error {
-	grant, ok := c.token(ctx)
-	if !ok {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.w.cfg.RequestTimeout)
-	defer cancel()
-	err := c.number.API.Check(ctx, c.number.ID)
-	eff := effectOf(err, c.rule(err))
-	c.tellLimiter(ctx, grant, nil, nil, err, eff, judgement{})
-	if err == nil || c.rule(err).Remedy != client.DeadLetter {
-		return nil
-	}
-	return err
 }

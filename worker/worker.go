@@ -20,6 +20,9 @@ import (
 // claim is lost.
 const settleTimeout = 40 * time.Second
 
+// settleGrace is what a worker that ends leaves for writing down what came of its last calls.
+const settleGrace = 2 * time.Second
+
 // janitorBatch is how many completed tasks are deleted at once, some milliseconds of Redis.
 const janitorBatch = 1000
 
@@ -66,7 +69,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer stopCalls()
 	begin, stopBegin := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBegin()
-	w.lanes.start(begin, calls)
+	settles, stopSettles := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSettles()
+	w.lanes.start(begin, calls, settles)
 
 	servers := w.servers()
 	for i, s := range servers {
@@ -92,6 +97,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	stopBegin()
 	cut := time.AfterFunc(w.cfg.ShutdownTimeout, stopCalls)
 	defer cut.Stop()
+	leave := time.AfterFunc(w.cfg.ShutdownTimeout+settleGrace, stopSettles)
+	defer leave.Stop()
 	w.lanes.wait()
 	for _, s := range servers {
 		g.Go(func() error { s.Shutdown(); return nil })

@@ -323,6 +323,45 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// TestWrongAppSecretKillsNobody: the API answers a wrong proof with 100, the code of a user at
+// fault, for many users as for one.
+func TestWrongAppSecretKillsNobody(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 8} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			each(t, simulator.Scenario{AppSecret: "theirs"}, func(t *testing.T, w *world) {
+				path := filepath.Join(t.TempDir(), "app_secret")
+				write(t, path, "ours")
+				appSecret, err := secret.File(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c, err := client.New(w.url, "v25.0", w.token, client.WithAppSecret(appSecret))
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.cfg.Resolve = func(id string) (worker.PhoneNumber, bool) {
+					return worker.PhoneNumber{ID: id, API: c, Token: w.token, Listed: true}, true
+				}
+				w.run()
+				job := w.enqueue(ledger.Block, numbersFrom(0, n)...)
+				w.eventually("several calls are refused", func() bool { return len(w.sim.Journal()) > 3 })
+				if e := w.entry("+16505550000"); e.State.Ended() || e.Attempts != 0 {
+					t.Errorf("%+v", e)
+				}
+				write(t, path, "theirs")
+				if _, err := appSecret.Reload(); err != nil {
+					t.Fatal(err)
+				}
+				if p := w.settled(job); p.Succeeded != n {
+					t.Errorf("with the right secret: %+v", p)
+				}
+			})
+		})
+	}
+}
+
 func TestNoTokenForAPhoneNumber(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
