@@ -13,6 +13,9 @@ import (
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/config/secret"
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/worker/reconcile"
 )
 
 func (a *app) listCommand() *cobra.Command {
@@ -48,8 +51,12 @@ func (a *app) list(cmd *cobra.Command, limit int) error {
 	if err != nil {
 		return err
 	}
-	l := listing{api: api, phoneNumberID: number.ID, limit: limit, say: a.say, pause: pauseFor}
-	entries, err := l.whole(cmd.Context())
+	l := reconcile.Listing{
+		API: api, PhoneNumberID: number.ID, Limit: limit, Say: a.say,
+		Key: ratelimit.Key{PhoneNumberID: number.ID, Account: accountOf(number.Token)},
+	}
+	defer a.shareRate(cmd.Context(), cfg, &l)()
+	entries, err := l.Whole(cmd.Context())
 	if err != nil {
 		return apiError(err)
 	}
@@ -61,6 +68,29 @@ func (a *app) list(cmd *cobra.Command, limit int) error {
 	}
 	return out.flush()
 }
+
+// shareRate makes a listing take its calls from the budget that it shares with the workers,
+// after whoever waits to be blocked or unblocked. Without Redis it goes at the API's own pace.
+func (a *app) shareRate(ctx context.Context, cfg *config.Config, l *reconcile.Listing) (closeRedis func()) {
+	rdb := cfg.Redis.Client()
+	ping, cancel := context.WithTimeout(ctx, listConnect)
+	defer cancel()
+	if rdb.Ping(ping).Err() != nil {
+		a.say("Redis at %s does not answer: listing without regard to the rate limit that workers share there", cfg.Redis)
+		_ = rdb.Close()
+		return func() {}
+	}
+	l.Limiter = newLimiter(cfg, rdb)
+	waiting := ledger.New(rdb, l.PhoneNumberID)
+	l.Writes = func(ctx context.Context) bool {
+		b, err := waiting.Backlog(ctx)
+		return err == nil && b.UpTo(ledger.Bulk) > 0
+	}
+	return func() { _ = rdb.Close() }
+}
+
+// listConnect is how long a listing waits for a Redis that it can do without.
+const listConnect = 2 * time.Second
 
 // newClient returns a client of the API as configured.
 func newClient(cfg *config.Config, token *secret.Source) (*client.Client, error) {
@@ -97,23 +127,6 @@ func (o *answer) entry(e client.Entry) error {
 	return err
 }
 
-// The patience of a listing for people.
-const (
-	listTries    = 3 // of one page
-	listWaits    = 6 // of one page while the API wants less haste
-	listRestarts = 5
-	listMaxPause = time.Minute
-)
-
-// listing collects a whole blocklist.
-type listing struct {
-	api           *client.Client
-	phoneNumberID string
-	limit         int
-	say           func(string, ...any)
-	pause         func(context.Context, time.Duration) error
-}
-
 // pauseFor returns when d has passed, or with the error of ctx.
 func pauseFor(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
@@ -123,58 +136,5 @@ func pauseFor(ctx context.Context, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// whole returns the list once it ran to its end without having changed.
-func (l listing) whole(ctx context.Context) ([]client.Entry, error) {
-	for restarts := 0; ; restarts++ {
-		entries, err := l.once(ctx)
-		if err == nil || client.Classify(err).Remedy != client.RestartListing || restarts == listRestarts {
-			return entries, err
-		}
-		l.say("the list changed while it was read: starting over")
-	}
-}
-
-func (l listing) once(ctx context.Context) ([]client.Entry, error) {
-	var entries []client.Entry
-	w := client.NewWalk(client.ListOptions{Limit: l.limit})
-	for opts, done := w.Options(), false; !done; {
-		page, err := l.page(ctx, opts)
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, page.Entries...)
-		if opts, done, err = w.Next(page); err != nil {
-			return nil, err
-		}
-	}
-	return entries, nil
-}
-
-// page asks for a page until it comes, or trying again has no point.
-func (l listing) page(ctx context.Context, opts client.ListOptions) (*client.Page, error) {
-	for try := 1; ; try++ {
-		page, err := l.api.ListPage(ctx, l.phoneNumberID, opts)
-		if err == nil || ctx.Err() != nil {
-			return page, err
-		}
-		tries := 1
-		switch client.Classify(err).Remedy {
-		case client.Retry:
-			tries = listTries
-		case client.RateLimit, client.AccountRateLimit:
-			tries = listWaits
-		default:
-		}
-		if try >= tries {
-			return nil, err
-		}
-		pause := min(max(client.MetaOf(err).RetryAfter, time.Second<<(try-1)), listMaxPause)
-		l.say("the API did not serve a page (try %d of %d): waiting %v", try, tries, pause)
-		if err := l.pause(ctx, pause); err != nil {
-			return nil, err
-		}
 	}
 }

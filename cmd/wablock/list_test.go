@@ -1,17 +1,11 @@
 package main
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/client/simulator"
-	"github.com/wablock/wablock/config"
 )
 
 func (f *fixture) seed(n int) []string {
@@ -71,78 +65,12 @@ func TestListSaysWhatTheAPISaid(t *testing.T) {
 	}
 }
 
-// TestListIsPatient lets pages fail in each way that passes, and in some that do not.
-func TestListIsPatient(t *testing.T) {
+func TestListWithoutRedis(t *testing.T) {
 	t.Parallel()
-	list := []simulator.Operation{simulator.List}
-	second := []time.Duration{time.Second}
-	for name, c := range map[string]struct {
-		fault  simulator.Fault
-		want   client.Remedy // of the error, when fails
-		fails  bool
-		pauses []time.Duration
-	}{
-		"rate limit": {fault: simulator.Fault{Operations: list, Skip: 2, Times: 1, Effect: simulator.EffectFail, Code: 130429}, pauses: second},
-		"rate limit for good": {
-			fault: simulator.Fault{Operations: list, Effect: simulator.EffectFail, Code: 130429}, fails: true, want: client.RateLimit,
-			pauses: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second},
-		},
-		"page of a gateway": {fault: simulator.Fault{Operations: list, Times: 1, Effect: simulator.EffectHTML}, pauses: second},
-		"outage": {
-			fault: simulator.Fault{Operations: list, Effect: simulator.EffectHTML}, fails: true, want: client.Retry,
-			pauses: []time.Duration{time.Second, 2 * time.Second},
-		},
-		"changed twice":    {fault: simulator.Fault{Operations: list, WithCursor: true, Times: 2, Effect: simulator.EffectFail, Code: 139102}},
-		"changes for ever": {fault: simulator.Fault{Operations: list, WithCursor: true, Effect: simulator.EffectFail, Code: 139102}, fails: true, want: client.RestartListing},
-		"refused":          {fault: simulator.Fault{Operations: list, Effect: simulator.EffectFail, Code: 190}, fails: true, want: client.Halt},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := setup(t)
-			if err := f.sim.SetScenario(simulator.Scenario{Faults: []simulator.Fault{c.fault}}); err != nil {
-				t.Fatal(err)
-			}
-			want := f.seed(40)
-			l, pauses := f.listing()
-			entries, err := l.whole(t.Context())
-			if diff := cmp.Diff(c.pauses, *pauses); diff != "" {
-				t.Errorf("pauses: %s", diff)
-			}
-			if c.fails {
-				if err == nil || client.Classify(err).Remedy != c.want {
-					t.Fatalf("got %d entries, %v", len(entries), err)
-				}
-				return
-			}
-			var got []string
-			for _, e := range entries {
-				got = append(got, e.WaID)
-			}
-			if slices.Sort(got); err != nil || !slices.Equal(got, want) {
-				t.Errorf("%d of %d entries, %v", len(got), len(want), err)
-			}
-		})
+	f := setup(t)
+	f.seed(3)
+	r := f.with("WABLOCK_REDIS_URL", "redis://127.0.0.1:1").wablock("list").exits(exitDone).says("without regard to the rate limit")
+	if n := len(strings.Fields(r.out)); n != 3 {
+		t.Errorf("%d users, want 3", n)
 	}
-}
-
-// listing returns one that takes down its pauses in place of pausing.
-func (f *fixture) listing() (listing, *[]time.Duration) {
-	f.Helper()
-	cfg, err := config.Load(config.Input{LookupEnv: func(name string) (string, bool) { v, ok := f.env[name]; return v, ok }})
-	if err != nil {
-		f.Fatal(err)
-	}
-	token, err := cfg.AccessToken.Source()
-	if err != nil {
-		f.Fatal(err)
-	}
-	api, err := newClient(cfg, token)
-	if err != nil {
-		f.Fatal(err)
-	}
-	var pauses []time.Duration
-	return listing{api: api, phoneNumberID: phoneNumberID, limit: 10, say: f.Logf, pause: func(ctx context.Context, d time.Duration) error {
-		pauses = append(pauses, d)
-		return ctx.Err()
-	}}, &pauses
 }

@@ -119,7 +119,7 @@ func (l Listing) once(ctx context.Context) ([]client.Entry, error) {
 		limit = defaultLimit
 	}
 	var entries []client.Entry
-	w := client.NewWalk(client.ListOptions{Limit: limit})
+	w, empty := client.NewWalk(client.ListOptions{Limit: limit}), 0
 	for opts, done := w.Options(), false; !done; {
 		page, err := l.page(ctx, opts)
 		if first := opts.After == ""; err != nil && badRequest(err) {
@@ -134,12 +134,22 @@ func (l Listing) once(ctx context.Context) ([]client.Entry, error) {
 		if err != nil {
 			return nil, err
 		}
+		if empty++; stands(page, opts) && empty < pageEmpties {
+			continue
+		}
+		empty = 0
 		entries = append(entries, page.Entries...)
 		if opts, done, err = w.Next(page); err != nil {
 			return nil, fmt.Errorf("reconcile: %w: %w", errCursor, err)
 		}
 	}
 	return entries, nil
+}
+
+// stands reports whether a page shows nobody, and leads on to itself: asked again, it may show
+// whom it should.
+func stands(p *client.Page, o client.ListOptions) bool {
+	return len(p.Entries) == 0 && p.HasNext && o.After != "" && p.After == o.After
 }
 
 // badRequest reports whether the API calls a request for a page invalid, which a cursor that
