@@ -74,7 +74,7 @@ func unmarshal(b []byte, limit int, v any, format *int) error {
 		return malformed("an empty payload")
 	}
 	if len(b) > limit {
-		return malformed("a payload of %d bytes, where %d is the most", len(b), limit)
+		return malformed("a payload of %d KB, where %d is the most", (len(b)+1023)>>10, limit>>10) // no number so long that it is scrubbed
 	}
 	err := json.Unmarshal(b, v)
 	if *format > payloadFormat { // first: a newer format may well have fields of other types

@@ -95,7 +95,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"bad number ID":      {with(`"106"`, `"106/../x"`), "digits alone"},
 		"bad job ID":         {with(`"job_id":"j"`, `"job_id":"a:b"`), "job ID"},
 		"job ID is a number": {with(`"job_id":"j"`, `"job_id":"16505551234"`), "phone number"},
-		"huge":               {with(`"v":1`, `"x":"`+strings.Repeat("x", 1<<20)+`","v":1`), "bytes"},
+		"huge":               {with(`"v":1`, `"x":"`+strings.Repeat("x", 1<<20)+`","v":1`), "KB, where 1024 is the most"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
