@@ -22,8 +22,9 @@ var ErrNeverQuiet = errors.New("the blocklist changed during each listing")
 
 // The patience of a listing.
 const (
-	pageTries       = 3 // of one page
-	pageWaits       = 6 // of one page while the API wants less haste
+	pageTries       = 3  // of one page
+	pageWaits       = 6  // of one page while the API wants less haste
+	pageEmpties     = 10 // times that one page may show nobody and lead on to itself
 	maxPagePause    = time.Minute
 	holdAfter       = 2 // restarts, after which our own writes stand still
 	defaultRestarts = 8

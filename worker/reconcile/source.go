@@ -77,7 +77,7 @@ func (f fileSource) Name() string { return user.Scrub(f.path) }
 func (f fileSource) ID() string   { return idOf("file", f.path) }
 
 func (f fileSource) Desired(context.Context) (Desired, error) {
-	file, err := os.Open(f.path) //nolint:gosec // the operator names the file
+	file, err := os.Open(f.path)
 	if err != nil {
 		if pe, ok := errors.AsType[*os.PathError](err); ok {
 			err = pe.Err

@@ -65,4 +65,5 @@ func decodeSlot(t *asynq.Task) (slotPayload, error) {
 }
 
 func slotKey(phoneNumberID string, k kind) string { return key(phoneNumberID, keySlot+":"+string(k)) }
+
 func doneKey(phoneNumberID string, k kind) string { return key(phoneNumberID, keyDone+":"+string(k)) }
