@@ -70,12 +70,18 @@ func TestAnswers(t *testing.T) {
 		"mixed unblock":                 {unblock: true, status: 400, body: strings.Replace(refMixed, "added_users", "removed_users", 1), want: mixed},
 		"older unblock":                 {unblock: true, status: 200, body: refBlocked, want: ok},
 		"removed users answer no block": {status: 200, body: refUnblocked, want: nothing},
-		"empty failed list": {status: 200, want: ok,
-			body: strings.Replace(refBlocked, `] } }`, `], "failed_users": [] } }`, 1)},
-		"order of its own": {users: []string{bob, alice}, status: 200, body: refBlocked,
-			want: []fate{{client.Succeeded, bobID, 0}, {client.Succeeded, aliceID, 0}}},
-		"one twice": {users: []string{alice, bob, alice}, status: 400, body: refMixed,
-			want: append(mixed[:2:2], mixed[0])},
+		"empty failed list": {
+			status: 200, want: ok,
+			body: strings.Replace(refBlocked, `] } }`, `], "failed_users": [] } }`, 1),
+		},
+		"order of its own": {
+			users: []string{bob, alice}, status: 200, body: refBlocked,
+			want: []fate{{client.Succeeded, bobID, 0}, {client.Succeeded, aliceID, 0}},
+		},
+		"one twice": {
+			users: []string{alice, bob, alice}, status: 400, body: refMixed,
+			want: append(mixed[:2:2], mixed[0]),
+		},
 		"in neither list":             {users: []string{alice, "+15550001234"}, status: 200, body: refBlocked, want: []fate{ok[0], {}}},
 		"lists absent":                {status: 200, body: `{"messaging_product":"whatsapp","block_users":{}}`, want: nothing},
 		"lists null":                  {status: 200, body: `{"block_users":{"added_users":null,"failed_users":null}}`, want: nothing},
@@ -105,8 +111,10 @@ func TestAnswers(t *testing.T) {
 		"whole call with string code": {status: 400, body: strings.Replace(refError, `:130429`, `:"130429"`, 1), want: nothing, code: 130429},
 		"139100 without lists":        {status: 400, body: `{"error":{"code":139100}}`, want: nothing, code: 139100},
 		"139100 with empty lists":     {status: 400, body: `{"block_users":{"added_users":[],"failed_users":[]},"error":{"code":139100}}`, want: nothing, code: 139100},
-		"cut short by the limit": {status: 400, code: 130429, want: []fate{ok[0], {}},
-			body: `{"block_users":{"added_users":[{"input":"+16505551234","wa_id":"16505551234"}]},"error":{"code":130429}}`},
+		"cut short by the limit": {
+			status: 400, code: 130429, want: []fate{ok[0], {}},
+			body: `{"block_users":{"added_users":[{"input":"+16505551234","wa_id":"16505551234"}]},"error":{"code":130429}}`,
+		},
 		"error a string": {status: 500, body: `{"error":"boom"}`, want: nothing, code: client.NoCode},
 		"error a list":   {status: 500, body: `{"error":[]}`, want: nothing, code: client.NoCode},
 	}
@@ -150,8 +158,10 @@ func TestErrorFields(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	meta := client.Meta{Status: 401, RetryAfter: 7e9, FBTraceID: "AbC-1_2"}
-	want := &client.APIError{Code: 190, Subcode: 463, Type: "OAuthException", Message: "no …", Details: "expired",
-		FBTraceID: "AbC-1_2", IsTransient: true, Meta: meta}
+	want := &client.APIError{
+		Code: 190, Subcode: 463, Type: "OAuthException", Message: "no …", Details: "expired",
+		FBTraceID: "AbC-1_2", IsTransient: true, Meta: meta,
+	}
 	if diff := cmp.Diff(want, e); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -13,70 +13,124 @@ const (
 // appear, it is handled as unknown.
 var table = []Rule{
 	// One user.
-	{Code: 131047, Name: "re-engagement required", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
-		Help: "The user has not written to this business number in the last 24 hours, or is not on WhatsApp. Redrive after the user has written again."},
-	{Code: 131021, Name: "own number", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
-		Help: "A business number can't block itself. Discard the entry and take the number off the list."},
-	{Code: 131009, Name: "invalid parameter value", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
-		Help: "The API does not take this value for a user. Check the number, then redrive or discard."},
-	{Code: 131008, Name: "missing parameter", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
-		Help: "The API misses a parameter. Check that the Graph version still serves this request, then redrive."},
-	{Code: 131062, Name: "business-scoped user ID not supported", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
-		Help: "The API does not take a business-scoped user ID here. Use the user's phone number."},
-	{Code: 100, Name: "invalid parameter", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
-		Help: "The API calls the request invalid. Check the number; when every number fails so, check the phone number ID and the Graph version with wablock doctor."},
+	{
+		Code: 131047, Name: "re-engagement required", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
+		Help: "The user has not written to this business number in the last 24 hours, or is not on WhatsApp. Redrive after the user has written again.",
+	},
+	{
+		Code: 131021, Name: "own number", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
+		Help: "A business number can't block itself. Discard the entry and take the number off the list.",
+	},
+	{
+		Code: 131009, Name: "invalid parameter value", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
+		Help: "The API does not take this value for a user. Check the number, then redrive or discard.",
+	},
+	{
+		Code: 131008, Name: "missing parameter", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
+		Help: "The API misses a parameter. Check that the Graph version still serves this request, then redrive.",
+	},
+	{
+		Code: 131062, Name: "business-scoped user ID not supported", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
+		Help: "The API does not take a business-scoped user ID here. Use the user's phone number.",
+	},
+	{
+		Code: 100, Name: "invalid parameter", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
+		Help: "The API calls the request invalid. Check the number; when every number fails so, check the phone number ID and the Graph version with wablock doctor.",
+	},
 
 	// The blocklist of one business number.
-	{Code: 139101, Name: "blocklist limit reached", Scope: ScopePhoneNumber, Remedy: ListFull, UsesAttempt: true, SplitCall: true,
-		Help: "The blocklist holds 64,000 users and takes no more. Unblock some, then redrive."},
-	{Code: 139103, Name: "internal error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
-		Help: "The API failed inside and asks to try again. Redrive later."},
-	{Code: codeFailedUsers, Name: "failed to block or unblock some users", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
-		Help: "The API says that users failed; its lists say which. Without lists nobody's fate is known and the call is repeated."},
-	{Code: codeListChanged, Name: "blocklist concurrent update", Scope: ScopeListing, Remedy: RestartListing,
-		Help: "The blocklist changed while it was listed. List again from the start."},
+	{
+		Code: 139101, Name: "blocklist limit reached", Scope: ScopePhoneNumber, Remedy: ListFull, UsesAttempt: true, SplitCall: true,
+		Help: "The blocklist holds 64,000 users and takes no more. Unblock some, then redrive.",
+	},
+	{
+		Code: 139103, Name: "internal error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
+		Help: "The API failed inside and asks to try again. Redrive later.",
+	},
+	{
+		Code: codeFailedUsers, Name: "failed to block or unblock some users", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
+		Help: "The API says that users failed; its lists say which. Without lists nobody's fate is known and the call is repeated.",
+	},
+	{
+		Code: codeListChanged, Name: "blocklist concurrent update", Scope: ScopeListing, Remedy: RestartListing,
+		Help: "The blocklist changed while it was listed. List again from the start.",
+	},
 
 	// The phone number ID itself.
-	{Code: 33, Name: "object does not exist", Scope: ScopePhoneNumber, Remedy: DeadLetter, UsesAttempt: true,
-		Help: "The phone number ID was deleted or is wrong. Correct WABLOCK_PHONE_NUMBER_ID or phone_numbers, then redrive."},
-	{Code: 100, Subcode: 33, Name: "object does not exist or is not visible", Scope: ScopePhoneNumber, Remedy: Halt,
-		Help: "No such phone number ID, or the token may not see it. Check the ID, and that the token's system user has the WhatsApp account assigned."},
-	{Code: 803, Name: "object does not exist", Scope: ScopePhoneNumber, Remedy: Halt,
-		Help: "No such phone number ID. Check WABLOCK_PHONE_NUMBER_ID or phone_numbers."},
+	{
+		Code: 33, Name: "object does not exist", Scope: ScopePhoneNumber, Remedy: DeadLetter, UsesAttempt: true,
+		Help: "The phone number ID was deleted or is wrong. Correct WABLOCK_PHONE_NUMBER_ID or phone_numbers, then redrive.",
+	},
+	{
+		Code: 100, Subcode: 33, Name: "object does not exist or is not visible", Scope: ScopePhoneNumber, Remedy: Halt,
+		Help: "No such phone number ID, or the token may not see it. Check the ID, and that the token's system user has the WhatsApp account assigned.",
+	},
+	{
+		Code: 803, Name: "object does not exist", Scope: ScopePhoneNumber, Remedy: Halt,
+		Help: "No such phone number ID. Check WABLOCK_PHONE_NUMBER_ID or phone_numbers.",
+	},
 
 	// Too fast, for one business number.
-	{Code: 130429, Name: "rate limit hit", Scope: ScopePhoneNumber, Remedy: RateLimit,
-		Help: "Too many calls, or too many users in one. wablock slows down by itself."},
-	{Code: 613, Name: "custom rate limit", Scope: ScopePhoneNumber, Remedy: RateLimit,
-		Help: "Too many calls of this kind. wablock slows down by itself."},
-	{Code: 429, Name: "too many requests", Scope: ScopePhoneNumber, Remedy: RateLimit,
-		Help: "Too many calls. wablock slows down by itself."},
+	{
+		Code: 130429, Name: "rate limit hit", Scope: ScopePhoneNumber, Remedy: RateLimit,
+		Help: "Too many calls, or too many users in one. wablock slows down by itself.",
+	},
+	{
+		Code: 613, Name: "custom rate limit", Scope: ScopePhoneNumber, Remedy: RateLimit,
+		Help: "Too many calls of this kind. wablock slows down by itself.",
+	},
+	{
+		Code: 429, Name: "too many requests", Scope: ScopePhoneNumber, Remedy: RateLimit,
+		Help: "Too many calls. wablock slows down by itself.",
+	},
 
 	// Too fast, for the account that several business numbers share.
-	{Code: 4, Name: "app call limit", Scope: ScopeAccount, Remedy: AccountRateLimit,
-		Help: "The app made too many calls, perhaps by other services of yours. wablock slows down by itself."},
-	{Code: 17, Name: "user call limit", Scope: ScopeAccount, Remedy: AccountRateLimit,
-		Help: "The token's user made too many calls. wablock slows down by itself."},
-	{Code: 341, Name: "application limit", Scope: ScopeAccount, Remedy: AccountRateLimit,
-		Help: "The app reached a limit for a while. wablock slows down by itself."},
-	{Code: 80007, Name: "business account rate limit", Scope: ScopeAccount, Remedy: AccountRateLimit,
-		Help: "The WhatsApp Business account made too many calls. wablock slows down by itself."},
-	{Code: 80008, Name: "business account call limit", Scope: ScopeAccount, Remedy: AccountRateLimit,
-		Help: "The WhatsApp Business account made too many calls. wablock slows down by itself."},
+	{
+		Code: 4, Name: "app call limit", Scope: ScopeAccount, Remedy: AccountRateLimit,
+		Help: "The app made too many calls, perhaps by other services of yours. wablock slows down by itself.",
+	},
+	{
+		Code: 17, Name: "user call limit", Scope: ScopeAccount, Remedy: AccountRateLimit,
+		Help: "The token's user made too many calls. wablock slows down by itself.",
+	},
+	{
+		Code: 341, Name: "application limit", Scope: ScopeAccount, Remedy: AccountRateLimit,
+		Help: "The app reached a limit for a while. wablock slows down by itself.",
+	},
+	{
+		Code: 80007, Name: "business account rate limit", Scope: ScopeAccount, Remedy: AccountRateLimit,
+		Help: "The WhatsApp Business account made too many calls. wablock slows down by itself.",
+	},
+	{
+		Code: 80008, Name: "business account call limit", Scope: ScopeAccount, Remedy: AccountRateLimit,
+		Help: "The WhatsApp Business account made too many calls. wablock slows down by itself.",
+	},
 
 	// The API is ill.
-	{Code: 1, Name: "unknown API error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
-		Help: "The API may be down. See metastatus.com; redrive later."},
-	{Code: 2, Name: "service unavailable", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
-		Help: "The API is down or overloaded. See metastatus.com; redrive later."},
-	{Code: 131000, Name: "something went wrong", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
-		Help: "The API failed for a reason that it doesn't know. Redrive later; if it stays, give Meta's support the fbtrace_id."},
-	{Code: 131016, Name: "service unavailable", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
-		Help: "A service behind the API is down. See metastatus.com; redrive later."},
-	{Code: 131057, Name: "account in maintenance", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
-		Help: "The business account is in maintenance mode. Redrive later."},
-	{Code: 133004, Name: "server temporarily unavailable", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
-		Help: "The API is down. See metastatus.com; redrive later."},
+	{
+		Code: 1, Name: "unknown API error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Help: "The API may be down. See metastatus.com; redrive later.",
+	},
+	{
+		Code: 2, Name: "service unavailable", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Help: "The API is down or overloaded. See metastatus.com; redrive later.",
+	},
+	{
+		Code: 131000, Name: "something went wrong", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Help: "The API failed for a reason that it doesn't know. Redrive later; if it stays, give Meta's support the fbtrace_id.",
+	},
+	{
+		Code: 131016, Name: "service unavailable", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Help: "A service behind the API is down. See metastatus.com; redrive later.",
+	},
+	{
+		Code: 131057, Name: "account in maintenance", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Help: "The business account is in maintenance mode. Redrive later.",
+	},
+	{
+		Code: 133004, Name: "server temporarily unavailable", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Help: "The API is down. See metastatus.com; redrive later.",
+	},
 
 	// Nobody gets in until a person has acted.
 	{Code: 0, Name: "authentication failed", Scope: ScopeAccount, Remedy: Halt, Help: helpToken},
@@ -87,12 +141,18 @@ var table = []Rule{
 	{Code: 10, Name: "permission denied", Scope: ScopeAccount, Remedy: Halt, Help: helpPermission},
 	{Code: 200, Last: 299, Name: "permission missing", Scope: ScopeAccount, Remedy: Halt, Help: helpPermission},
 	{Code: 131005, Name: "access denied", Scope: ScopeAccount, Remedy: Halt, Help: helpPermission},
-	{Code: 368, Name: "blocked for policy violations", Scope: ScopeAccount, Remedy: Halt,
-		Help: "Meta restricts the account for breaking a policy. See WhatsApp Manager, then appeal or wait; work is kept."},
-	{Code: 131031, Name: "account locked", Scope: ScopeAccount, Remedy: Halt,
-		Help: "Meta locked the account. See WhatsApp Manager; work is kept."},
-	{Code: 131045, Name: "phone number not registered", Scope: ScopeAccount, Remedy: Halt,
-		Help: "The business number's registration has a fault. Register it again in WhatsApp Manager; work is kept."},
+	{
+		Code: 368, Name: "blocked for policy violations", Scope: ScopeAccount, Remedy: Halt,
+		Help: "Meta restricts the account for breaking a policy. See WhatsApp Manager, then appeal or wait; work is kept.",
+	},
+	{
+		Code: 131031, Name: "account locked", Scope: ScopeAccount, Remedy: Halt,
+		Help: "Meta locked the account. See WhatsApp Manager; work is kept.",
+	},
+	{
+		Code: 131045, Name: "phone number not registered", Scope: ScopeAccount, Remedy: Halt,
+		Help: "The business number's registration has a fault. Register it again in WhatsApp Manager; work is kept.",
+	},
 }
 
 const (
@@ -103,21 +163,37 @@ const (
 
 // What an answer means that the table has no code for.
 var (
-	ruleUnknown = Rule{Code: NoCode, Name: "unknown error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
-		Help: "wablock does not know this code. Look it up in Meta's error codes; redrive when its cause is gone."}
-	ruleTransient = Rule{Code: NoCode, Name: "transient error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
-		Help: "The API says that the error passes. Redrive later."}
-	ruleServer = Rule{Code: NoCode, Name: "server error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
-		Help: "The API answered with a 5xx status. See metastatus.com; redrive later."}
-	ruleUnreadable = Rule{Code: NoCode, Name: "unreadable answer", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
-		Help: "Something other than the API answered, or it was cut short. Check WABLOCK_GRAPH_URL and proxies on the way; redrive later."}
-	ruleNetwork = Rule{Code: NoCode, Name: "no answer", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
-		Help: "The API could not be reached or did not answer in time. Check network, DNS, proxy and WABLOCK_REQUEST_TIMEOUT; redrive later."}
-	ruleCanceled = Rule{Code: NoCode, Name: "canceled", Scope: ScopeCall, Remedy: Retry,
-		Help: "The call was given up before it was answered, as at a shutdown. It is repeated."}
-	ruleTooMany = Rule{Code: NoCode, Name: "too many requests", Scope: ScopePhoneNumber, Remedy: RateLimit,
-		Help: "Status 429: too many calls. wablock slows down by itself."}
+	ruleUnknown = Rule{
+		Code: NoCode, Name: "unknown error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
+		Help: "wablock does not know this code. Look it up in Meta's error codes; redrive when its cause is gone.",
+	}
+	ruleTransient = Rule{
+		Code: NoCode, Name: "transient error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Help: "The API says that the error passes. Redrive later.",
+	}
+	ruleServer = Rule{
+		Code: NoCode, Name: "server error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Help: "The API answered with a 5xx status. See metastatus.com; redrive later.",
+	}
+	ruleUnreadable = Rule{
+		Code: NoCode, Name: "unreadable answer", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Help: "Something other than the API answered, or it was cut short. Check WABLOCK_GRAPH_URL and proxies on the way; redrive later.",
+	}
+	ruleNetwork = Rule{
+		Code: NoCode, Name: "no answer", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Help: "The API could not be reached or did not answer in time. Check network, DNS, proxy and WABLOCK_REQUEST_TIMEOUT; redrive later.",
+	}
+	ruleCanceled = Rule{
+		Code: NoCode, Name: "canceled", Scope: ScopeCall, Remedy: Retry,
+		Help: "The call was given up before it was answered, as at a shutdown. It is repeated.",
+	}
+	ruleTooMany = Rule{
+		Code: NoCode, Name: "too many requests", Scope: ScopePhoneNumber, Remedy: RateLimit,
+		Help: "Status 429: too many calls. wablock slows down by itself.",
+	}
 	ruleRefused = Rule{Code: NoCode, Name: "access refused", Scope: ScopeAccount, Remedy: Halt, Help: helpToken}
-	ruleNotSent = Rule{Code: NoCode, Name: "invalid request", Scope: ScopeCall, Remedy: DeadLetter, UsesAttempt: true,
-		Help: "The request can't be sent as it is: check the phone number ID, then redrive."}
+	ruleNotSent = Rule{
+		Code: NoCode, Name: "invalid request", Scope: ScopeCall, Remedy: DeadLetter, UsesAttempt: true,
+		Help: "The request can't be sent as it is: check the phone number ID, then redrive.",
+	}
 )

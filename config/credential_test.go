@@ -87,7 +87,7 @@ func TestTokenInPlaceOfItsFile(t *testing.T) {
 func TestWidePermissionsAreWarnedOf(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(path, []byte("tok"), 0o644); err != nil { //nolint:gosec // that is the point
+	if err := os.WriteFile(path, []byte("tok"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	cfg := load(t, config.Input{LookupEnv: env("WABLOCK_ACCESS_TOKEN_FILE="+path, "WABLOCK_PHONE_NUMBER_ID=1")})

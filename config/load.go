@@ -10,9 +10,9 @@ import (
 
 // The variables of secrets; with _FILE at the end they name the secret's file.
 const (
-	accessTokenVariable = "WABLOCK_ACCESS_TOKEN" //nolint:gosec // a name
-	appSecretVariable   = "WABLOCK_APP_SECRET"   //nolint:gosec // a name
-	httpTokenVariable   = "WABLOCK_HTTP_TOKEN"   //nolint:gosec // a name
+	accessTokenVariable = "WABLOCK_ACCESS_TOKEN"
+	appSecretVariable   = "WABLOCK_APP_SECRET" //nolint:gosec // a name
+	httpTokenVariable   = "WABLOCK_HTTP_TOKEN" //nolint:gosec // a name
 )
 
 // loader is Load at work.

@@ -58,7 +58,8 @@ phone_numbers:
 	rec := []*config.Reconcile{got[0].Reconcile, got[1].Reconcile, got[2].Reconcile}
 	wantRec := []*config.Reconcile{
 		{Schedule: "0 3 * * *", Source: "https://example.com/list.csv", Mode: config.Enforce, MaxChanges: 20},
-		{Source: "ledger", Mode: config.Adopt, MaxChanges: 500}, nil,
+		{Source: "ledger", Mode: config.Adopt, MaxChanges: 500},
+		nil,
 	}
 	if diff := cmp.Diff(wantRec, rec); diff != "" {
 		t.Error(diff)
@@ -74,8 +75,11 @@ phone_numbers:
 		list = append(list, basics{n.ID, n.Rate, n.Burst, n.MaxUsersPerCall, tokens[i]})
 	}
 	want := []basics{
-		{"106540352242922", 2.5, 6, 100, "of-the-file"}, {"007", 30, 5, 1000, "of-its-variable"},
-		{"3", 30, 5, 1000, "of-all"}, {"4", 30, 5, 1000, "of-all"}, {"5", 30, 5, 1000, "of-all"},
+		{"106540352242922", 2.5, 6, 100, "of-the-file"},
+		{"007", 30, 5, 1000, "of-its-variable"},
+		{"3", 30, 5, 1000, "of-all"},
+		{"4", 30, 5, 1000, "of-all"},
+		{"5", 30, 5, 1000, "of-all"},
 	}
 	if diff := cmp.Diff(want, list); diff != "" {
 		t.Error(diff)

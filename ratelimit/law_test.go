@@ -9,12 +9,11 @@ import (
 
 // bench drives the law by hand: one state, one clock, one count of calls.
 type bench struct {
-	t     *testing.T
-	s     State
-	c     Counters
-	now   Instant
-	set   Settings
-	epoch int64
+	t   *testing.T
+	s   State
+	c   Counters
+	now Instant
+	set Settings
 }
 
 func newBench(t *testing.T) *bench {

@@ -113,9 +113,8 @@ func (p *Producer) parseAndEnqueue(ctx context.Context, op ledger.Operation, inp
 			r.Users = append(r.Users, id)
 			continue
 		}
-		var invalid *user.InvalidError
 		reason := "not a phone number"
-		if errors.As(err, &invalid) {
+		if invalid, ok := errors.AsType[*user.InvalidError](err); ok {
 			reason = invalid.Reason
 		}
 		rejected = append(rejected, Rejection{Input: in, Line: i + 1, Reason: reason})

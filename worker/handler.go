@@ -160,7 +160,7 @@ func deferFor(expected, age time.Duration) time.Duration {
 
 // spread takes up to a fifth off a delay, so that tasks do not come back all at once.
 func spread(d time.Duration) time.Duration {
-	return d - time.Duration(rand.Float64()*float64(d)/5) //nolint:gosec // no secret depends on it
+	return d - time.Duration(rand.Float64()*float64(d)/5)
 }
 
 // queueOf returns the queue a task came by; another program's queue counts as bulk.

@@ -21,8 +21,10 @@ type policy struct {
 }
 
 func (l *lane) policy(uncounted bool) policy {
-	return policy{maxAttempts: l.w.cfg.MaxAttempts, retryDelay: l.w.cfg.RetryDelay, uncounted: uncounted,
-		rule: l.rule, now: time.Now(), jitter: rand.Float64}
+	return policy{
+		maxAttempts: l.w.cfg.MaxAttempts, retryDelay: l.w.cfg.RetryDelay, uncounted: uncounted,
+		rule: l.rule, now: time.Now(), jitter: rand.Float64,
+	}
 }
 
 // judgement is what is to become of a call's users.
@@ -107,8 +109,10 @@ func judgeAlike(users []ledger.Claimed, err error, p policy) judgement {
 
 // ruleUnnamed is for a user that stands in neither list of an answer: nobody knows its fate,
 // so it is never taken for a success.
-var ruleUnnamed = client.Rule{Code: client.NoCode, Name: "the API's answer did not name the user",
-	Scope: client.ScopeUser, Remedy: client.Retry, UsesAttempt: true}
+var ruleUnnamed = client.Rule{
+	Code: client.NoCode, Name: "the API's answer did not name the user",
+	Scope: client.ScopeUser, Remedy: client.Retry, UsesAttempt: true,
+}
 
 func (j *judgement) add(s ledger.Settlement, rule client.Rule) {
 	j.settlements = append(j.settlements, s)

@@ -67,8 +67,10 @@ func TestJudge(t *testing.T) {
 		policy   policy
 		want     string
 	}{
-		"mixed": {attempts: []int{0, 0, 0, 0, 0, 2, 2},
-			codes: []int{0, 131047, 131021, 139103, -2, 139103, -2}, want: "sddrrdd"},
+		"mixed": {
+			attempts: []int{0, 0, 0, 0, 0, 2, 2},
+			codes:    []int{0, 131047, 131021, 139103, -2, 139103, -2}, want: "sddrrdd",
+		},
 		"list full":             {attempts: []int{0, 0}, codes: []int{0, 139101}, want: "sd"},
 		"rate limit of a user":  {attempts: []int{0, 2}, codes: []int{0, 130429}, want: "sw"},
 		"unknown code":          {attempts: []int{0, 2}, codes: []int{777777, 777777}, want: "rd"},

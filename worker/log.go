@@ -56,7 +56,7 @@ func (w *Worker) complain(log *slog.Logger, message string, err error) {
 		return
 	}
 	if repeated, due := w.complaints.due(message, complainEvery); due {
-		log.Error(message, keyError, err.Error(), keyRepeated, repeated)
+		log.Error(message, keyError, err.Error(), keyRepeated, repeated) //nolint:sloglint // every caller's is constant
 	}
 }
 

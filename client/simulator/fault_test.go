@@ -86,7 +86,8 @@ func TestFaultOnUsers(t *testing.T) {
 	}
 	want := []simulator.CallUser{
 		{User: us[0], Outcome: simulator.OutcomeFailed, Code: 139103},
-		{User: us[1], Outcome: simulator.OutcomeOmitted}, {User: us[2], Outcome: simulator.OutcomeOmitted},
+		{User: us[1], Outcome: simulator.OutcomeOmitted},
+		{User: us[2], Outcome: simulator.OutcomeOmitted},
 	}
 	if diff := cmp.Diff(want, g.Journal()[0].Users); diff != "" {
 		t.Error(diff)

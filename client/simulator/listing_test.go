@@ -189,7 +189,9 @@ func TestIdentities(t *testing.T) {
 	g.want(r, 400, 139100)
 	want := []replyUser{
 		{Input: "+5592981723241", WaID: "559281723241"},
-		{Input: "BR.1", UserID: "BR.1"}, {Input: "BR.2", UserID: "BR.2"}, {Input: "BR.3", UserID: "BR.3"},
+		{Input: "BR.1", UserID: "BR.1"},
+		{Input: "BR.2", UserID: "BR.2"},
+		{Input: "BR.3", UserID: "BR.3"},
 	}
 	if diff := cmp.Diff(want, r.Users.Added); diff != "" {
 		t.Error(diff)

@@ -15,7 +15,7 @@ const maxScenario = 8 << 20
 // LoadScenario reads a scenario from a YAML or JSON file. Unknown and repeated fields are
 // refused, and so is a scenario that makes no sense.
 func LoadScenario(path string) (Scenario, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the caller names the file
 	if err != nil {
 		return Scenario{}, fmt.Errorf("simulator: open scenario: %w", err)
 	}

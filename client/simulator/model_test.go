@@ -72,8 +72,10 @@ func TestSameSeedSameAnswers(t *testing.T) {
 	sc := simulator.Scenario{
 		Window: simulator.Window{SilentShare: 0.3},
 		Faults: []simulator.Fault{
-			{Effect: simulator.EffectFailUser, Probability: 0.2}, {Effect: simulator.EffectOmitUser, Probability: 0.1},
-			{Effect: simulator.EffectFail, Code: 1, Probability: 0.1}, {Effect: simulator.EffectTruncated, Probability: 0.1},
+			{Effect: simulator.EffectFailUser, Probability: 0.2},
+			{Effect: simulator.EffectOmitUser, Probability: 0.1},
+			{Effect: simulator.EffectFail, Code: 1, Probability: 0.1},
+			{Effect: simulator.EffectTruncated, Probability: 0.1},
 		},
 	}
 	rapid.Check(t, func(rt *rapid.T) {

@@ -55,7 +55,7 @@ func inBubble(t *testing.T, sc simulator.Scenario, test func(t *testing.T, g rig
 	synctest.Test(t, func(t *testing.T) {
 		g := setup(t, sc)
 		p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(t.Context())
 		server := &http.Server{Handler: g, BaseContext: func(net.Listener) context.Context { return ctx }}
 		go func() { _ = server.Serve(p) }()
 		transport := &http.Transport{DialContext: p.dial}

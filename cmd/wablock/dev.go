@@ -26,7 +26,7 @@ import (
 // What dev's worker does otherwise than a real one, so that a first look takes seconds.
 const (
 	devPhoneNumberID = "106540352242922"
-	devToken         = "dev-token" //nolint:gosec // of the simulated API, which takes any
+	devToken         = "dev-token"
 	devUsersPerCall  = 100
 	devAttempts      = 5
 	devRetryDelay    = 200 * time.Millisecond

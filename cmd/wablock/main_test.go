@@ -27,7 +27,7 @@ func (f *fixture) start(args ...string) *exec.Cmd {
 	f.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), time.Minute)
 	f.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, os.Args[0], args...) //nolint:gosec // the test itself
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	for k, v := range f.env {
 		cmd.Env = append(cmd.Env, k+"="+v)

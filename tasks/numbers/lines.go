@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // line is one line of text, without its end.
@@ -66,7 +67,7 @@ func (l *lines) next() (line, error) {
 
 // unread gives lines back, which next then returns again in their order.
 func (l *lines) unread(again []line) {
-	for i := len(again) - 1; i >= 0; i-- {
-		l.back = append(l.back, again[i])
+	for _, a := range slices.Backward(again) {
+		l.back = append(l.back, a)
 	}
 }

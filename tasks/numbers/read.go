@@ -121,8 +121,7 @@ func parse(field string) (id user.ID, reason string) {
 	if scientific.MatchString(s) {
 		return id, "rounded by a spreadsheet: format the column as text and export it again"
 	}
-	var invalid *user.InvalidError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*user.InvalidError](err); ok {
 		return id, invalid.Reason
 	}
 	return id, "not a phone number"

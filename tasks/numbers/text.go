@@ -17,7 +17,7 @@ const bufferSize = 64 << 10
 func openText(r io.Reader) (*bufio.Reader, error) {
 	b := bufio.NewReaderSize(r, bufferSize)
 	head, err := b.Peek(4)
-	if err != nil && err != io.EOF { //nolint:errorlint // Peek returns it as it is
+	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("read: %w", err)
 	}
 	switch {
@@ -31,7 +31,7 @@ func openText(r io.Reader) (*bufio.Reader, error) {
 		b = bufio.NewReaderSize(&utf16Reader{src: b, order: binary.BigEndian}, bufferSize)
 	}
 	sample, err := b.Peek(4 << 10)
-	if err != nil && err != io.EOF { //nolint:errorlint // Peek returns it as it is
+	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("read: %w", err)
 	}
 	if what := binaryKind(sample); what != "" {
@@ -107,7 +107,7 @@ func (u *utf16Reader) rune() (rune, error) {
 func (u *utf16Reader) unit() (rune, error) {
 	var b [2]byte
 	if _, err := io.ReadFull(u.src, b[:]); err != nil {
-		if err == io.ErrUnexpectedEOF { //nolint:errorlint // ReadFull returns it as it is
+		if err == io.ErrUnexpectedEOF {
 			err = io.EOF
 		}
 		return 0, err

@@ -153,7 +153,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.cmd = exec.Command("redis-server", args...) //nolint:gosec,noctx // a test's own arguments; Kill ends it
+	s.cmd = exec.Command("redis-server", args...) //nolint:noctx // a test's own arguments; Kill ends it
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("start redis-server: %w", err)
 	}
@@ -200,7 +200,7 @@ func (s *Server) await(ctx context.Context) error {
 
 // listens spares go-redis, which logs each refusal, from dialling in vain.
 func (s *Server) listens() bool {
-	conn, err := net.Dial("tcp", s.Addr) //nolint:noctx // loopback: it is refused or not
+	conn, err := net.Dial("tcp", s.Addr)
 	if err != nil {
 		return false
 	}

@@ -85,7 +85,7 @@ func pictures(t *testing.T) string {
 	if dir == "" {
 		return t.ArtifactDir()
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // pictures for people to look at
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -137,7 +137,7 @@ func (b *browser) picture(name string) {
 	b.t.Helper()
 	png := run(b, name, chromedp.CaptureScreenshot())
 	path := filepath.Join(b.pages, name)
-	if err := os.WriteFile(path, png, 0o644); err != nil { //nolint:gosec // for people to look at
+	if err := os.WriteFile(path, png, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
 	b.t.Log("picture:", path)

@@ -98,18 +98,21 @@ func TestAllowedChanges(t *testing.T) {
 		{http.MethodPost, "dead-letter/scheduled_tasks/scheduled-a:run", "", 204, "", "dead-letter", asynq.QueueInfo{Pending: 3, Scheduled: 1}},
 		{
 			http.MethodPost, "dead-letter/scheduled_tasks:batch_run", `{"task_ids":["scheduled-a","scheduled-b","nobody"]}`, 200,
-			`{"error_ids":["nobody"],"pending_ids":["scheduled-a","scheduled-b"]}`, "dead-letter", asynq.QueueInfo{Pending: 4},
+			`{"error_ids":["nobody"],"pending_ids":["scheduled-a","scheduled-b"]}`, "dead-letter",
+			asynq.QueueInfo{Pending: 4},
 		},
 		{http.MethodPost, "bulk/scheduled_tasks:run_all", "", 200, `{"scheduled":2}`, "bulk", asynq.QueueInfo{Pending: 4}},
 		{http.MethodDelete, "bulk/scheduled_tasks/scheduled-a", "", 204, "", "bulk", asynq.QueueInfo{Pending: 2, Scheduled: 1}},
 		{
 			http.MethodPost, "bulk/scheduled_tasks:batch_delete", `{"task_ids":["scheduled-a"]}`, 200,
-			`{"deleted_ids":["scheduled-a"],"failed_ids":[]}`, "bulk", asynq.QueueInfo{Pending: 2, Scheduled: 1},
+			`{"deleted_ids":["scheduled-a"],"failed_ids":[]}`, "bulk",
+			asynq.QueueInfo{Pending: 2, Scheduled: 1},
 		},
 		{http.MethodDelete, "foreign/pending_tasks:delete_all", "", 200, `{"deleted":2}`, "foreign", asynq.QueueInfo{Scheduled: 2}},
 		{
 			http.MethodPost, "bulk/active_tasks:batch_cancel", `{"task_ids":["x"]}`, 200,
-			`{"canceled_ids":["x"],"error_ids":[]}`, "bulk", asynq.QueueInfo{Pending: 2, Scheduled: 2},
+			`{"canceled_ids":["x"],"error_ids":[]}`, "bulk",
+			asynq.QueueInfo{Pending: 2, Scheduled: 2},
 		},
 		{http.MethodPost, "bulk:pause", "", 204, "", "bulk", asynq.QueueInfo{Pending: 2, Scheduled: 2, Paused: true}},
 	} {

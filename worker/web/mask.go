@@ -84,7 +84,7 @@ func decodeJSON(b []byte) (any, bool) {
 		return nil, false
 	}
 	_, err := dec.Token()
-	return v, err == io.EOF //nolint:errorlint // Token returns io.EOF itself
+	return v, err == io.EOF
 }
 
 // encodeJSON encodes what came from decodeJSON or from structs of this package; neither can fail.

@@ -25,8 +25,8 @@ import (
 
 const (
 	phoneNumberID = "106540352242922"
-	accessToken   = "EAAJBtopsecret1234567890" //nolint:gosec // of the simulated API
-	appSecret     = "apptopsecret0987654321"   //nolint:gosec // of the simulated API
+	accessToken   = "EAAJBtopsecret1234567890"
+	appSecret     = "apptopsecret0987654321"
 )
 
 // binary is the program under test, built once.
@@ -36,7 +36,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "wablock")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/wablock/wablock/cmd/wablock").CombinedOutput() //nolint:noctx,gosec // a build
+	out, err := exec.Command("go", "build", "-o", path, "github.com/wablock/wablock/cmd/wablock").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w: %s", err, out)
 	}
@@ -147,7 +147,7 @@ func (s *system) start(name string, args ...string) *process {
 		s.t.Fatal(err)
 	}
 	p := &process{t: s.t, name: name, log: &lockedBuffer{}, exited: make(chan struct{})}
-	p.cmd = exec.Command(path, args...) //nolint:noctx,gosec // ended by stop or kill
+	p.cmd = exec.Command(path, args...)
 	p.cmd.Env = append(os.Environ(), s.env...)
 	p.cmd.Stderr = io.MultiWriter(p.log, s.logs)
 	out, err := p.cmd.StdoutPipe()
@@ -241,7 +241,7 @@ func (s *system) runWith(stdin string, args ...string) answer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	cmd := exec.Command(path, args...) //nolint:noctx,gosec // the test's own arguments
+	cmd := exec.Command(path, args...)
 	cmd.Env = append(os.Environ(), s.env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs bytes.Buffer
@@ -312,7 +312,7 @@ func getAny(t testing.TB, url string) []byte {
 
 func fetch(t testing.TB, url string) (int, []byte) {
 	t.Helper()
-	resp, err := http.Get(url) //nolint:noctx,gosec // loopback
+	resp, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
