@@ -172,9 +172,9 @@ func heap() int {
 // memory gathers, and no more than so many lines a minute are logged.
 func (b *bubble) outage(d time.Duration, linesAMinute float64) {
 	b.t.Helper()
-	time.Sleep(d / 10)
+	<-time.After(d / 10)
 	before, routines, lines := heap(), runtime.NumGoroutine(), b.logs.count()
-	time.Sleep(d - d/10)
+	<-time.After(d - d/10)
 	after := heap()
 	b.t.Logf("%v: heap from %d to %d KB, %d to %d goroutines, log: %s", d, before>>10, after>>10, routines, runtime.NumGoroutine(), b.logs)
 	if after > before+1<<20 {
@@ -221,7 +221,7 @@ func (b *bubble) settledWithin(job tasks.Job, d time.Duration) {
 		if time.Since(start) > d {
 			b.t.Fatalf("not done %v after the end: %+v", d, p)
 		}
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 	}
 }
 
@@ -275,7 +275,7 @@ func TestRedisDownForTenMinutes(t *testing.T) {
 				b.cfg.Limiter = redislimit.New(b.rdb, func(string) ratelimit.Settings { return ratelimit.Settings{Rate: 1, Burst: 1, MaxUsers: 10} })
 				stop := b.run()
 				job := b.enqueue(ledger.Block, numbersFrom(0, 500)...)
-				time.Sleep(10 * time.Second) // so that calls are under way
+				<-time.After(10 * time.Second) // so that calls are under way
 				b.mini.SetError(reply)
 				commands := new(commandCounter)
 				b.rdb.AddHook(commands)

@@ -74,7 +74,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.http.Shutdown(stop); err != nil {
 		_ = s.http.Close() // the answer that did not end in time is given up
 	}
-	_ = <-served
+	<-served //nolint:errcheck // that it was closed
 	return nil
 }
 

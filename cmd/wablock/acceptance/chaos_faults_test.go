@@ -111,8 +111,8 @@ func (c *chaos) fault() {
 		anyone.proxy.LoseReplies(n)
 	default:
 		c.tally["API down"]++
-		c.scenario(chaosScenario(true))
-		c.in(2*long, func() { c.scenario(chaosScenario(false)) })
+		c.setScenario(chaosScenario(true))
+		c.in(2*long, func() { c.setScenario(chaosScenario(false)) })
 	}
 }
 

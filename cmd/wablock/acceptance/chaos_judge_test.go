@@ -17,7 +17,7 @@ import (
 func (c *chaos) calm() {
 	c.startRedis()
 	c.agenda = nil
-	c.scenario(chaosScenario(false))
+	c.setScenario(chaosScenario(false))
 	for _, v := range slices.Concat(c.workers, c.producers) {
 		v.proxy.Release()
 		v.proxy.Delay(0)

@@ -220,24 +220,24 @@ func (b *notebook) fail(why string) {
 	b.failed[why]++
 }
 
-// scenario changes the simulated API.
-func (c *chaos) scenario(sc simulator.Scenario) {
-	c.t.Helper()
+// setScenario changes the simulated API.
+func (s *system) setScenario(sc simulator.Scenario) {
+	s.t.Helper()
 	text, err := json.Marshal(sc)
 	if err != nil {
-		c.t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodPut, c.url+"/_simulator/scenario", bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPut, s.url+"/_simulator/scenario", bytes.NewReader(text))
 	if err != nil {
-		c.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		c.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		c.t.Fatalf("scenario: %s", resp.Status)
+		s.t.Fatalf("scenario: %s", resp.Status)
 	}
 }
 

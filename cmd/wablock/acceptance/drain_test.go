@@ -264,7 +264,7 @@ func TestLatestWins(t *testing.T) {
 	}
 }
 
-func idsOf(t *testing.T, numbers []string) []user.ID {
+func idsOf(t testing.TB, numbers []string) []user.ID {
 	t.Helper()
 	ids := make([]user.ID, len(numbers))
 	for i, n := range numbers {
