@@ -68,7 +68,7 @@ func connectionSettings() []Setting {
 		},
 		{
 			Variable: appSecretVariable, Secret: true,
-			Meaning: "if set, every call carries `appsecret_proof`, and webhooks are verified with it",
+			Meaning: "if set, every call carries `appsecret_proof`",
 			Allowed: "printable text without spaces",
 		},
 		{

@@ -56,7 +56,7 @@ func (c *call) once(ctx context.Context, users []ledger.Claimed, grant ratelimit
 }
 
 func (c *call) logCall(users int, j judgement, took time.Duration, err error) {
-	log := c.log.With(keyOperation, c.op, keyUsers, users, keySucceeded, j.succeeded, keyTook, took)
+	log := c.log.With(keyOperation, c.op, keyUsers, users, keySucceeded, j.succeeded, keyTook, took.Round(time.Microsecond).String())
 	if err != nil {
 		if c.admission.probe { // the gate's change has been logged, and an outage may last for days
 			repeated, due := c.probes.due("", probesEvery)

@@ -235,6 +235,7 @@ func (l *lane) closedFor(wait time.Duration) time.Duration {
 		return min(wait, tokenPoll)
 	}
 	l.log.Info("lane: the access token has changed; trying it")
+	l.refused.Store(nil)
 	l.gate.reopen()
 	return time.Millisecond
 }

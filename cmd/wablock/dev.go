@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -31,6 +32,7 @@ const (
 	devAttempts      = 5
 	devRetryDelay    = 200 * time.Millisecond
 	devPoll          = 200 * time.Millisecond
+	devAnyAddr       = "127.0.0.1:0"
 )
 
 func (a *app) devCommand() *cobra.Command {
@@ -131,11 +133,18 @@ func (a *app) startDev(cmd *cobra.Command, cfg *config.Config, s sample) (*dev, 
 	if err != nil {
 		return nil, err
 	}
-	d.service, err = newService(own, n, d.rdb, d.log, func(w *worker.Config, m *metrics.Metrics) {
-		d.tally = &tally{Metrics: m}
-		w.Metrics = d.tally
-		w.RetryDelay, w.Poll = devRetryDelay, devPoll
-	})
+	start := func() (*service, error) {
+		return newService(own, n, d.rdb, d.log, func(w *worker.Config, m *metrics.Metrics) {
+			d.tally = &tally{Metrics: m}
+			w.Metrics = d.tally
+			w.RetryDelay, w.Poll = devRetryDelay, devPoll
+		})
+	}
+	d.service, err = start()
+	if errors.Is(err, syscall.EADDRINUSE) && own.HTTPAddr == cfg.HTTPAddr && !a.chosen(cmd, "WABLOCK_HTTP_ADDR", "http-addr") {
+		own.HTTPAddr = devAnyAddr // another program, such as a second dev, listens there
+		d.service, err = start()
+	}
 	return d, err
 }
 
@@ -151,7 +160,7 @@ func (a *app) devConfig(cmd *cobra.Command, cfg *config.Config, d *dev) (*config
 	for flag, value := range map[string]string{
 		"max-users-per-call": fmt.Sprint(devUsersPerCall),
 		"max-attempts":       fmt.Sprint(devAttempts),
-		"http-addr":          freeAddr(cmd.Context(), cfg.HTTPAddr),
+		"http-addr":          cfg.HTTPAddr,
 	} {
 		if given[flag] == "" {
 			given[flag] = value
@@ -172,25 +181,15 @@ func (a *app) devConfig(cmd *cobra.Command, cfg *config.Config, d *dev) (*config
 	return config.Load(config.Input{Flags: given, LookupEnv: env})
 }
 
-// freeAddr returns addr, or the same host with a free port when another program, such as a
-// second dev, listens there.
-func freeAddr(ctx context.Context, addr string) string {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	if err == nil {
-		_ = l.Close()
-		return addr
-	}
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	return net.JoinHostPort(host, "0")
+// chosen reports whether the user has set a setting, by flag or environment.
+func (a *app) chosen(cmd *cobra.Command, variable, flag string) bool {
+	_, inEnv := a.lookupEnv(variable)
+	return inEnv || cmd.Flags().Changed(flag)
 }
 
 // devLogger is quiet unless a level was asked for: the progress and the pages tell more.
 func (a *app) devLogger(cmd *cobra.Command, cfg *config.Config) *slog.Logger {
-	_, inEnv := a.lookupEnv("WABLOCK_LOG_LEVEL")
-	if inEnv || cmd.Flags().Changed("log-level") {
+	if a.chosen(cmd, "WABLOCK_LOG_LEVEL", "log-level") {
 		return a.logger(cfg)
 	}
 	return slog.New(slog.DiscardHandler)

@@ -143,7 +143,7 @@ func (a *app) limits(
 
 func limitRow(id string, s ratelimit.Snapshot) []string {
 	state := "calls may go"
-	if s.Reason != ratelimit.NotLimited.String() {
+	if s.Reason != ratelimit.NotLimited.String() && s.Reason != ratelimit.Pace.String() {
 		state = s.Reason
 	}
 	if !s.PausedUntil.IsZero() {
