@@ -165,13 +165,20 @@ func (d *directory) appendKnown(users []user.ID, name string) []user.ID {
 // name returns the user by whom an entry of the list is to be unblocked or adopted, and the
 // version of its record: the number that was asked for last, else the WhatsApp ID itself.
 func (d *directory) name(waID string, siblings []user.ID) (u user.ID, seen ledger.Version) {
+	u, seen = d.newest(u, siblings)
+	if u.IsZero() && waID != "" {
+		u, _ = user.FromCanonical("+" + waID) // zero when it is no number
+	}
+	return u, seen
+}
+
+// newest returns u, or the sibling that was asked for later, with the version of its record.
+func (d *directory) newest(u user.ID, siblings []user.ID) (user.ID, ledger.Version) {
+	seen := d.version(u)
 	for _, s := range siblings {
 		if v := d.version(s); !s.IsBSUID() && (u.IsZero() || v > seen) {
 			u, seen = s, v
 		}
-	}
-	if u.IsZero() && waID != "" {
-		u, _ = user.FromCanonical("+" + waID) // zero when it is no number
 	}
 	return u, seen
 }

@@ -194,8 +194,11 @@ func (c *computation) blocks() {
 		case c.in.FromLedger && c.known.unwantedSince(p.user, siblings):
 			c.doubt(p.user, DoubtOpposed)
 		default:
-			c.plan.ToBlock = append(c.plan.ToBlock, Change{User: p.user, Seen: c.known.version(p.user)})
-			if !c.known.seenLately(p.user, c.in.Base.Time()) {
+			// By the name under which the person was asked for last, so that who asks again meanwhile
+			// is ordered with it.
+			u, seen := c.known.newest(p.user, siblings)
+			c.plan.ToBlock = append(c.plan.ToBlock, Change{User: u, Seen: seen})
+			if !c.known.seenLately(u, c.in.Base.Time()) {
 				c.plan.LikelyToFail++
 			}
 		}

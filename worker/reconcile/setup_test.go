@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"testing"
@@ -43,10 +44,8 @@ func newWorld(t testing.TB, rdb redis.UniversalClient, sc simulator.Scenario) *w
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewServer(sim)
-	t.Cleanup(srv.Close)
 	w := &world{t: t, rdb: rdb, sim: sim, ledger: ledger.New(rdb, phoneNumberID), log: slog.New(slog.NewTextHandler(t.Output(), nil))}
-	if w.api, err = client.New(srv.URL, "v25.0", secret.Static(secret.New("token"))); err != nil {
+	if w.api, err = client.New("http://127.0.0.1", "v25.0", secret.Static(secret.New("token")), client.WithTransport(direct{sim})); err != nil {
 		t.Fatal(err)
 	}
 	if w.producer, err = tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: phoneNumberID}); err != nil {
@@ -54,6 +53,19 @@ func newWorld(t testing.TB, rdb redis.UniversalClient, sc simulator.Scenario) *w
 	}
 	w.runner = w.newRunner(nil)
 	return w
+}
+
+// direct hands requests to the simulated API without a network.
+type direct struct{ http.Handler }
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	rec := httptest.NewRecorder()
+	in := r.Clone(r.Context())
+	if in.RequestURI = r.URL.RequestURI(); in.Body == nil {
+		in.Body = http.NoBody
+	}
+	d.ServeHTTP(rec, in)
+	return rec.Result(), nil
 }
 
 // newRunner returns a runner that takes its pauses down in place of pausing.

@@ -1,0 +1,52 @@
+package reconcile_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/wablock/wablock/worker/reconcile"
+)
+
+func at(s string) time.Time {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		panic(err) // a test's own time
+	}
+	return t
+}
+
+func TestDue(t *testing.T) {
+	t.Parallel()
+	const none = "0001-01-01T00:00:00Z"
+	for name, c := range map[string]struct{ schedule, last, now, want, next string }{
+		"not yet":         {"0 3 * * *", "2026-11-22T03:00:00Z", "2026-11-23T02:59:59Z", none, "2026-11-23T03:00:00Z"},
+		"now":             {"0 3 * * *", "2026-11-22T03:00:00Z", "2026-11-23T03:00:00Z", "2026-11-23T03:00:00Z", "2026-11-24T03:00:00Z"},
+		"missed many":     {"0 3 * * *", "2026-10-01T03:00:00Z", "2026-11-23T02:00:00Z", "2026-11-22T03:00:00Z", "2026-11-23T03:00:00Z"},
+		"missed for long": {"* * * * *", "2020-01-01T00:00:00Z", "2026-11-23T02:00:30Z", "2026-11-23T02:00:00Z", "2026-11-23T02:01:00Z"},
+		"once a year":     {"0 0 1 1 *", "2024-06-01T00:00:00Z", "2026-11-23T02:00:00Z", "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"},
+		"never again":     {"0 0 30 2 *", "2024-06-01T00:00:00Z", "2026-11-23T02:00:00Z", none, none},
+		"a clock behind":  {"* * * * *", "2026-11-23T02:01:00Z", "2026-11-23T02:00:59Z", none, "2026-11-23T02:01:00Z"},
+		"every 90 s":      {"@every 90s", "2026-11-23T00:00:00Z", "2026-11-23T00:01:29Z", none, "2026-11-23T00:01:30Z"},
+		"every, missed":   {"@every 1h", "2026-11-20T00:00:00Z", "2026-11-23T00:01:29Z", "2026-11-23T00:00:00Z", "2026-11-23T01:00:00Z"},
+		"a time zone":     {"CRON_TZ=Asia/Tokyo 0 3 * * *", "2026-11-22T00:00:00Z", "2026-11-22T18:00:00Z", "2026-11-22T18:00:00Z", "2026-11-23T18:00:00Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := reconcile.ParseSchedule(c.schedule)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := s.Due(at(c.last), at(c.now)); !got.Equal(at(c.want)) {
+				t.Errorf("due %v, want %v", got, c.want)
+			}
+			// Where the process is makes no difference.
+			zone := time.FixedZone("", 5*3600)
+			if got := s.Next(at(c.now).In(zone)); !got.Equal(at(c.next)) {
+				t.Errorf("next %v, want %v", got, c.next)
+			}
+		})
+	}
+	if _, err := reconcile.ParseSchedule("every now and then"); err == nil {
+		t.Error("a schedule that is none")
+	}
+}
