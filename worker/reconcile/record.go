@@ -99,7 +99,7 @@ func remember(ctx context.Context, rdb redis.UniversalClient, r Record) error {
 			p.Set(ctx, key(r.PhoneNumberID, keyGood), text, 0)
 		}
 		if !r.Slot.IsZero() {
-			p.Set(ctx, doneKey(r.PhoneNumberID, kindRun), r.Slot.Unix(), 0)
+			markDone(ctx, p, doneKey(r.PhoneNumberID, kindRun), r.Slot.Unix())
 		}
 		return nil
 	})

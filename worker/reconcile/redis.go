@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -36,7 +37,7 @@ const (
 	keyLease   = "lease"   // whose run it is
 	keyRuns    = "runs"    // list of Records, the last one first
 	keySlot    = "slot"    // by kind: the last slot that was enqueued, in Unix seconds
-	keyDone    = "done"    // by kind: the last slot that was run to its end
+	keyDone    = "done"    // by kind: sorted set of the last slots that were run to their end
 	keyDesired = "desired" // by source: how long the desired list was when it was believed last
 	keyGood    = "good"    // Record of the last good run
 )
@@ -53,6 +54,34 @@ func number(ctx context.Context, rdb redis.UniversalClient, key string) (int64, 
 		return 0, nil
 	}
 	return n, err
+}
+
+// The bounds of what is known of slots that are done.
+const (
+	maxDone = 200
+	// maxLate is how many later slots may be done before a slot is let go: runs that take
+	// longer than their schedule gives them must not pile up for ever.
+	maxLate = 60
+)
+
+// markDone takes note that a slot was run to its end.
+func markDone(ctx context.Context, p redis.Pipeliner, key string, slot int64) {
+	p.ZAdd(ctx, key, redis.Z{Score: float64(slot), Member: slot})
+	p.ZRemRangeByRank(ctx, key, 0, -maxDone-1)
+}
+
+// isDone reports whether a slot was run to its end, or comes too late to be run.
+func isDone(ctx context.Context, rdb redis.UniversalClient, key string, slot int64) (bool, error) {
+	var has, later *redis.IntCmd
+	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		at := strconv.FormatInt(slot, 10)
+		has, later = p.ZCount(ctx, key, at, at), p.ZCount(ctx, key, "("+at, "+inf")
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	return has.Val() > 0 || later.Val() >= maxLate, nil
 }
 
 // ErrRunning is returned, wrapped, while another reconciliation of the phone number ID runs.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 )
 
 // keepSchedule is when a phone number ID without a schedule has its ledger kept.
@@ -178,8 +179,7 @@ func (s *Scheduler) ProcessTask(ctx context.Context, t *asynq.Task) (again time.
 }
 
 func (s *Scheduler) isDone(ctx context.Context, p slotPayload) (bool, error) {
-	done, err := number(ctx, s.runner.cfg.Redis, doneKey(p.PhoneNumberID, p.Kind))
-	return done >= p.Slot, err
+	return isDone(ctx, s.runner.cfg.Redis, doneKey(p.PhoneNumberID, p.Kind), p.Slot)
 }
 
 func (s *Scheduler) runSlot(ctx context.Context, p slotPayload, t *scheduled) (again time.Duration, why string, err error) {
@@ -202,7 +202,11 @@ func (s *Scheduler) runSlot(ctx context.Context, p slotPayload, t *scheduled) (a
 		return busyAgain, "the ledger could not be kept", nil
 	}
 	if p.Kind == kindKeep {
-		if err := raise(ctx, s.runner.cfg.Redis, doneKey(p.PhoneNumberID, kindKeep), p.Slot); err != nil {
+		_, err := s.runner.cfg.Redis.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+			markDone(ctx, tx, doneKey(p.PhoneNumberID, kindKeep), p.Slot)
+			return nil
+		})
+		if err != nil {
 			return busyAgain, "Redis failed", nil
 		}
 	}
