@@ -1,0 +1,151 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func texts(v any) []string {
+	list, _ := v.([]any)
+	out := make([]string, len(list))
+	for i, x := range list {
+		out[i], _ = x.(string)
+	}
+	return out
+}
+
+func span(from, to int) (all []string) {
+	for i := from; i < to; i++ {
+		all = append(all, number(i))
+	}
+	return all
+}
+
+func lineEach(numbers []string) string { return strings.Join(numbers, "\n") + "\n" }
+
+func TestReconcilePlanAndApply(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.seed(100)
+	file := f.write(lineEach(span(3, 102)))
+	saved := filepath.Join(t.TempDir(), "plan.json")
+
+	f.wablock("reconcile", "--file", file, "--plan-file", saved).exits(exitDone)
+	plan := f.wablock("reconcile", "--json", "--file", file).exits(exitDone).object()
+	if d := cmp.Diff(span(100, 102), texts(plan["to_block"])); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(span(0, 3), texts(plan["to_unblock"])); d != "" {
+		t.Error(d)
+	}
+	if plan["phone_number_id"] != phoneNumberID || plan["desired"] != 99.0 || plan["actual"] != 100.0 || plan["applied"] != false {
+		t.Errorf("%v", plan)
+	}
+	if n := f.usersEnqueued(); n != 0 {
+		t.Errorf("a plan enqueued %d", n)
+	}
+	if info, err := os.Stat(saved); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	f.worker()
+	done := f.wablock("reconcile", "--apply", "--plan-file", saved, "--wait", "--json").exits(exitDone).object()
+	if done["applied"] != true || done["hash"] != plan["hash"] || done["succeeded"] != 5.0 || done["unblocks_enqueued"] != 3.0 {
+		t.Errorf("%v", done)
+	}
+	// This fixture's worker calls nobody, so the list is as it was; the records are not.
+	f.wablock("reconcile", "--apply", "--plan-file", saved).exits(exitFailed).says("stale", "nothing was done")
+	if h := f.wablock("reconcile", "--history", "--json").exits(exitDone).objects(); len(h) != 2 || h[1]["applied"] != true || h[0]["error"] == nil {
+		t.Errorf("%v", h)
+	}
+	if r := f.wablock("reconcile", "--history").exits(exitDone); !strings.Contains(r.out, "STARTED") || strings.Contains(r.out, number(0)) {
+		t.Errorf("%s", r.out)
+	}
+}
+
+func TestReconcileFromStandardInput(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.seed(3)
+	saved := filepath.Join(t.TempDir(), "plan.json")
+	in := lineEach(span(0, 4)) + "nonsense\n"
+	r := f.wablockWith(t.Context(), in, "reconcile", "--file", "-", "--plan-file", saved).exits(exitPartly).says("line 5 rejected")
+	if !strings.Contains(r.out, "To block: 1.") || !strings.Contains(r.out, number(3)) {
+		t.Errorf("%s", r.out)
+	}
+	f.wablock("reconcile", "--apply", "--plan-file", saved).exits(exitUsage).says("standard input")
+	f.wablockWith(t.Context(), in, "reconcile", "--apply", "--file", "-", "--plan-file", saved).exits(exitPartly)
+	if n := f.usersEnqueued(); n != 1 {
+		t.Errorf("%d enqueued", n)
+	}
+}
+
+func TestReconcileGuards(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.seed(100)
+	file := f.write(lineEach(append(span(0, 60), number(500))))
+	r := f.wablock("reconcile", "--apply", "--file", file, "--json").exits(exitPartly).says("--approve")
+	o := r.object()
+	if o["applied"] != false || o["blocks_enqueued"] != 1.0 || o["unblocks_enqueued"] != 0.0 {
+		t.Errorf("%v", o)
+	}
+	hash, _ := o["hash"].(string)
+	f.wablock("reconcile", "--apply", "--file", file, "--approve", "nonsense").exits(exitFailed).says("stale", hash)
+	o = f.wablock("reconcile", "--apply", "--file", file, "--approve", hash, "--json").exits(exitDone).object()
+	if o["applied"] != true || o["approved"] != true || o["unblocks_enqueued"] != 40.0 {
+		t.Errorf("%v", o)
+	}
+}
+
+func TestReconcileModes(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	want := f.seed(30)
+	o := f.wablock("reconcile", "--apply", "--mode", "adopt", "--json").exits(exitDone).object()
+	if o["adopted"] != 30.0 || len(texts(o["to_adopt"])) != 30 || o["blocks_enqueued"] != 0.0 {
+		t.Errorf("%v", o)
+	}
+	o = f.wablock("reconcile", "--json").exits(exitDone).object()
+	if o["desired"] != 30.0 || len(texts(o["to_block"]))+len(texts(o["to_unblock"])) != 0 {
+		t.Errorf("%v", o)
+	}
+	if got := f.sim.Snapshot(phoneNumberID); len(got) != len(want) {
+		t.Errorf("%d listed", len(got))
+	}
+}
+
+func TestReconcileUsage(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	notPlan := f.write("{}")
+	for _, args := range [][]string{
+		{"--plan", "--apply"},
+		{"--file", "a", "--source", "b"},
+		{"--approve", "x"},
+		{"--wait"},
+		{"--apply", "--mode", "report"},
+		{"--mode", "erase"},
+		{"--history", "--apply"},
+		{"--max-changes", "-1"},
+		{"--source", "ftp://example.com"},
+		{"something"},
+		{"--file", "/nowhere/at/all.csv"},
+		{"--apply", "--plan-file", notPlan},
+		{"--apply", "--plan-file", "/nowhere/plan.json"},
+	} {
+		r := f.wablock(append([]string{"reconcile"}, args...)...)
+		if r.code != exitUsage {
+			t.Errorf("%q: exit code %d: %s", args, r.code, r.err)
+		}
+	}
+	f.without("WABLOCK_ACCESS_TOKEN").wablock("reconcile").exits(exitUsage)
+	f.without("WABLOCK_ACCESS_TOKEN").wablock("reconcile", "--history").exits(exitDone)
+	if i := slices.Index(f.sim.PhoneNumberIDs(), phoneNumberID); i >= 0 && len(f.sim.Journal()) > 0 {
+		t.Errorf("%d calls for nothing", len(f.sim.Journal()))
+	}
+}

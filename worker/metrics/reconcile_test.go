@@ -1,0 +1,49 @@
+package metrics_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/wablock/wablock/worker/metrics"
+	"github.com/wablock/wablock/worker/reconcile"
+)
+
+func TestReconciled(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("")
+	began := time.Unix(1_700_000_000, 0)
+	good := reconcile.Record{PhoneNumberID: "106", StartedAt: began, EndedAt: began.Add(5 * time.Second)}
+	stopped := good
+	stopped.EndedAt = began.Add(90 * time.Second)
+	stopped.ToBlock, stopped.ToUnblock, stopped.LeftAlone = 3, 40, 7
+	stopped.Guards = []reconcile.Trip{{Guard: reconcile.GuardShare}}
+	failed := good
+	failed.Error = "the API"
+	for _, r := range []reconcile.Record{good, stopped, failed} {
+		m.Reconciled(r)
+	}
+	m.LastRun("106", stopped, good)
+	m.LastRun("107", reconcile.Record{StartedAt: began, EndedAt: began}, reconcile.Record{})
+	m.Kept("106", 2, 5)
+	want := `
+wablock_ledger_kept_users_total{phone_number_id="106",what="forgotten"} 5
+wablock_ledger_kept_users_total{phone_number_id="106",what="requeued"} 2
+wablock_reconcile_guard_trips_total{guard="share",phone_number_id="106"} 1
+wablock_reconcile_last_duration_seconds{phone_number_id="106"} 90
+wablock_reconcile_last_duration_seconds{phone_number_id="107"} 0
+wablock_reconcile_last_guard_tripped{guard="share",phone_number_id="106"} 1
+wablock_reconcile_last_run_timestamp_seconds{phone_number_id="106"} 1.70000009e+09
+wablock_reconcile_last_run_timestamp_seconds{phone_number_id="107"} 1.7e+09
+wablock_reconcile_last_success_timestamp_seconds{phone_number_id="106"} 1.700000005e+09
+wablock_reconcile_runs_total{phone_number_id="106",result="done"} 1
+wablock_reconcile_runs_total{phone_number_id="106",result="failed"} 1
+wablock_reconcile_runs_total{phone_number_id="106",result="stopped"} 1
+`
+	expect(t, m, want, "wablock_ledger_kept_users_total", "wablock_reconcile_guard_trips_total", "wablock_reconcile_last_duration_seconds",
+		"wablock_reconcile_last_guard_tripped", "wablock_reconcile_last_run_timestamp_seconds",
+		"wablock_reconcile_last_success_timestamp_seconds", "wablock_reconcile_runs_total")
+	var none *metrics.Metrics
+	none.Reconciled(good)
+	none.LastRun("106", good, good)
+	none.Kept("106", 1, 1)
+}
