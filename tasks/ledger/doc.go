@@ -12,6 +12,9 @@
 // it can write nothing any more. A request that is marked while its user is in flight waits
 // for the end of that call, so no user is ever in two calls at once.
 //
+// For a reconciliation, Hold keeps everybody from claiming for a while, as if no call had room,
+// and Adopt writes down who was blocked by somebody else, where nothing is under way.
+//
 // # What the caller must see to
 //
 // A call ends before its claim's deadline: Hold is longer than what may pass until the call

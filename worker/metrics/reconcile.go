@@ -106,7 +106,7 @@ func (c *runs) Collect(ch chan<- prometheus.Metric) {
 			gauge(c.drift, float64(n), label, kind)
 		}
 		for _, g := range r.Guards {
-			if !r.Approved {
+			if !r.Good() {
 				gauge(c.tripped, 1, label, string(g.Guard))
 			}
 		}

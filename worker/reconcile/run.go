@@ -393,6 +393,8 @@ func (u *run) announce(r *Record, err error) {
 	case !r.Good():
 		log.Error("reconcile: guards stopped all unblocks; the blocks were done", "guards", r.Guards, "hash", r.Hash,
 			"help", "look at `wablock reconcile --plan`; if it is right, `wablock reconcile --apply --approve HASH` does it once")
+	case len(r.Guards) > 0 && !r.Approved:
+		log.Warn("reconcile: reported; guards would stop all unblocks", "guards", r.Guards)
 	default:
 		log.Info("reconcile: done")
 	}

@@ -297,3 +297,19 @@ func (w *world) set(u user.ID, record string) {
 		w.t.Fatal(err)
 	}
 }
+
+func TestReportChangesNothing(t *testing.T) {
+	t.Parallel()
+	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
+		w.seed(nums(0, 100)...)
+		target := w.target(fixed(nums(50, 150)))
+		target.Mode = reconcile.Report
+		res := w.run(target, reconcile.Options{Apply: true, Trigger: reconcile.BySchedule})
+		if len(res.Jobs) > 0 || res.Applied || len(res.Trips) == 0 || !res.Record.Good() {
+			t.Errorf("%+v", res.Record)
+		}
+		if res.Record.ToBlock != 50 || res.Record.ToUnblock != 50 {
+			t.Errorf("%+v", res.Record)
+		}
+	})
+}
