@@ -53,6 +53,7 @@ while i <= #ARGV do
   local op, queue, version, n = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local wanted = tonumber(version)
   local lines, writes = redis.call('HMGET', USERS, unpack(ARGV, i + 4, i + 3 + n)), batch()
+  local marked = {} -- here, by user: a second mark would not find the place that the first took over
   for j = 1, n do
     local has_op, state, has = look(lines[j])
     if has == version and has_op == op then
@@ -60,7 +61,9 @@ while i <= #ARGV do
     elseif has and tonumber(has) >= wanted then -- who was first has a version that two share
       states[#states + 1] = 'n'
     else
-      mark(writes, ARGV[i + 3 + j], parse(lines[j]), op, queue, version)
+      local user = ARGV[i + 3 + j]
+      if not marked[user] then mark(writes, user, parse(lines[j]), op, queue, version) end
+      marked[user] = true
       states[#states + 1] = 'w'
     end
   end
