@@ -10,7 +10,7 @@
 //	guard.go     what stops all unblocks of a plan until somebody approves it by its hash
 //	listing.go   a listing that is proven: to its end, on a list that did not change
 //	source*.go   where the desired list comes from, and what makes it unfit
-//	run.go       one run: lease, version, source, listing, ledger, plan, and apply.go
+//	run.go       one run: lease, version, source, listing, ledger, plan; then apply.go
 //	slots.go     which slots of a schedule are due; scheduler.go enqueues each of them once
 //	keep.go      housekeeping of the ledger
 //	history.go   what the last runs did
