@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -66,11 +67,20 @@ func (t tally) String() string {
 	return strings.TrimSuffix(b.String(), ", ")
 }
 
-// newChaos starts everything, behind proxies. Redis syncs before it answers, so that what it
-// accepted outlives its being killed at any moment.
+// newChaos starts everything, behind proxies. Redis writes before it answers, so that what it
+// accepted outlives its being killed at any moment. WABLOCK_CHAOS_APPENDFSYNC=everysec shows
+// what a usual Redis keeps, and =off, with no file at all, that the judge notices a loss.
 func newChaos(t *testing.T, seed uint64) *chaos {
 	t.Helper()
-	s := newSystem(t, chaosScenario(false), "--appendfsync", "always")
+	args := []string{"--appendfsync", "always"}
+	switch mode := os.Getenv("WABLOCK_CHAOS_APPENDFSYNC"); mode {
+	case "":
+	case "off":
+		args = []string{"--appendonly", "no"}
+	default:
+		args[1] = mode
+	}
+	s := newSystem(t, chaosScenario(false), args...)
 	s.env = append(s.env, "WABLOCK_REQUEST_TIMEOUT="+chaosTimeout.String(), "WABLOCK_RATE=200", "WABLOCK_BURST=50",
 		"WABLOCK_SHUTDOWN_TIMEOUT=3s", "WABLOCK_LOG_LEVEL=warn")
 	c := &chaos{system: s, rng: rand.New(rand.NewPCG(seed, 1)), tally: tally{}}
