@@ -13,7 +13,7 @@ import (
 	"github.com/wablock/wablock/tasks/redistest"
 )
 
-const redisPassword = "redistopsecret" //nolint:gosec // of the test's own Redis
+const redisPassword = "redistopsecret"
 
 // redisUser is the least that wablock's user in Redis needs: asynq's keys and its own, and of
 // the commands held dangerous INFO alone, for doctor, metrics and the web UI.
