@@ -41,20 +41,38 @@ func Parse(s string) (ID, error) {
 	if reason != "" {
 		return ID{}, &InvalidError{Reason: reason}
 	}
-	n, err := phonenumbers.Parse("+"+digits, "")
+	number, reason := possible("+" + digits)
+	if reason == "" && number != "+"+digits {
+		// A trunk prefix was dropped. What would lose another one names nobody, and must not be
+		// one user here and another one when its canonical form is read.
+		if again, _ := possible(number); again != number {
+			reason = notPossible
+		}
+	}
+	if reason != "" {
+		return ID{}, &InvalidError{Reason: reason}
+	}
+	return FromCanonical(number)
+}
+
+const notPossible = "not a possible number in its country"
+
+// possible returns a number in E.164, without a trunk prefix, or why it is none.
+func possible(s string) (e164, reason string) {
+	n, err := phonenumbers.Parse(s, "")
 	if err != nil {
-		return ID{}, &InvalidError{Reason: "no country has this calling code"}
+		return "", "no country has this calling code"
 	}
 	switch phonenumbers.IsPossibleNumberWithReason(n) {
 	case phonenumbers.IS_POSSIBLE:
+		return phonenumbers.Format(n, phonenumbers.E164), ""
 	case phonenumbers.TOO_SHORT, phonenumbers.IS_POSSIBLE_LOCAL_ONLY:
-		return ID{}, &InvalidError{Reason: "too short for its country"}
+		return "", "too short for its country"
 	case phonenumbers.TOO_LONG:
-		return ID{}, &InvalidError{Reason: "too long for its country"}
+		return "", "too long for its country"
 	default:
-		return ID{}, &InvalidError{Reason: "not a possible number in its country"}
+		return "", notPossible
 	}
-	return FromCanonical(phonenumbers.Format(n, phonenumbers.E164))
 }
 
 // strip returns the digits of a phone number without punctuation and prefix.
