@@ -3,11 +3,7 @@ package acceptance
 import (
 	"context"
 	"fmt"
-	"os"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -90,48 +86,6 @@ func (s *system) drained(n int) {
 	})
 }
 
-// usage is what worker and Redis have used up.
-type usage struct{ worker, redis time.Duration }
-
-func (s *system) usage(w *process) usage {
-	s.t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", w.cmd.Process.Pid))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	fields := strings.Fields(string(stat)[strings.LastIndexByte(string(stat), ')')+1:])
-	ticks := number(s.t, fields[11]) + number(s.t, fields[12]) // utime and stime, of 10 ms
-	info, err := s.rdb.Info(s.t.Context(), "cpu").Result()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	seconds := 0.0
-	for _, m := range regexp.MustCompile(`used_cpu_(?:sys|user):([\d.]+)`).FindAllStringSubmatch(info, -1) {
-		seconds += number(s.t, m[1])
-	}
-	return usage{time.Duration(ticks) * 10 * time.Millisecond, time.Duration(seconds * float64(time.Second))}
-}
-
-func number(t testing.TB, s string) float64 {
-	t.Helper()
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
-// peakMB is the most memory that a process has had, in MB.
-func (p *process) peakMB() float64 {
-	p.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
-	return number(p.t, string(m[1])) / 1024
-}
-
 // BenchmarkDrain sends 64,000 numbers, as one file's worth of tasks and as 64,000 jobs of one
 // number. api-% is the share of what the API would have let through from the first call to
 // the last; ms are of CPU per 1,000 numbers.
@@ -175,7 +129,7 @@ func benchDrain(b *testing.B, enqueue func(*testing.B, *tasks.Producer, []string
 	all := numbers(benchNumbers)
 	enqueue(b, p, all)
 	since := len(s.journal())
-	idle := s.usage(s.api) // of Redis
+	redisBefore := s.redisCPU()
 	w = s.quietWorker("worker")
 	s.drained(benchNumbers)
 	s.eventually("the tasks have ended", 3*time.Minute, func() bool {
@@ -183,7 +137,7 @@ func benchDrain(b *testing.B, enqueue func(*testing.B, *tasks.Producer, []string
 		n, err := s.rdb.Exists(b.Context(), "asynq:{bulk}:retry", "asynq:{bulk}:pending", "asynq:{bulk}:active").Result()
 		return err == nil && n == 0
 	})
-	used := s.usage(w)
+	worker, redis := w.cpu(), s.redisCPU()-redisBefore
 	calls := s.journal()[since:]
 	first, last, served, refused := calls[0].Begin, calls[0].Begin, 0, 0
 	for _, c := range calls {
@@ -203,9 +157,9 @@ func benchDrain(b *testing.B, enqueue func(*testing.B, *tasks.Producer, []string
 	b.ReportMetric(100*float64(served)/1000/possible, "api-%")
 	b.ReportMetric(float64(len(calls)), "calls")
 	b.ReportMetric(float64(refused), "refused")
-	b.ReportMetric(float64(used.worker.Milliseconds())/(benchNumbers/1000), "worker-ms/1000")
-	b.ReportMetric(float64((used.redis-idle.redis).Milliseconds())/(benchNumbers/1000), "redis-ms/1000")
-	b.ReportMetric(w.peakMB(), "peak-MB")
+	b.ReportMetric(float64(worker.Milliseconds())/(benchNumbers/1000), "worker-ms/1000")
+	b.ReportMetric(float64(redis.Milliseconds())/(benchNumbers/1000), "redis-ms/1000")
+	b.ReportMetric(float64(w.peakMemory())/1e6, "peak-MB")
 	b.ReportMetric(0, "ns/op")
 }
 

@@ -106,9 +106,13 @@ func (c *chaos) fault() {
 		c.tally["connections slow"]++
 		anyone.proxy.Delay(long / 20)
 		c.in(2*long, func() { anyone.proxy.Delay(0) })
-	case what < 92:
+	case what < 90:
 		c.tally["replies lost"] += n
 		anyone.proxy.LoseReplies(n)
+	case what < 94:
+		c.tally["Redis full"]++
+		c.limitRedis("1mb")
+		c.in(long, func() { c.limitRedis("0") })
 	default:
 		c.tally["API down"]++
 		c.setScenario(chaosScenario(true))
@@ -169,6 +173,17 @@ func (c *chaos) startRedis() {
 	}
 	c.redisDown = false
 	if err := c.redis.Restart(c.t.Context()); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// limitRedis sets Redis's maxmemory: less than it already uses makes it refuse whatever needs more. One that is down
+// comes back without a limit.
+func (c *chaos) limitRedis(maxmemory string) {
+	if c.redisDown {
+		return
+	}
+	if err := c.rdb.ConfigSet(c.t.Context(), "maxmemory", maxmemory).Err(); err != nil {
 		c.t.Fatal(err)
 	}
 }

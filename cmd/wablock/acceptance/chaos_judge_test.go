@@ -16,6 +16,7 @@ import (
 // calm ends all faults and all producers, and waits until every user has ended.
 func (c *chaos) calm() {
 	c.startRedis()
+	c.limitRedis("0")
 	c.agenda = nil
 	c.setScenario(chaosScenario(false))
 	for _, v := range slices.Concat(c.workers, c.producers) {

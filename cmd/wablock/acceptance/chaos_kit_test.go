@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -233,22 +232,7 @@ func (b *notebook) fail(why string) {
 // setScenario changes the simulated API.
 func (s *system) setScenario(sc simulator.Scenario) {
 	s.t.Helper()
-	text, err := json.Marshal(sc)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPut, s.url+"/_simulator/scenario", bytes.NewReader(text))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		s.t.Fatalf("scenario: %s", resp.Status)
-	}
+	s.send(http.MethodPut, "/_simulator/scenario", sc)
 }
 
 // snapshot is who is on the list of a phone number ID.

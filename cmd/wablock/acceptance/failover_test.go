@@ -127,6 +127,8 @@ func (f *failover) commands() {
 	f.dead(0)
 	f.want(0, f.run("unblock", all[0], all[1], "--wait", "--json"))
 	f.statuses(all[:2], func(o statusObject) bool { return o.State == "succeeded" && o.Operation == "unblock" })
+	f.reconciles(all[2:])
+	f.limits()
 	for _, w := range f.workers {
 		for _, path := range []string{"/readyz", "/metrics", "/monitor/", "/monitor/api/queues", "/monitor/api/queues/bulk/completed_tasks"} {
 			get(t, "http://"+w.httpAddr()+path)
@@ -136,6 +138,35 @@ func (f *failover) commands() {
 	for _, w := range f.workers {
 		w.stop()
 	}
+}
+
+// reconciles repairs a drift of one user in either direction.
+func (f *failover) reconciles(desired []string) {
+	f.t.Helper()
+	file := f.file("desired.csv", csv(desired[1:])+silentNumber[:len(silentNumber)-4]+"9999\n")
+	plan := f.reconcile(0, "--file", file)
+	if len(plan.ToBlock) != 1 || len(plan.ToUnblock) != 1 {
+		f.t.Fatalf("the plan is %+v", plan)
+	}
+	if applied := f.reconcile(0, "--apply", "--file", file, "--wait"); applied.Blocks != 1 || applied.Unblocks != 1 {
+		f.t.Errorf("applied: %+v", applied)
+	}
+	if plan = f.reconcile(0, "--file", file); len(plan.ToBlock)+len(plan.ToUnblock) > 0 {
+		f.t.Errorf("a second plan is not empty: %+v", plan)
+	}
+	if runs := f.runs(); len(runs) == 0 {
+		f.t.Error("no run is remembered")
+	}
+}
+
+// limits is what operators do with the learnt limit.
+func (f *failover) limits() {
+	f.t.Helper()
+	f.want(0, f.run("limits", "pin", "7", "--json"))
+	if out := f.want(0, f.run("limits", "show", "--json")).out; !strings.Contains(out, phoneNumberID) {
+		f.t.Errorf("limits show: %s", out)
+	}
+	f.want(0, f.run("limits", "release", "--json"))
 }
 
 func (f *failover) dead(n int) {

@@ -2,9 +2,7 @@ package acceptance
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,43 +98,6 @@ func (s *system) succeeded(all []string) int {
 	return n
 }
 
-// cpu is the time that a process has computed.
-func (p *process) cpu() time.Duration {
-	p.t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	// The name in brackets may hold spaces; utime and stime are the 12th and 13th after it.
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	var ticks int
-	for _, f := range fields[11:13] {
-		n, err := strconv.Atoi(f)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond
-}
-
-// peakMemory is the most that a process has had in memory, in bytes.
-func (p *process) peakMemory() int {
-	p.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		var kb int
-		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kb); n == 1 {
-			return kb << 10
-		}
-	}
-	p.t.Fatal("no VmHWM")
-	return 0
-}
-
 // BenchmarkMillion blocks a million numbers, in one job of the command line, through one
 // worker, and reports what that takes:
 //
@@ -152,7 +113,7 @@ func BenchmarkMillion(b *testing.B) {
 		start := time.Now()
 		job := objects[jobObject](b, s.want(0, s.run("block", "--file", file, "--json")).out)[0]
 		enqueued := time.Since(start)
-		full := s.usedMemory()
+		full := s.redisMemory()
 		w := s.worker("one")
 		l := ledger.New(s.rdb, phoneNumberID)
 		s.eventually("all is done", 20*time.Minute, func() bool {
@@ -166,28 +127,11 @@ func BenchmarkMillion(b *testing.B) {
 		b.ReportMetric(drained.Seconds(), "s-to-drain")
 		b.ReportMetric(float64(peak)/1e6, "worker-peak-MB")
 		b.ReportMetric(float64(full)/1e6, "redis-queued-MB")
-		b.ReportMetric(float64(s.usedMemory())/1e6, "redis-done-MB")
+		b.ReportMetric(float64(s.redisMemory())/1e6, "redis-done-MB")
 		if peak > 150e6 {
 			b.Errorf("the worker took %d MB", peak/1e6)
 		}
 		w.signal(syscall.SIGTERM)
 		<-w.exited
 	}
-}
-
-// usedMemory is what Redis says it uses, in bytes.
-func (s *system) usedMemory() int {
-	s.t.Helper()
-	info, err := s.rdb.Info(s.t.Context(), "memory").Result()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for line := range strings.Lines(info) {
-		var n int
-		if found, _ := fmt.Sscanf(line, "used_memory:%d", &n); found == 1 {
-			return n
-		}
-	}
-	s.t.Fatal("no used_memory")
-	return 0
 }
