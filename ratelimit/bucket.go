@@ -47,7 +47,7 @@ func viewOf(s State, now Instant, set Settings) view {
 		size:        s.Users.Size,
 		every:       s.every().Microseconds(),
 	}
-	if s.Anchor == 0 || s.Settled && s.Rate <= s.Anchor {
+	if s.Anchor == 0 || s.Settled && s.Rate <= s.Anchor || s.bounded(set) { // a pace that holds
 		v.trial = s.Users.trial(now, set.MaxUsers)
 	}
 	return v

@@ -43,11 +43,12 @@ const (
 
 	// HOLD. At the anchor the rate rests this long, because a push costs a refused call. At low rates one refusal is a
 	// larger share of all calls: below holdRate the time grows with this power. While the anchor is not settled,
-	// a part of the time will do.
+	// a part of the time will do; and a limit so low that it may be a passing trouble is tried at this interval.
 	holdTime      = 7 * time.Second
 	holdRate      = 2.5
 	holdPower     = 1.3
 	unsettledHold = 0.3
+	longestHold   = 10 * time.Minute
 
 	// PUSH. Above the anchor the rate grows slowly, then faster as long as nothing pushes back: by so much in the first
 	// unit of time, twice as much in the next. A unit is some time or some calls, whichever is longer.
@@ -205,7 +206,7 @@ func (s State) resumed(c Counters, now Instant) State {
 	} else {
 		s.Backoff = max(s.Backoff-1, 0)
 	}
-	hold := float64(holdTime) * math.Pow(max(holdRate/s.Rate, 1), holdPower)
+	hold := min(float64(holdTime)*math.Pow(max(holdRate/s.Rate, 1), holdPower), float64(longestHold))
 	switch {
 	case !s.Settled:
 		hold *= unsettledHold
@@ -236,11 +237,11 @@ func (s State) step(c Counters, now Instant, set Settings) State {
 		s.Push = 0
 		s.Since, s.ServedAtSince = now, c.Served // what is served without need says nothing about the limit
 		return s.idled(dt)
-	case s.Pin > 0, s.Cap > 0 && s.Rate >= s.Cap, s.usage(now) >= usageSlow:
+	case s.bounded(set), s.usage(now) >= usageSlow:
 		return s // not the law's rate is being used, so nothing is learnt about it
 	case s.Anchor == 0:
 		s.Rate *= searchGrowth
-	case s.Rate < fastShare*s.Anchor:
+	case below(s.Rate, fastShare*s.Anchor):
 		s.Rate = min(s.Rate*fastGrowth, fastShare*s.Anchor)
 	case now < s.Hold:
 		s.Rate = max(s.Rate, min(s.Anchor, s.Rate+slowGrowth*s.Anchor*dt.Seconds()))

@@ -77,6 +77,14 @@ func (s State) Pace(now Instant) float64 {
 	return clampRate(rate)
 }
 
+// bounded reports whether an operator or the configured ceiling keeps the pace from growing, whatever the law finds.
+func (s State) bounded(set Settings) bool {
+	return s.Pin > 0 || s.Cap > 0 && s.Rate >= s.Cap || !below(s.Rate, set.Rate)
+}
+
+// below compares as rates are stored: a bound that has more digits than that could be approached for ever.
+func below(rate, bound float64) bool { return MicroRate(rate) < MicroRate(bound) }
+
 func clampRate(rate float64) float64 { return min(max(rate, MinRate), MaxRate) }
 
 // usage is the last usage header, as long as it means something.

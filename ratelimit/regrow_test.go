@@ -1,0 +1,79 @@
+package ratelimit
+
+import (
+	"testing"
+	"time"
+)
+
+// A rate that may grow no further rests where it is, however long calls go on.
+func TestStaysAtTheCeiling(t *testing.T) {
+	t.Parallel()
+	b := met(t, 15)
+	b.set.Rate, b.s.Anchor = 20, 15
+	for range 60 {
+		b.serve(time.Minute)
+		if b.s.Rate < 14 {
+			t.Fatalf("the rate fell to %v of a ceiling of 20, though nothing was refused", b.s.Rate)
+		}
+	}
+	if b.s.Rate != 20 {
+		t.Errorf("after an hour the rate is %v", b.s.Rate)
+	}
+}
+
+// Nine tenths of an anchor are a stage of growth, whichever way they are rounded, and not its end.
+func TestGrowsPastFastRegrowth(t *testing.T) {
+	t.Parallel()
+	for _, anchor := range []float64{16.652557, 16.652553, 3.333333, 0.7} {
+		b := met(t, 20)
+		b.s.Anchor, b.s.Rate = anchor, anchor/2 // as after an idle time
+		b.serve(2 * time.Minute)
+		if b.s.Rate < anchor && b.s.Anchor > 0 {
+			t.Errorf("anchor %v: stopped at %v", anchor, b.s.Rate)
+		}
+	}
+}
+
+// A long lock-out halves the size down to one user. Where the ceiling is what holds the rate back, no second refusal
+// comes that would settle the anchor, and the size must grow back all the same.
+func TestSizeGrowsBackAtTheCeiling(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.set.Rate = 20
+	b.probe(false)
+	b.serve(10 * time.Second)
+	b.refuse(Observation{})
+	for range 12 {
+		b.now = max(b.now, b.s.PausedUntil)
+		users := b.s.Users.Size
+		if users == 0 {
+			users = b.set.MaxUsers
+		}
+		b.hear(Event{Observation: Observation{Users: users, Limited: true}, Epoch: b.s.Epoch, Probe: true, Jitter: 0.5})
+	}
+	if b.s.Users.Size != 1 {
+		t.Fatalf("a lock-out left a size of %d", b.s.Users.Size)
+	}
+	b.probe(false)
+	for range 12 {
+		b.serve(time.Minute)
+		if trial := viewOf(b.s, b.now, b.set).trial; trial > 0 {
+			b.hear(Event{Observation: Observation{Users: trial, Served: true}, Epoch: b.s.Epoch, Trial: trial})
+		}
+	}
+	if b.s.Users.Size != 0 {
+		t.Errorf("twelve minutes later calls still carry %d users", b.s.Users.Size)
+	}
+}
+
+// A limit that once was next to nothing is tried again after minutes, not hours.
+func TestLowLimitIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	b := met(t, 20)
+	b.s.Anchor, b.s.Rate = 0.02, 0.02
+	b.refuse(Observation{})
+	b.probe(false)
+	if hold := b.s.Hold.Sub(b.now); hold > 10*time.Minute {
+		t.Errorf("rests for %v", hold)
+	}
+}
