@@ -20,7 +20,7 @@ const (
 	usersRetry = 10 * time.Minute
 )
 
-// blamesSize tells an error for too many users from one for too many calls: the call carried more than ever worked, and
+// blamesSize tells an error for too many users from one for too many calls: the call carried more than works, and
 // went when pace could not be the reason (alone after a pause, or as a trial at a pace that holds); or calls of a size that
 // did work are refused alone three times over, however long the pause.
 func (s State) blamesSize(e Event) bool {
@@ -28,17 +28,28 @@ func (s State) blamesSize(e Event) bool {
 	case e.Users <= 1:
 		return false
 	case e.Trial > 0 || e.Probe:
-		return e.Users > s.Users.Proven || s.Failures >= 3
+		return e.Users > s.Users.works() || s.Failures >= 3
 	default:
 		return false
 	}
 }
 
-// refused halves, or goes back to what is proven.
-func (u Users) refused(users int, now Instant) Users {
-	if users <= u.Proven {
-		u.Proven = 0
+// works is the largest size that is not in doubt.
+func (u Users) works() int {
+	if u.Size > 0 {
+		return min(u.Size, u.Proven)
 	}
+	return u.Proven
+}
+
+// refused halves, or goes back to what works. Of a size that did work nothing more is believed than that it is in doubt: a
+// trial finds out whether it still works.
+func (u Users) refused(users int, now Instant) Users {
+	if users <= u.works() {
+		u.Size = max(users/2, 1)
+		return u
+	}
+	u.Proven = u.works()
 	u.Sure = u.Sure && users < u.Refused || users == u.Refused
 	u.Refused = users
 	u.Size = u.Proven
@@ -55,12 +66,11 @@ func (u Users) served(users, limit int) Users {
 	if u.Refused > 0 && u.Proven >= u.Refused {
 		u.Refused, u.Sure = 0, false
 	}
-	switch {
-	case u.Size == 0:
-	case u.Proven >= limit && u.Refused == 0:
+	if u.Size > 0 {
+		u.Size = max(u.Size, users)
+	}
+	if u.Refused == 0 && u.works() >= limit {
 		u.Size = 0
-	default:
-		u.Size = max(u.Size, u.Proven)
 	}
 	return u
 }
@@ -72,6 +82,8 @@ func (u Users) trial(now Instant, limit int) int {
 	}
 	next := 0
 	switch {
+	case u.Size < u.Proven:
+		next = u.Proven
 	case u.Refused == 0:
 		next = 2 * u.Size
 	case !u.Sure || now >= u.RetryAt:

@@ -124,3 +124,47 @@ func TestTrialsAreSingle(t *testing.T) {
 		t.Errorf("after the report: %+v", third)
 	}
 }
+
+// doubted is a cap of 220 that was found, and then a lock-out that refused calls of a size that works.
+func doubted() Users {
+	u := Users{Size: 200, Proven: 200, Refused: 220, Sure: true, RetryAt: Instant(0).Add(usersRetry)}
+	return u.refused(200, 0).refused(100, 0).served(50, 1000)
+}
+
+func TestDoubtedSizeIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	u := doubted()
+	if trial := u.trial(0, 1000); u.Size != 50 || trial != 200 {
+		t.Fatalf("size %d, then tries %d; want the size that worked", u.Size, trial)
+	}
+	if u = u.served(200, 1000); u.Size != 200 || u.Refused != 220 || !u.Sure {
+		t.Errorf("after the trial: %+v", u)
+	}
+	if u = (Users{Proven: 1000}).refused(1000, 0).served(500, 1000); u.Size != 500 {
+		t.Errorf("believed again without a trial: %+v", u)
+	}
+}
+
+func TestLoweredCapIsFound(t *testing.T) {
+	t.Parallel()
+	u := doubted()
+	s := State{Users: u}
+	if e := (Event{Observation: Observation{Users: 200}, Trial: 200}); !s.blamesSize(e) {
+		t.Fatal("the trial that was refused is not blamed on the size")
+	}
+	u = u.refused(200, 0)
+	if u.Size != 50 || u.Proven != 50 || u.Refused != 200 {
+		t.Fatalf("after the trial: %+v", u)
+	}
+	for range 20 {
+		switch trial := u.trial(0, 1000); {
+		case trial > 70:
+			u = u.refused(trial, 0)
+		case trial > 0:
+			u = u.served(trial, 1000)
+		}
+	}
+	if u.Size > 70 || u.Size < 60 {
+		t.Errorf("a cap lowered to 70 was found as %d", u.Size)
+	}
+}
