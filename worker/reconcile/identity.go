@@ -37,7 +37,7 @@ type person struct {
 	learnt  string // WhatsApp ID that the API told, "" if it never did
 	digits  string // as dialled, "" for a BSUID
 	bsuid   string // "" for a phone number
-	present bool
+	present []*listed
 }
 
 // waID is the best guess at how the list names the person, "" when there is none.
@@ -47,34 +47,53 @@ func (p *person) waID() string { return cmp.Or(p.learnt, p.digits) }
 type listed struct {
 	entry   client.Entry
 	desired bool
+	// was says that the desired list named it when the run began.
+	was bool
 }
 
 // list is the actual list, by each of its names.
 type list struct {
 	entries  []*listed
 	byWaID   map[string]*listed
-	byUserID map[string]*listed
+	byUserID map[string][]*listed // one person, under however many WhatsApp IDs
 }
 
 func newList(entries []client.Entry) *list {
-	l := &list{byWaID: make(map[string]*listed, len(entries)), byUserID: map[string]*listed{}}
+	l := &list{byWaID: make(map[string]*listed, len(entries)), byUserID: map[string][]*listed{}}
 	for _, e := range entries {
-		if (e.WaID != "" && l.byWaID[e.WaID] != nil) || (e.WaID == "" && e.UserID != "" && l.byUserID[e.UserID] != nil) {
-			continue // an entry that the API gave twice
+		a := l.byWaID[e.WaID] // an entry may come twice, and not with the same user ID
+		if e.WaID == "" && e.UserID != "" && len(l.byUserID[e.UserID]) > 0 {
+			continue
 		}
-		a := &listed{entry: e}
-		l.entries = append(l.entries, a)
+		if a == nil {
+			a = &listed{entry: e}
+			l.entries = append(l.entries, a)
+		}
 		if e.WaID != "" {
 			l.byWaID[e.WaID] = a
 		}
 		if e.UserID != "" {
-			l.byUserID[e.UserID] = a
+			l.byUserID[e.UserID] = append(l.byUserID[e.UserID], a)
 		}
 	}
 	slices.SortFunc(l.entries, func(a, b *listed) int {
 		return cmp.Or(cmp.Compare(a.entry.WaID, b.entry.WaID), cmp.Compare(a.entry.UserID, b.entry.UserID))
 	})
 	return l
+}
+
+// find returns the entries that may be a person's, under whichever name.
+func (l *list) find(p *person) []*listed {
+	found := slices.Clone(l.byUserID[p.bsuid])
+	for _, id := range []string{p.learnt, p.digits} {
+		if a := l.byWaID[id]; a != nil {
+			found = append(found, a)
+		}
+	}
+	for _, a := range found {
+		found = append(found, l.byUserID[a.entry.UserID]...)
+	}
+	return found
 }
 
 // directory is what the ledger, and tasks that it was not told of, know of users.
@@ -198,12 +217,12 @@ func (d *directory) seenLately(u user.ID, now time.Time) bool {
 	return e.Operation == ledger.Block && e.State == ledger.Succeeded && now.Sub(e.SettledAt) < window
 }
 
-// unresolved returns busy users whom the API has not named yet: one of them may be on the
-// list by another name.
+// unresolved returns busy users: one of them may be on the list by another name than the API
+// told last, if it told any.
 func (d *directory) unresolved() []*person {
 	var people []*person
-	for u, e := range d.byUser {
-		if e.WaID == "" && d.busy(u) {
+	for u := range d.byUser {
+		if d.busy(u) {
 			people = append(people, d.person(u))
 		}
 	}
@@ -215,52 +234,39 @@ func (d *directory) unresolved() []*person {
 	return people
 }
 
-// absentees are users that may be on the list under a name that is not known.
-type absentees struct {
-	userIDs int // how many are BSUIDs
-	forms   map[form][]int
+// withdrawable returns those of some names of a person under which an earlier run's unblock
+// is still under way. Nobody else asks in that queue.
+func (d *directory) withdrawable(names []user.ID) []user.ID {
+	return slices.DeleteFunc(names, func(u user.ID) bool {
+		e := d.byUser[u]
+		open := e.State == ledger.Waiting || e.State == ledger.InFlight
+		return !open || e.Operation != ledger.Unblock || e.Queue != ledger.Reconcile
+	})
 }
 
-// form is what stays of a number in each form that it can have: the beginning of its country
-// code, and its last digits.
-type form struct{ country, tail string }
-
-// tailLength is the least that numbering plans leave alone: Argentina's area codes of four
-// digits leave six.
-const tailLength = 6
-
-func formOf(digits string) (form, bool) {
-	if len(digits) < tailLength+2 {
-		return form{}, false
-	}
-	return form{digits[:2], digits[len(digits)-tailLength:]}, true
-}
-
-func (a *absentees) add(p *person) {
-	if p.bsuid != "" {
-		a.userIDs++
-		return
-	}
-	if f, ok := formOf(p.digits); ok {
-		if a.forms == nil {
-			a.forms = map[form][]int{}
+// namesOf returns the user, and the other users that are known to be the same person.
+func (d *directory) namesOf(p *person) []user.ID {
+	names := []user.ID{p.user}
+	add := func(waID, bsuid string) {
+		for _, u := range d.siblings(waID, bsuid) {
+			if !slices.Contains(names, u) {
+				names = append(names, u)
+			}
 		}
-		a.forms[f] = append(a.forms[f], len(p.digits))
 	}
+	add(p.learnt, p.bsuid)
+	add(p.digits, "")
+	for _, a := range p.present {
+		add(a.entry.WaID, a.entry.UserID)
+	}
+	return names
 }
 
-func (a *absentees) addAll(people []*person) {
-	for _, p := range people {
-		a.add(p)
-	}
-}
-
-// similar reports whether a WhatsApp ID may be one of them. The forms of a number differ in
-// length in each country that is known to have two.
-func (a *absentees) similar(waID string) bool {
-	f, ok := formOf(waID)
-	if !ok {
-		return false
-	}
-	return slices.ContainsFunc(a.forms[f], func(length int) bool { return length != len(waID) })
+// discarded reports whether one of some users was last asked to be blocked, could not be, and
+// was let go.
+func (d *directory) discarded(users []user.ID) bool {
+	return slices.ContainsFunc(users, func(u user.ID) bool {
+		e := d.byUser[u]
+		return e.Operation == ledger.Block && e.State == ledger.Discarded
+	})
 }

@@ -34,6 +34,9 @@ type Input struct {
 	// the last request in Entries wants blocked.
 	Desired    []user.ID
 	FromLedger bool
+	// Before are the users that were desired when the run began. Whoever is on the list, and
+	// desired no longer, is left to the next run.
+	Before []user.ID
 	// Actual is a proven listing.
 	Actual []client.Entry
 	// Entries are all records of the ledger, read after the listing; one may come twice.
@@ -68,6 +71,8 @@ const (
 	DoubtUnreadable Doubt = "listed under a WhatsApp ID that is no phone number"
 	DoubtSimilar    Doubt = "may be a desired number in another form, which only a call to it would tell"
 	DoubtUserID     Doubt = "may be a desired business-scoped user ID, which is not on the list by that name"
+	DoubtDiscarded  Doubt = "was last asked to be blocked, which failed and was discarded: nobody asked for an unblock"
+	DoubtNames      Doubt = "is known under several names: a request under another one could not stop the unblock"
 	DoubtTwoForms   Doubt = "listed under the dialled digits, but the API knows the number under another WhatsApp ID"
 	DoubtShared     Doubt = "two desired numbers are one WhatsApp ID: only one of them is looked at"
 	DoubtOpposed    Doubt = "the same WhatsApp ID was asked for under two numbers, to be blocked and to be unblocked"
@@ -85,8 +90,11 @@ type Plan struct {
 	ToBlock, ToUnblock, ToAdopt []Change
 	Ambiguous                   []Ambiguity
 	// LeftAlone counts differences that have work waiting, in flight, or done since the
-	// listing began.
+	// listing began, and users who went from the desired list since.
 	LeftAlone int
+	// Withdrawn counts those in ToBlock who are on the list, but about to be unblocked by an
+	// earlier run.
+	Withdrawn int
 	// LikelyToFail counts the blocks of users whom nothing shows to have written within 24
 	// hours.
 	LikelyToFail int
@@ -95,7 +103,7 @@ type Plan struct {
 }
 
 // After is how many users the list will hold when everything in the plan succeeds.
-func (p *Plan) After() int { return p.Actual + len(p.ToBlock) - len(p.ToUnblock) }
+func (p *Plan) After() int { return p.Actual + len(p.ToBlock) - p.Withdrawn - len(p.ToUnblock) }
 
 // Empty reports whether there is nothing to do.
 func (p *Plan) Empty() bool { return len(p.ToBlock)+len(p.ToUnblock)+len(p.ToAdopt) == 0 }
@@ -106,7 +114,9 @@ const window = 24 * time.Hour
 // Compute makes the plan. The result depends on nothing but in; it is in no order that a map
 // gives.
 func Compute(in Input) *Plan {
-	c := &computation{in: in, plan: &Plan{PhoneNumberID: in.PhoneNumberID, Mode: in.Mode, Base: in.Base}}
+	c := &computation{
+		in: in, plan: &Plan{PhoneNumberID: in.PhoneNumberID, Mode: in.Mode, Base: in.Base}, withdrawn: map[user.ID]struct{}{},
+	}
 	c.known = newDirectory(in)
 	c.actual = newList(in.Actual)
 	c.desired = c.wanted()
@@ -125,8 +135,10 @@ type computation struct {
 	known   *directory
 	actual  *list
 	desired []*person
-	// absent are desired users who are not on the list and whose WhatsApp ID is not known.
-	absent absentees
+	// forms are numbers of which the list may have another form.
+	forms forms
+	// withdrawn are in the plan's ToBlock to stop an unblock.
+	withdrawn map[user.ID]struct{}
 }
 
 // wanted returns the desired users, each once.
@@ -151,22 +163,22 @@ func (c *computation) wanted() []*person {
 	return people
 }
 
-// match finds each desired user on the list, and protects the entry that it finds, under
+// match finds each desired user on the list, and protects the entries that it finds, under
 // whichever name.
 func (c *computation) match() {
 	for _, p := range c.desired {
-		learnt, dialled := c.actual.byWaID[p.learnt], c.actual.byWaID[p.digits]
-		named := c.actual.byUserID[p.bsuid]
-		for _, a := range []*listed{learnt, dialled, named} {
-			if a != nil {
-				a.desired, p.present = true, true
-			}
+		p.present = c.actual.find(p)
+		for _, a := range p.present {
+			a.desired = true
 		}
-		switch {
-		case !p.present && p.learnt == "":
-			c.absent.add(p)
-		case learnt == nil && dialled != nil && p.learnt != "":
+		c.forms.add(p)
+		if p.learnt != "" && c.actual.byWaID[p.learnt] == nil && c.actual.byWaID[p.digits] != nil {
 			c.doubt(p.user, DoubtTwoForms)
+		}
+	}
+	for _, u := range c.in.Before {
+		for _, a := range c.actual.find(c.known.person(u)) {
+			a.was = true
 		}
 	}
 }
@@ -187,8 +199,11 @@ func (c *computation) blocks() {
 			first[id] = struct{}{}
 		}
 		siblings := c.known.siblings(p.waID(), p.bsuid)
+		withdrawn := c.known.withdrawable(c.known.namesOf(p))
 		switch {
-		case p.present:
+		case len(withdrawn) > 0:
+			c.withdraw(p, withdrawn)
+		case len(p.present) > 0:
 		case c.known.busy(p.user) || c.known.anyBusy(siblings):
 			c.plan.LeftAlone++
 		case c.in.FromLedger && c.known.unwantedSince(p.user, siblings):
@@ -205,18 +220,35 @@ func (c *computation) blocks() {
 	}
 }
 
+// withdraw plans a block for each name under which an earlier run is about to unblock somebody
+// who is desired by now: the newer of the two wins.
+func (c *computation) withdraw(p *person, names []user.ID) {
+	for _, u := range names {
+		if _, again := c.withdrawn[u]; again {
+			continue
+		}
+		c.withdrawn[u] = struct{}{}
+		c.plan.ToBlock = append(c.plan.ToBlock, Change{User: u, Seen: c.known.version(u)})
+		if len(p.present) > 0 {
+			c.plan.Withdrawn++
+		}
+	}
+}
+
 // unblocks plans who is on the list and not desired.
 func (c *computation) unblocks() {
-	c.absent.addAll(c.known.unresolved())
+	for _, p := range c.known.unresolved() {
+		c.forms.add(p)
+	}
 	for _, a := range c.actual.entries {
 		if a.desired {
 			continue
 		}
 		siblings := c.known.siblings(a.entry.WaID, a.entry.UserID)
 		u, seen := c.known.name(a.entry.WaID, siblings)
-		why := c.doubtful(a, u)
+		why := c.doubtful(a, u, siblings)
 		switch {
-		case c.known.anyBusy(siblings):
+		case a.was, c.known.anyBusy(siblings):
 			c.plan.LeftAlone++
 		case why != "":
 			c.doubt(u, why)
@@ -229,16 +261,20 @@ func (c *computation) unblocks() {
 }
 
 // doubtful says why an entry that matches nobody desired may be desired all the same.
-func (c *computation) doubtful(a *listed, u user.ID) Doubt {
+func (c *computation) doubtful(a *listed, u user.ID, siblings []user.ID) Doubt {
 	switch {
 	case a.entry.WaID == "":
 		return DoubtNoWaID
 	case u.IsZero():
 		return DoubtUnreadable
-	case c.absent.userIDs > 0 && a.entry.UserID == "":
+	case c.forms.userIDs > 0 && a.entry.UserID == "":
 		return DoubtUserID
-	case c.absent.similar(a.entry.WaID):
+	case c.forms.similar(a.entry.WaID):
 		return DoubtSimilar
+	case c.in.FromLedger && c.known.discarded(siblings):
+		return DoubtDiscarded
+	case c.in.Mode != Adopt && len(siblings) > 1:
+		return DoubtNames
 	}
 	return ""
 }

@@ -52,6 +52,27 @@ type planned struct {
 	LeftAlone, Likely     int
 }
 
+func compute(in reconcile.Input) planned {
+	in.PhoneNumberID, in.Base = phoneNumberID, base
+	if in.Mode == "" {
+		in.Mode = reconcile.Enforce
+	}
+	p := reconcile.Compute(in)
+	got := planned{LeftAlone: p.LeftAlone, Likely: p.LikelyToFail}
+	for to, from := range map[*[]string][]reconcile.Change{&got.Block: p.ToBlock, &got.Unblock: p.ToUnblock, &got.Adopt: p.ToAdopt} {
+		if len(from) > 0 {
+			*to = changes(from)
+		}
+	}
+	for _, a := range p.Ambiguous {
+		if got.Doubts == nil {
+			got.Doubts = map[string]reconcile.Doubt{}
+		}
+		got.Doubts[a.User.Reveal()] = a.Reason
+	}
+	return got
+}
+
 func TestCompute(t *testing.T) {
 	t.Parallel()
 	const (
@@ -195,23 +216,7 @@ func TestCompute(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c.in.PhoneNumberID, c.in.Base = phoneNumberID, base
-			if c.in.Mode == "" {
-				c.in.Mode = reconcile.Enforce
-			}
-			p := reconcile.Compute(c.in)
-			got := planned{LeftAlone: p.LeftAlone, Likely: p.LikelyToFail}
-			for to, from := range map[*[]string][]reconcile.Change{&got.Block: p.ToBlock, &got.Unblock: p.ToUnblock, &got.Adopt: p.ToAdopt} {
-				if len(from) > 0 {
-					*to = changes(from)
-				}
-			}
-			for _, a := range p.Ambiguous {
-				if got.Doubts == nil {
-					got.Doubts = map[string]reconcile.Doubt{}
-				}
-				got.Doubts[a.User.Reveal()] = a.Reason
-			}
+			got := compute(c.in)
 			if d := cmp.Diff(c.want, got); d != "" {
 				t.Error(d)
 			}
