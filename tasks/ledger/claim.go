@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ type Claim struct {
 
 // ClaimOptions bound a claim. ID and Hold are required.
 type ClaimOptions struct {
-	// ID must never have been used before, by any process. Up to 200 bytes, no spaces.
+	// ID is that of no other claim, by any process, ever. Up to 200 bytes, no spaces.
 	ID string
 	// Max is how many users the call can carry, at most MaxBatch. Zero claims nobody.
 	Max int
@@ -46,7 +47,10 @@ type ClaimOptions struct {
 // claim, or under a [Ledger.Hold], the result has no users, and its Backlog tells when to come
 // again.
 //
-// When a reply gets lost, whom it named is in flight under this ID until the deadline.
+// When a reply gets lost, whom it named is in flight under this ID until the deadline. Until
+// then a claim may be repeated under its ID: it then names, whatever the other options say,
+// whom it took and still holds, and changes nothing, the deadline included. It leaves out who
+// is wanted in a newer version by now; they wait from the deadline on.
 func (l *Ledger) Claim(ctx context.Context, o ClaimOptions) (Claim, error) {
 	if err := o.validate(); err != nil {
 		return Claim{}, fmt.Errorf("ledger: claim: %w", err)
@@ -55,7 +59,8 @@ func (l *Ledger) Claim(ctx context.Context, o ClaimOptions) (Claim, error) {
 	if o.Only != "" {
 		ops = o.Only.letter()
 	}
-	reply, err := claimScript.Run(ctx, l.rdb, l.claimKeys, o.ID, min(o.Max, MaxBatch), o.Hold.Milliseconds(), ops).Slice()
+	keys := append(slices.Clone(l.keys), l.holdKey, l.claimPrefix+o.ID)
+	reply, err := claimScript.Run(ctx, l.rdb, keys, o.ID, min(o.Max, MaxBatch), o.Hold.Milliseconds(), ops).Slice()
 	if err != nil {
 		return Claim{}, fmt.Errorf("ledger: claim: %w", err)
 	}

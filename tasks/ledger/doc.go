@@ -23,8 +23,8 @@
 // anybody recall a call that was cut by its timeout. A reconciliation finds both.)
 //
 // Settle may answer Unknown, for a lost claim: what became of the user is then for Mark to
-// tell. Any method may be repeated when its reply got lost; users whom a lost reply of Claim
-// named are in flight until that claim's deadline.
+// tell. Any method may be repeated when its reply got lost, Claim under the same ID; users
+// whom a lost reply of Claim named are in flight until that claim's deadline.
 //
 // # Redis
 //

@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,8 +22,8 @@ type Ledger struct {
 	phoneNumberID string
 	versionKey    string
 	holdKey       string
+	claimPrefix   string // of what is kept of a claim, by its ID
 	keys          []string
-	claimKeys     []string // keys, and holdKey
 }
 
 // Where the keys of a Ledger stand; all of them go with each script.
@@ -43,10 +42,9 @@ func New(rdb redis.UniversalClient, phoneNumberID string) *Ledger {
 			keys = append(keys, prefix+"waiting:"+string(q)+":"+string(o))
 		}
 	}
-	hold := prefix + "hold"
 	return &Ledger{
-		rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", holdKey: hold,
-		keys: keys, claimKeys: append(slices.Clone(keys), hold),
+		rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", holdKey: prefix + "hold",
+		claimPrefix: prefix + "claim:", keys: keys,
 	}
 }
 

@@ -153,3 +153,8 @@ func same[T any](t *rapid.T, want, got T) {
 		t.Fatalf("not as the reference has it:\n%s", strings.TrimSpace(d))
 	}
 }
+
+// distinctInRuns drops a request that names the user of the one before it in the same run.
+func distinctInRuns(requests []ledger.Request) []ledger.Request {
+	return slices.CompactFunc(slices.Clone(requests), func(a, b ledger.Request) bool { return a == b })
+}

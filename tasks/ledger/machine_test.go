@@ -36,6 +36,7 @@ type apiCall struct {
 	sent, ended bool
 	crashed     bool // nobody will settle it
 	expired     bool // its deadline has passed
+	renewed     bool
 }
 
 func (c *apiCall) out() bool { return c.sent && !c.ended }
@@ -54,6 +55,7 @@ func TestLedgerAsStateMachine(t *testing.T) {
 				"deliver":   w.deliver,
 				"claim":     w.claim,
 				"claim too": w.claim,
+				"ask again": w.claimAgain,
 				"send":      w.send,
 				"answer":    w.answer,
 				"settle":    w.settle,
@@ -120,11 +122,6 @@ func (w *world) mark(t *rapid.T, requests []ledger.Request) {
 		}
 	}
 	same(t, want, states)
-}
-
-// distinctInRuns drops a request that names the user of the one before it in the same run.
-func distinctInRuns(requests []ledger.Request) []ledger.Request {
-	return slices.CompactFunc(slices.Clone(requests), func(a, b ledger.Request) bool { return a == b })
 }
 
 func (w *world) claim(t *rapid.T) {
@@ -244,7 +241,7 @@ func (w *world) renew(t *rapid.T) {
 		}
 	}
 	same(t, want, states)
-	c.Users, c.sent, c.ended, c.expired = kept, false, false, false
+	c.Users, c.sent, c.ended, c.expired, c.renewed = kept, false, false, false, true
 	if len(kept) == 0 {
 		w.drop(c)
 	}

@@ -1,16 +1,35 @@
 -- claim.lua: takes up to a call's worth of users, of one operation, for one call.
 --
--- KEYS     as record.lua, then the key that holds all calls back while it exists
--- ARGV[1]  ID of the claim, never used before
+-- KEYS     as record.lua, then [9] the key that holds all calls back while it exists, and [10] what
+--          is kept of this claim until its deadline: operation and deadline
+-- ARGV[1]  ID of the claim; of the same one when a reply got lost
 -- ARGV[2]  how many users at the most
 -- ARGV[3]  ms from now until the claim's deadline
 -- ARGV[4]  operations to choose from: "bu", "b" or "u"
 -- Returns  as tally.lua, then op ("" when none was claimed), then one text with a line
---          "user version attempts" for each that was claimed
+--          "user version attempts" for each that was claimed. A claim that comes again names
+--          whom it took and still holds, for the same request, and changes nothing.
 
 local SWEEP = 2000 -- twice a call's worth, so that claims catch up with any number of the due
-local id, room, hold, ops = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local now = now_ms()
+local id, room, ops, now = ARGV[1], tonumber(ARGV[2]), ARGV[4], now_ms()
+local deadline = whole(now + ARGV[3])
+
+local function line_of(user, r) return user .. ' ' .. r.version .. ' ' .. r.attempts end
+
+-- again returns whom this claim, made before, still holds. They stand in LATER at its deadline.
+local function again(deadline)
+  local users, claimed = redis.call('ZRANGEBYSCORE', LATER, deadline, deadline), {}
+  for from = 1, #users, SWEEP do
+    local lines = redis.call('HMGET', USERS, unpack(users, from, math.min(from + SWEEP - 1, #users)))
+    for k, line in ipairs(lines) do
+      local r = parse(line)
+      if r and r.claim == id and r.state == 'f' then
+        claimed[#claimed + 1] = line_of(users[from + k - 1], r)
+      end
+    end
+  end
+  return claimed
+end
 
 -- Whom a deadline has passed waits again: a retry that is due, or a call that never ended.
 local function sweep()
@@ -49,7 +68,7 @@ end
 -- take claims the first want of one line. Whoever stands there without waiting there (no
 -- script leaves anybody so, but other programs may write keys) just leaves it.
 local function take(queue, op, want, writes, claimed)
-  local line, deadline = WAITING[queue .. op], whole(now + hold)
+  local line = WAITING[queue .. op]
   local users = redis.call('ZRANGE', line, 0, want - 1)
   if #users == 0 then return end
   redis.call('ZREMRANGEBYRANK', line, 0, #users - 1)
@@ -60,20 +79,31 @@ local function take(queue, op, want, writes, claimed)
       r.state, r.claim = 'f', id
       put(writes, user, r)
       put_later(writes, user, deadline)
-      claimed[#claimed + 1] = user .. ' ' .. r.version .. ' ' .. r.attempts
+      claimed[#claimed + 1] = line_of(user, r)
     end
   end
 end
 
-sweep()
-local held = redis.call('EXISTS', KEYS[9]) == 1
-local op, claimed, writes = not held and choose(), {}, batch()
-if op then
+local function claim()
+  sweep()
+  local held = redis.call('EXISTS', KEYS[9]) == 1
+  local op, claimed, writes = not held and choose(), {}, batch()
+  if not op then return '', claimed end
   for _, queue in ipairs(QUEUES) do
     local want = room - #claimed
     if want > 0 then take(queue, op, want, writes, claimed) end
   end
   flush(writes)
+  if #claimed > 0 then redis.call('SET', KEYS[10], op .. ' ' .. deadline, 'PX', ARGV[3]) end
+  return op, claimed
+end
+
+local op, claimed
+local before = redis.call('GET', KEYS[10])
+if before then
+  op, claimed = string.sub(before, 1, 1), again(string.sub(before, 3))
+else
+  op, claimed = claim()
 end
 local reply = tally(now)
 reply[#reply + 1] = #claimed > 0 and op or ''

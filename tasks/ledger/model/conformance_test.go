@@ -69,7 +69,7 @@ func TestScriptsDoAsTheModel(t *testing.T) {
 				mu.Unlock()
 			}
 		})
-		const all = 18
+		const all = 19
 		if len(kinds) != all {
 			t.Errorf("%d of %d kinds of steps came to pass", len(kinds), all)
 		}
@@ -103,8 +103,12 @@ func (r *replay) do(step model.Step, from, to model.State) {
 		if len(c.Users) != 1 || version(c.Users[0].Version) != to.Version {
 			r.t.Fatalf("%v: %+v", step, c)
 		}
-		if step.Kind == model.Claim {
-			r.held[step.Worker] = c
+		r.held[step.Worker] = c
+	case model.ClaimAgain:
+		c := r.claimAs(r.held[step.Worker].ID, 1)
+		holds := to.Workers[step.Worker].Phase == model.Holding
+		if holds != (len(c.Users) == 1) || holds && version(c.Users[0].Version) != to.Version {
+			r.t.Fatalf("%v: %+v, in the model %v", step, c, to)
 		}
 	case model.Renew:
 		r.renew(step, from, to)
@@ -144,7 +148,11 @@ func (r *replay) mark(after model.State, versions ...int) {
 
 func (r *replay) claim(limit int) ledger.Claim {
 	r.claims++
-	c, err := r.Claim(r.ctx, ledger.ClaimOptions{ID: fmt.Sprint(r.claims), Max: limit, Hold: time.Hour})
+	return r.claimAs(fmt.Sprint(r.claims), limit)
+}
+
+func (r *replay) claimAs(id string, limit int) ledger.Claim {
+	c, err := r.Claim(r.ctx, ledger.ClaimOptions{ID: id, Max: limit, Hold: time.Hour})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -258,7 +266,7 @@ func (r *replay) abstract() model.State {
 }
 
 // probe takes steps that must change nothing, which the model leaves out: marking what is
-// marked, and claiming when there is nobody to claim.
+// marked, claiming when there is nobody to claim, and claims that come a second time, late.
 func (r *replay) probe(s model.State) {
 	var versions []int
 	for i, marked := range s.Marked {
@@ -270,6 +278,11 @@ func (r *replay) probe(s model.State) {
 	if s.Place == model.Later || s.Place == model.Nowhere {
 		if c := r.claim(1); len(c.Users) != 0 {
 			r.t.Fatalf("claimed %+v in %v", c, s)
+		}
+	}
+	for _, c := range r.held {
+		if c.ID != "" {
+			r.claimAs(c.ID, 1)
 		}
 	}
 	r.compare(model.Step{Kind: "a step that changes nothing"}, s)

@@ -17,7 +17,7 @@
 //	State.Place = Later, Due   it stands in KEYS[2], its time not yet come, or come
 //	Mark                       lua/mark.lua; any version, at any time, again and again
 //	Claim, Sweep               lua/claim.lua, with room for users and without
-//	ClaimLost                  the same, but the reply gets lost
+//	ClaimLost, ClaimAgain      the same, but the reply gets lost, and the worker repeats it
 //	Renew                      lua/renew.lua
 //	Settle*                    lua/settle.lua, by verdict
 //	Step.Again                 the reply gets lost, so the worker repeats the step

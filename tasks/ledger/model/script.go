@@ -48,6 +48,16 @@ func (p Protocol) claim(s State, i int) State {
 	return s
 }
 
+// claimAgain is lua/claim.lua for a claim that was made already. It changes nothing but what its
+// worker knows.
+func (p Protocol) claimAgain(s State, i int) State {
+	if int(s.Claim) == i+1 && s.Status == InFlight && s.Place == Later {
+		s.Workers[i].Phase = Holding
+		return s
+	}
+	return crash(s, i) // without its users, whose claim nobody will settle
+}
+
 // renew is lua/renew.lua, and what the worker does about its answer.
 func (p Protocol) renew(s State, i int) State {
 	w := &s.Workers[i]

@@ -46,6 +46,7 @@ type Phase byte
 // The phases, in the order in which a worker goes through them.
 const (
 	Idle    Phase = 'i'
+	Asking  Phase = 'a' // asked for a claim, and the reply got lost
 	Holding Phase = 'h' // has a claim, and has not sent its call
 	Calling Phase = 'c' // the call is out
 	Ghost   Phase = 'g' // the call is out, and the worker is dead

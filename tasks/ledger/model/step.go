@@ -11,6 +11,7 @@ const (
 	Sweep       Kind = "sweep"
 	Claim       Kind = "claim"
 	ClaimLost   Kind = "claim, reply lost"
+	ClaimAgain  Kind = "claim repeated"
 	Renew       Kind = "renew"
 	Send        Kind = "send"
 	Apply       Kind = "call applied"
@@ -109,8 +110,11 @@ func (p Protocol) workerSteps(s State, i int, add func(Step, State)) {
 	case Idle:
 		if to := p.claim(s, i); to.Workers[i].Phase == Holding {
 			add(step(Claim), to)
-			add(step(ClaimLost), crash(to, i))
+			to.Workers[i].Phase = Asking
+			add(step(ClaimLost), to)
 		}
+	case Asking:
+		add(step(ClaimAgain), p.claimAgain(s, i))
 	case Holding:
 		if p.canSend(s, i) {
 			to := s

@@ -1,0 +1,111 @@
+package ledger_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
+
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/redistest"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// claimAgain repeats a claim, as a client does whose reply got lost, at any time after. It must
+// name whom the claim holds, for the request that it was made for; check sees that nothing has
+// changed.
+func (w *world) claimAgain(t *rapid.T) {
+	c := w.pick(t, func(c *apiCall) bool { return !c.renewed })
+	if c == nil {
+		return
+	}
+	again, err := w.Claim(w.ctx, ledger.ClaimOptions{
+		ID: c.ID, Max: rapid.IntRange(0, 4).Draw(t, "max"), Hold: time.Hour,
+		Only: rapid.SampledFrom([]ledger.Operation{"", ledger.Block, ledger.Unblock}).Draw(t, "only"),
+	})
+	ok(t, err)
+	want, got := map[user.ID]ledger.Claimed{}, map[user.ID]ledger.Claimed{}
+	for _, u := range c.Users {
+		if r := w.ref.users[u.User]; r.claim == c.ID && r.state == ledger.InFlight && r.place == later {
+			want[u.User] = u
+		}
+	}
+	for _, u := range again.Users {
+		got[u.User] = u
+	}
+	same(t, want, got)
+	if len(got) != len(again.Users) || len(got) > 0 && again.Operation != c.Operation {
+		t.Fatalf("%+v", again)
+	}
+}
+
+// TestClaimWhoseReplyGetsLost cuts the connection when the reply of a claim has come: the client
+// asks again, and must be told of the users that the first try took.
+func TestClaimWhoseReplyGetsLost(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(t *testing.T) string{
+		"mini":  func(t *testing.T) string { m, _ := redistest.Mini(t); return m.Addr() },
+		"redis": func(t *testing.T) string { return redistest.Start(t).Addr },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := &lossy{}
+			rdb := redis.NewClient(&redis.Options{Addr: start(t), Dialer: l.dial})
+			t.Cleanup(func() { _ = rdb.Close() })
+			f := setup(t, rdb)
+			f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1), num(t, 2), num(t, 3), num(t, 4))
+			f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Succeed}) // the server knows the scripts
+			l.lose.Store(1)
+			c := f.claim(2, "")
+			if l.lose.Load() != 0 {
+				t.Fatal("no reply was lost")
+			}
+			if d := cmp.Diff([]string{"0002", "0003"}, names(c)); d != "" || c.Operation != ledger.Block {
+				t.Errorf("%v %s", c.Operation, d)
+			}
+			if c.Backlog.Waiting() != 1 || c.Backlog.Later != 2 {
+				t.Errorf("a second claim was made: %+v", c.Backlog)
+			}
+			for _, s := range f.settle(c, ledger.Settlement{Verdict: ledger.Succeed}) {
+				if s.State != ledger.Succeeded {
+					t.Errorf("settled: %+v", s)
+				}
+			}
+		})
+	}
+}
+
+// lossy cuts a connection in place of the next replies of claims that it is told to lose.
+type lossy struct{ lose atomic.Int32 }
+
+func (l *lossy) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, addr)
+	return &lossyConn{Conn: c, lossy: l}, err
+}
+
+type lossyConn struct {
+	net.Conn
+	lossy *lossy
+	claim atomic.Bool // the last command was a claim
+}
+
+func (c *lossyConn) Write(b []byte) (int, error) {
+	c.claim.Store(bytes.Contains(b, []byte(":hold")))
+	return c.Conn.Write(b)
+}
+
+func (c *lossyConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err == nil && c.claim.Load() && c.lossy.lose.Load() > 0 {
+		c.lossy.lose.Add(-1)
+		_ = c.Close()
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
