@@ -88,9 +88,33 @@ func (c change) refusal() string {
 		return "running a whole dead-letter queue at once holds up Redis: use `wablock dead-letter redrive --all`, which goes in steps, or run the tasks of a page"
 	case c.verb == "delete" && own(c.queue) && (c.state == "pending" || c.state == "retry"):
 		return "deleting a task does not call its numbers off, the ledger wants them: enqueue the opposite with `wablock block` or `wablock unblock`"
+	case c.verb == "run" && own(c.queue) && c.queue != tasks.QueueDeadLetter && c.state == "scheduled":
+		return "a delayed job counts as asked for at its time, so that if it ran now, what is asked until then would lose to it: enqueue its numbers anew, without a delay, and delete it"
 	default:
 		return ""
 	}
+}
+
+// note says what a change that is made does not do, "" for nothing that is worth it.
+func (c change) note() string {
+	if c.verb == "pause" && own(c.queue) && c.queue != tasks.QueueDeadLetter {
+		return "Paused, but this does not stop calls: workers take users from the ledger. Stop the workers for that; nothing is lost meanwhile."
+	}
+	return ""
+}
+
+// noteHeader carries a note to the page.
+const noteHeader = "Wablock-Note"
+
+// actual returns the change with the state that its task is really in: for asynqmon the state
+// in a path is only a word, and by its name a task is changed whatever state it is in.
+func (m *monitor) actual(c change, id string) change {
+	if own(c.queue) {
+		if info, err := m.inspector.GetTaskInfo(c.queue, id); err == nil {
+			c.state = info.State.String()
+		}
+	}
+	return c
 }
 
 func (m *monitor) serveChange(w http.ResponseWriter, r *http.Request, path string) {
@@ -99,9 +123,16 @@ func (m *monitor) serveChange(w http.ResponseWriter, r *http.Request, path strin
 		refuse(w, http.StatusNotFound, "asynqmon's API has no such action")
 		return
 	}
-	if reason := c.refusal(); reason != "" {
+	reason := c.refusal()
+	if reason == "" && c.id != "" {
+		reason = m.actual(c, c.id).refusal()
+	}
+	if reason != "" {
 		refuse(w, http.StatusForbidden, reason)
 		return
+	}
+	if note := c.note(); note != "" {
+		w.Header().Set(noteHeader, note)
 	}
 	if c.batch {
 		m.serveBatch(w, r, c)
@@ -124,7 +155,7 @@ func (m *monitor) serveBatch(w http.ResponseWriter, r *http.Request, c change) {
 	done, failed := []string{}, []string{}
 	for _, alias := range req.TaskIDs {
 		id, ok := m.aliases.in(alias)
-		if !ok || m.apply(c, id) != nil {
+		if !ok || m.actual(c, id).refusal() != "" || m.apply(c, id) != nil {
 			failed = append(failed, alias)
 			continue
 		}

@@ -65,6 +65,15 @@ func TestWhatLosesSomethingIsRefused(t *testing.T) {
 		{http.MethodDelete, "bulk/pending_tasks:delete_all", "wablock unblock"},
 		{http.MethodPost, "bulk/pending_tasks:batch_delete", "wablock unblock"},
 		{http.MethodDelete, "bulk/retry_tasks:delete_all", "wablock unblock"},
+		// Under another state's name the task is the same.
+		{http.MethodDelete, "bulk/completed_tasks/pending-a", "wablock unblock"},
+		{http.MethodDelete, "bulk/scheduled_tasks/pending-a", "wablock unblock"},
+		{http.MethodDelete, "bulk/groups/g/aggregating_tasks/pending-a", "wablock unblock"},
+		// A delayed job that ran early would beat every request until its time.
+		{http.MethodPost, "bulk/scheduled_tasks/scheduled-a:run", "delayed job"},
+		{http.MethodPost, "bulk/retry_tasks/scheduled-a:run", "delayed job"},
+		{http.MethodPost, "bulk/scheduled_tasks:run_all", "delayed job"},
+		{http.MethodPost, "bulk/scheduled_tasks:batch_run", "delayed job"},
 	} {
 		f.refused(c.method, "/monitor/api/queues/"+c.path, `{"task_ids":["scheduled-b","pending-b"]}`, c.why)
 	}
@@ -101,7 +110,17 @@ func TestAllowedChanges(t *testing.T) {
 			`{"error_ids":["nobody"],"pending_ids":["scheduled-a","scheduled-b"]}`, "dead-letter",
 			asynq.QueueInfo{Pending: 4},
 		},
-		{http.MethodPost, "bulk/scheduled_tasks:run_all", "", 200, `{"scheduled":2}`, "bulk", asynq.QueueInfo{Pending: 4}},
+		{http.MethodPost, "foreign/scheduled_tasks:run_all", "", 200, `{"scheduled":2}`, "foreign", asynq.QueueInfo{Pending: 4}},
+		{
+			http.MethodPost, "bulk/archived_tasks:batch_run", `{"task_ids":["scheduled-a"]}`, 200,
+			`{"error_ids":["scheduled-a"],"pending_ids":[]}`, "bulk",
+			asynq.QueueInfo{Pending: 2, Scheduled: 2},
+		},
+		{
+			http.MethodPost, "bulk/completed_tasks:batch_delete", `{"task_ids":["pending-a","scheduled-a"]}`, 200,
+			`{"deleted_ids":["scheduled-a"],"failed_ids":["pending-a"]}`, "bulk",
+			asynq.QueueInfo{Pending: 2, Scheduled: 1},
+		},
 		{http.MethodDelete, "bulk/scheduled_tasks/scheduled-a", "", 204, "", "bulk", asynq.QueueInfo{Pending: 2, Scheduled: 1}},
 		{
 			http.MethodPost, "bulk/scheduled_tasks:batch_delete", `{"task_ids":["scheduled-a"]}`, 200,
@@ -149,5 +168,20 @@ func TestUnknownActions(t *testing.T) {
 		if got := f.do(r.method, "/monitor/api/"+r.path, ""); got.status != http.StatusNotFound {
 			t.Errorf("%s %s = %d %s", r.method, r.path, got.status, got.body)
 		}
+	}
+}
+
+// Pausing a queue of wablock's does not do what people expect of it, and the answer says so.
+func TestPauseHasANote(t *testing.T) {
+	t.Parallel()
+	f := seeded(t)
+	for queue, noted := range map[string]bool{"bulk": true, "foreign": false, "dead-letter": false} {
+		got := f.do(http.MethodPost, "/monitor/api/queues/"+queue+":pause", "")
+		if got.status != http.StatusNoContent || (got.header.Get("Wablock-Note") != "") != noted {
+			t.Errorf("%s: %d, note %q", queue, got.status, got.header.Get("Wablock-Note"))
+		}
+	}
+	if got := f.do(http.MethodPost, "/monitor/api/queues/bulk:resume", ""); got.header.Get("Wablock-Note") != "" {
+		t.Error("resuming has a note")
 	}
 }

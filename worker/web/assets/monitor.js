@@ -1,5 +1,5 @@
-// Shows why the server refused an action, which asynqmon's pages keep to themselves, and hides
-// the actions that are always refused.
+// Shows why the server refused an action, or what an action does not do, which asynqmon's pages
+// keep to themselves, and hides the actions that are always refused.
 (function () {
   "use strict";
 
@@ -20,6 +20,8 @@
   XMLHttpRequest.prototype.open = function (method) {
     if (String(method).toUpperCase() !== "GET") {
       this.addEventListener("load", function () {
+        var note = this.getResponseHeader("Wablock-Note");
+        if (note) show(note);
         if (this.status < 400) return;
         var reason = this.responseText;
         try { reason = JSON.parse(reason).error || reason; } catch (e) { /* text as it is */ }
