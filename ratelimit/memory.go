@@ -61,6 +61,9 @@ func (m *Memory) Take(_ context.Context, key Key) (Grant, error) {
 
 // Cancel implements [Limiter].
 func (m *Memory) Cancel(_ context.Context, key Key, g Grant) error {
+	if !g.OK { // nothing is held
+		return nil
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := At(m.now())

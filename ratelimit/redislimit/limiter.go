@@ -2,6 +2,7 @@ package redislimit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -26,8 +27,8 @@ type Limiter struct {
 	now      func() time.Time // for the fences; all else runs on Redis's clock
 
 	mu      sync.Mutex
-	tallies map[string]tally         // by Redis key: reports not yet told to Redis; guarded by mu
-	fences  map[string]*rate.Limiter // by phone number ID; guarded by mu
+	tallies swept[tally]         // by Redis key: reports not yet told to Redis; guarded by mu
+	fences  swept[*rate.Limiter] // by phone number ID; guarded by mu
 }
 
 var _ ratelimit.Limiter = (*Limiter)(nil)
@@ -40,7 +41,7 @@ func New(rdb redis.UniversalClient, settings func(phoneNumberID string) ratelimi
 	}
 	return &Limiter{
 		rdb: rdb, settings: settings, scripts: newScripts(), jitter: rand.Float64, now: time.Now,
-		tallies: map[string]tally{}, fences: map[string]*rate.Limiter{},
+		tallies: newSwept(tally.stale), fences: newSwept(fullFence),
 	}
 }
 
@@ -71,21 +72,17 @@ func AccountKey(id string) string { return "wablock:{account:" + id + "}:limit" 
 // a Redis that has lost its data cannot let every worker loose at once.
 func (l *Limiter) Take(ctx context.Context, key ratelimit.Key) (ratelimit.Grant, error) {
 	phone := l.phone(key.PhoneNumberID)
-	now := l.now()
-	reserved := l.fence(key.PhoneNumberID, phone.set).ReserveN(now, 1)
-	if wait := reserved.DelayFrom(now); wait > 0 {
-		reserved.CancelAt(now)
+	if wait := l.enter(key.PhoneNumberID, phone.set); wait > 0 {
 		return ratelimit.Grant{Wait: wait, Reason: ratelimit.Ceiling, MaxUsers: phone.set.MaxUsers}, nil
 	}
 	g, err := l.take(ctx, phone, key.Account)
 	if err != nil {
-		reserved.CancelAt(now)
-		return ratelimit.Grant{}, fmt.Errorf("redislimit: take: no leave to call without Redis: %w", err)
+		err = fmt.Errorf("redislimit: take: no leave to call without Redis: %w", err)
 	}
 	if !g.OK {
-		reserved.CancelAt(now)
+		l.leave(key.PhoneNumberID, phone.set)
 	}
-	return g, nil
+	return g, err
 }
 
 func (l *Limiter) take(ctx context.Context, phone target, accountID string) (ratelimit.Grant, error) {
@@ -93,25 +90,29 @@ func (l *Limiter) take(ctx context.Context, phone target, accountID string) (rat
 	if accountID != "" {
 		targets = append(targets, account(accountID))
 	}
+	var g ratelimit.Grant
 	answers, err := l.ask(ctx, targets)
+	if err == nil {
+		var second *ratelimit.Answer
+		if accountID != "" {
+			second = &answers[1]
+		}
+		if g = ratelimit.Join(answers[0], second); g.OK {
+			return g, nil
+		}
+	}
+	for i, a := range answers { // one of the two may have given a token
+		if failed := l.giveBack(ctx, targets[i].key, a.Stamp); failed != nil && err == nil {
+			err = failed
+		}
+	}
 	if err != nil {
 		return ratelimit.Grant{}, err
-	}
-	if accountID == "" {
-		return ratelimit.Join(answers[0], nil), nil
-	}
-	g := ratelimit.Join(answers[0], &answers[1])
-	if !g.OK {
-		for i, a := range answers {
-			if err := l.giveBack(ctx, targets[i].key, a.Stamp); err != nil {
-				return ratelimit.Grant{}, err
-			}
-		}
 	}
 	return g, nil
 }
 
-// ask puts the question to each bucket.
+// ask puts the question to each bucket. With an error, the first that there was, come the answers of those that did answer.
 func (l *Limiter) ask(ctx context.Context, targets []target) ([]ratelimit.Answer, error) {
 	calls := make([]invocation, len(targets))
 	told := make([]tally, len(targets))
@@ -119,25 +120,29 @@ func (l *Limiter) ask(ctx context.Context, targets []target) ([]ratelimit.Answer
 		told[i] = l.collect(t.key)
 		calls[i] = invocation{t.key, t.takeArgs(told[i])}
 	}
-	cmds, err := runAll(ctx, l.rdb, l.scripts.take, calls)
-	if err != nil {
-		for i, t := range targets {
-			l.restore(t.key, told[i])
-		}
-		return nil, err
-	}
 	answers := make([]ratelimit.Answer, len(targets))
-	for i, cmd := range cmds {
-		v, err := integers(cmd, 8)
-		if err != nil {
-			return nil, err
+	var first error
+	for i, cmd := range runAll(ctx, l.rdb, l.scripts.take, calls) {
+		if cmd.Err() != nil {
+			l.restore(targets[i].key, told[i])
 		}
-		answers[i] = ratelimit.Answer{
-			Reason: ratelimit.Reason(v[0]), Wait: time.Duration(v[1]) * time.Microsecond, Users: int(v[2]), Fresh: v[3] == 1,
-			Stamp: ratelimit.Stamp{Epoch: v[4], Probe: v[5] == 1, Trial: int(v[6]), Due: v[7] == 1, Taken: v[0] == 0},
+		var err error
+		if answers[i], err = readAnswer(cmd); err != nil && first == nil {
+			first = err
 		}
 	}
-	return answers, nil
+	return answers, first
+}
+
+func readAnswer(cmd *redis.Cmd) (ratelimit.Answer, error) {
+	v, err := integers(cmd, 8)
+	if err != nil {
+		return ratelimit.Answer{}, err
+	}
+	return ratelimit.Answer{
+		Reason: ratelimit.Reason(v[0]), Wait: time.Duration(v[1]) * time.Microsecond, Users: int(v[2]), Fresh: v[3] == 1,
+		Stamp: ratelimit.Stamp{Epoch: v[4], Probe: v[5] == 1, Trial: int(v[6]), Due: v[7] == 1, Taken: v[0] == 0},
+	}, nil
 }
 
 func (t target) takeArgs(told tally) []any {
@@ -149,11 +154,15 @@ func (t target) takeArgs(told tally) []any {
 	}
 }
 
-// Cancel implements [ratelimit.Limiter].
+// Cancel implements [ratelimit.Limiter]. What of it fails is lost until it comes back with time.
 func (l *Limiter) Cancel(ctx context.Context, key ratelimit.Key, g ratelimit.Grant) error {
+	if !g.OK { // nothing is held
+		return nil
+	}
+	l.leave(key.PhoneNumberID, l.phone(key.PhoneNumberID).set)
 	err := l.giveBack(ctx, PhoneKey(key.PhoneNumberID), g.Phone)
-	if err == nil && key.Account != "" {
-		err = l.giveBack(ctx, AccountKey(key.Account), g.Account)
+	if key.Account != "" {
+		err = errors.Join(err, l.giveBack(ctx, AccountKey(key.Account), g.Account))
 	}
 	if err != nil {
 		return fmt.Errorf("redislimit: cancel: %w", err)
@@ -166,22 +175,6 @@ func (l *Limiter) giveBack(ctx context.Context, key string, st ratelimit.Stamp) 
 		return nil
 	}
 	return l.scripts.cancel.Run(ctx, l.rdb, []string{key}, flag(st.Probe), flag(st.Trial > 0), flag(st.Due)).Err()
-}
-
-// fence is the ceiling of this process alone.
-func (l *Limiter) fence(phoneNumberID string, set ratelimit.Settings) *rate.Limiter {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	f := l.fences[phoneNumberID]
-	if f == nil {
-		f = rate.NewLimiter(rate.Limit(set.Rate), set.Burst)
-		l.fences[phoneNumberID] = f
-	}
-	if f.Limit() != rate.Limit(set.Rate) || f.Burst() != set.Burst {
-		f.SetLimit(rate.Limit(set.Rate))
-		f.SetBurst(set.Burst)
-	}
-	return f
 }
 
 func flag(b bool) int {

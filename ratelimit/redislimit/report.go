@@ -5,20 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/wablock/wablock/ratelimit"
 )
 
 // tally counts reports that Redis has not been told of. What a process that dies has not told is lost: the law then
-// measures a little less goodput for one step.
-type tally struct{ served, calls, retries int64 }
-
-func (t tally) plus(u tally) tally {
-	return tally{t.served + u.served, t.calls + u.calls, t.retries + u.retries}
+// measures a little less goodput for one step. So is what nobody came to tell for tallyLife, when it is swept.
+type tally struct {
+	served, calls, retries int64
+	at                     time.Time // of the last report
 }
 
+// tallyLife is how long an untold report may matter: the retry budget looks back that far.
+const tallyLife = time.Minute
+
+func (t tally) stale(now time.Time) bool { return now.Sub(t.at) > tallyLife }
+
 func (l *Limiter) count(key string, o ratelimit.Observation) {
-	one := tally{calls: 1}
+	one := tally{calls: 1, at: l.now()}
 	if o.Served {
 		one.served = 1
 	}
@@ -32,15 +37,23 @@ func (l *Limiter) count(key string, o ratelimit.Observation) {
 func (l *Limiter) collect(key string) tally {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := l.tallies[key]
-	delete(l.tallies, key)
+	t := l.tallies.entries[key]
+	delete(l.tallies.entries, key)
 	return t
 }
 
 func (l *Limiter) restore(key string, t tally) {
+	if t.calls == 0 {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.tallies[key] = l.tallies[key].plus(t)
+	have := l.tallies.entries[key]
+	t.served, t.calls, t.retries = t.served+have.served, t.calls+have.calls, t.retries+have.retries
+	if have.at.After(t.at) {
+		t.at = have.at
+	}
+	l.tallies.put(key, t, l.now())
 }
 
 // Report implements [ratelimit.Limiter].
@@ -81,7 +94,6 @@ func (l *Limiter) change(
 		told := l.collect(t.key)
 		r, err := l.load(ctx, t, st, told)
 		if err != nil {
-			l.restore(t.key, told)
 			return err
 		}
 		next := do(r.state, r.count, r.now)
@@ -102,10 +114,12 @@ type record struct {
 	fields  ratelimit.Fields
 }
 
+// load tells what is told and reads what Redis holds; a tally that it could not tell is put back.
 func (l *Limiter) load(ctx context.Context, t target, st ratelimit.Stamp, told tally) (record, error) {
 	reply, err := l.scripts.load.Run(ctx, l.rdb, []string{t.key},
 		told.served, told.calls, told.retries, flag(st.Probe), flag(st.Trial > 0), int(stateTTL.Seconds())).Slice()
 	if err != nil {
+		l.restore(t.key, told)
 		return record{}, err
 	}
 	return readRecord(reply, t)

@@ -38,31 +38,25 @@ type invocation struct {
 	args []any
 }
 
-// runAll runs a script on several keys in one round trip, and again with its text where Redis does not know it yet.
-func runAll(ctx context.Context, rdb redis.UniversalClient, script *redis.Script, calls []invocation) ([]*redis.Cmd, error) {
+// runAll runs a script on several keys in one round trip, and again with its text where Redis does not know it yet. Each
+// command tells its own error: one may have run though another failed.
+func runAll(ctx context.Context, rdb redis.UniversalClient, script *redis.Script, calls []invocation) []*redis.Cmd {
 	if len(calls) == 1 {
-		cmd := script.Run(ctx, rdb, []string{calls[0].key}, calls[0].args...)
-		return []*redis.Cmd{cmd}, cmd.Err()
+		return []*redis.Cmd{script.Run(ctx, rdb, []string{calls[0].key}, calls[0].args...)}
 	}
 	cmds := make([]*redis.Cmd, len(calls))
-	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, _ = rdb.Pipelined(ctx, func(p redis.Pipeliner) error { // its error is that of one of the commands
 		for i, c := range calls {
 			cmds[i] = script.EvalSha(ctx, p, []string{c.key}, c.args...)
 		}
 		return nil
 	})
-	if err == nil {
-		return cmds, nil
-	}
 	for i, c := range calls {
 		if redis.HasErrorPrefix(cmds[i].Err(), "NOSCRIPT") {
 			cmds[i] = script.Eval(ctx, rdb, []string{c.key}, c.args...)
 		}
-		if err := cmds[i].Err(); err != nil {
-			return nil, err
-		}
 	}
-	return cmds, nil
+	return cmds
 }
 
 // integers reads a reply of n integers.
