@@ -15,6 +15,8 @@ const (
 	lease = 10 * time.Second
 	// probePoll is how soon to ask again while a probe is in flight.
 	probePoll = 100 * time.Millisecond
+	// longestStep is the time between steps at the lowest rate.
+	longestStep = 200 * time.Second
 	// burstTime bounds a burst: no more calls at once than the rate gives in this time.
 	burstTime = time.Second
 )
@@ -75,6 +77,7 @@ func (b *bucket) take(v view, now Instant, set Settings) Answer {
 		a.Users = set.MaxUsers
 	}
 	a.Stamp.Epoch = v.epoch
+	b.catchUp(now)
 	switch {
 	case now < v.pausedUntil:
 		a.Reason, a.Wait = Paused, v.pausedUntil.Sub(now)
@@ -105,6 +108,21 @@ func (b *bucket) take(v view, now Instant, set Settings) Answer {
 	return a
 }
 
+// catchUp forgets what a clock that has gone back since left too far in the future: nobody would call until then. (A pause
+// stays: it may be the API's own.)
+func (b *bucket) catchUp(now Instant) {
+	b.at = min(b.at, now)
+	if b.probeUntil > now.Add(lease) {
+		b.probeUntil = 0
+	}
+	if b.trialUntil > now.Add(lease) {
+		b.trialUntil = 0
+	}
+	if b.dueAt > now.Add(longestStep) {
+		b.dueAt = 0
+	}
+}
+
 // pay takes a token, or says how long until there is one. Being refused changes nothing, so asking often costs nothing.
 func (b *bucket) pay(v view, now Instant, set Settings) time.Duration {
 	rate, full := flow(v, set)
@@ -112,7 +130,7 @@ func (b *bucket) pay(v view, now Instant, set Settings) time.Duration {
 	if tokens < micro {
 		return time.Duration(((micro-tokens)*micro+rate-1)/rate) * time.Microsecond
 	}
-	b.tokens, b.at = tokens-micro, max(b.at, now)
+	b.tokens, b.at = tokens-micro, now
 	return 0
 }
 

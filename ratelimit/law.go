@@ -226,7 +226,10 @@ func (s State) dear() bool { return s.Backoff > 0 && s.Settled }
 // step considers growth.
 func (s State) step(c Counters, now Instant, set Settings) State {
 	dt := now.Sub(s.StepAt)
-	if dt <= 0 {
+	switch {
+	case dt < 0: // the clock has gone back
+		return s.mark(c, now)
+	case dt == 0:
 		return s
 	}
 	used := s.used(c, now, set)

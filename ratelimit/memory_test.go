@@ -163,3 +163,32 @@ func TestSettingsAreMadeSound(t *testing.T) {
 		}
 	}
 }
+
+// A clock that is set back by an hour must not stop calls, nor growth, for an hour.
+func TestClockGoesBack(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	m := NewMemory(func(string) Settings { return Settings{Rate: 100, Burst: 1} }, MemoryConfig{Now: func() time.Time { return now }})
+	key := Key{PhoneNumberID: "1"}
+	served := func(d time.Duration) (n int) {
+		for end := now.Add(d); now.Before(end); {
+			g, _ := m.Take(t.Context(), key)
+			if !g.OK {
+				now = now.Add(max(g.Wait, time.Microsecond))
+				continue
+			}
+			n++
+			_ = m.Report(t.Context(), key, g, Observation{Users: 1, Served: true})
+		}
+		return n
+	}
+	before := served(3 * time.Second)
+	now = now.Add(-time.Hour)
+	if after := served(3 * time.Second); after <= before {
+		t.Errorf("%d calls in 3 s, and %d in the 3 s after the clock went back", before, after)
+	}
+	b := bucket{probeUntil: At(now.Add(time.Hour))}
+	if a := b.take(view{probe: true}, At(now), Settings{}.WithDefaults()); a.Reason != NotLimited {
+		t.Errorf("a probe from the future holds up the next: %+v", a)
+	}
+}

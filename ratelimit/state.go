@@ -89,7 +89,7 @@ func clampRate(rate float64) float64 { return min(max(rate, MinRate), MaxRate) }
 
 // usage is the last usage header, as long as it means something.
 func (s State) usage(now Instant) int {
-	if now.Sub(s.UsageAt) > usageMemory {
+	if age := now.Sub(s.UsageAt); age < 0 || age > usageMemory {
 		return 0
 	}
 	return s.Usage

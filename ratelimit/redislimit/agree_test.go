@@ -42,6 +42,9 @@ func TestAgreesWithMemory(t *testing.T) {
 		var flying []ratelimit.Grant
 		for range rapid.IntRange(1, 120).Draw(rt, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(1, 900_000).Draw(rt, "µs")) * time.Microsecond)
+			if rapid.IntRange(0, 30).Draw(rt, "clock goes back") == 0 {
+				now = now.Add(-time.Duration(rapid.IntRange(1, 600).Draw(rt, "s")) * time.Second)
+			}
 			server.SetTime(now)
 			if len(flying) == 0 || rapid.IntRange(0, 2).Draw(rt, "take") > 0 {
 				got, err := shared.Take(t.Context(), key)

@@ -13,7 +13,7 @@
 -- Returns {reason, wait in microseconds, users, fresh only, epoch, probe, trial, due}; reason 0 gives leave.
 
 local MICRO = 1000000
-local LEASE, PROBE_POLL, MINUTE = 10 * MICRO, 100000, 60 * MICRO
+local LEASE, PROBE_POLL, LONGEST_STEP, MINUTE = 10 * MICRO, 100000, 200 * MICRO, 60 * MICRO
 local RETRY_SHARE, RETRY_ALWAYS = 5, 60
 local NOT_LIMITED, PAUSED, PROBING, PACE = 0, 1, 2, 3
 
@@ -79,6 +79,12 @@ local function finish(reason, wait, users, probe, trial, due)
   return {reason, wait, users, retries_spent(), h.epoch, probe, trial, due}
 end
 
+-- A clock that has gone back must not stop calls until it has caught up.
+if h.at > now then set('at', now) end
+if h.probe_until > now + LEASE then set('probe_until', 0) end
+if h.trial_until > now + LEASE then set('trial_until', 0) end
+if h.due_at > now + LONGEST_STEP then set('due_at', 0) end
+
 local users = h.size
 if users == 0 or users > most then users = most end
 
@@ -96,7 +102,7 @@ end
 
 local rate = math.min(h.pace, ceiling)
 local full = math.min(burst * MICRO, math.max(MICRO, rate))
-local passed, missing = math.max(now - h.at, 0), math.max(full - h.tokens, 0)
+local passed, missing = now - h.at, math.max(full - h.tokens, 0)
 local tokens
 if passed >= math.ceil(missing * MICRO / rate) then
   tokens = full
@@ -107,7 +113,7 @@ if tokens < MICRO then
   return finish(PACE, math.ceil((MICRO - tokens) * MICRO / rate), users, 0, 0, 0)
 end
 set('tokens', tokens - MICRO)
-set('at', math.max(h.at, now))
+set('at', now)
 set('taken', h.taken + 1)
 
 local trial, due = 0, 0
