@@ -38,6 +38,7 @@ func requireToken(next http.Handler, token secret.String) http.Handler {
 		// Hashes have one length, so the time taken tells nothing of the token's.
 		got := sha256.Sum256([]byte(presented(r)))
 		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			hangUp(w)
 			w.Header().Set("WWW-Authenticate", `Basic realm="wablock", charset="UTF-8"`)
 			refuse(w, http.StatusUnauthorized, "send the token of WABLOCK_HTTP_TOKEN: Authorization: Bearer, or the password of basic auth")
 			return
@@ -63,6 +64,7 @@ func presented(r *http.Request) string {
 func loopbackHostOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !loopbackHost(r.Host) {
+			hangUp(w)
 			refuse(w, http.StatusMisdirectedRequest, "without WABLOCK_HTTP_TOKEN only requests to localhost are answered; set a token to use another name")
 			return
 		}
@@ -97,6 +99,9 @@ func inFlightLimit(next http.Handler, n int) http.Handler {
 		}
 	})
 }
+
+// hangUp ends the connection with the answer: who has shown no right to be here holds none open.
+func hangUp(w http.ResponseWriter) { w.Header().Set("Connection", "close") }
 
 // refuse answers with a reason that a person can act upon.
 func refuse(w http.ResponseWriter, status int, reason string) {

@@ -17,6 +17,7 @@ const (
 
 // alive answers /healthz: whoever runs this code lives.
 func alive(w http.ResponseWriter, _ *http.Request) {
+	hangUp(w)
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
@@ -45,6 +46,7 @@ func (r *readiness) now(ctx context.Context) error {
 }
 
 func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	hangUp(w)
 	if err := r.now(req.Context()); err != nil {
 		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"ready": false, "reason": user.Scrub(err.Error())})
 		return

@@ -1,9 +1,7 @@
 package web_test
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -82,28 +80,63 @@ func TestListenOnATakenAddress(t *testing.T) {
 	}
 }
 
-// Who opens connections and says nothing must not keep others out for long, nor for good.
-func TestSilentClients(t *testing.T) {
+// Who holds connections open and asks for nothing must not shut others out: neither by saying
+// nothing, nor by half a request, nor between two requests.
+func TestIdleClients(t *testing.T) {
 	t.Parallel()
-	addr, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "done") }))
-	var silent []net.Conn
-	for range 300 { // more than the server takes at once
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
+	for name, says := range map[string]string{
+		"silent": "", "half a request": "GET / HTTP/1.1\r\nHost: localhost\r\n", "between requests": "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			addr, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "done") }))
+			var idle []net.Conn
+			for range 300 { // more than the server holds
+				c, err := net.Dial("tcp", addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = c.Close() }()
+				_, _ = io.WriteString(c, says)
+				idle = append(idle, c)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // what a probe gives it
+			defer cancel()
+			if got, err := fetch(ctx, addr); got != "done" {
+				t.Errorf("somebody else got %q, %v", got, err)
+			}
+			_ = idle[0].SetReadDeadline(time.Now().Add(20 * time.Second))
+			if _, err := io.Copy(io.Discard, idle[0]); err != nil && !strings.Contains(err.Error(), "reset") {
+				t.Errorf("the longest idle is kept: %v", err)
+			}
+		})
+	}
+}
+
+// Connections that are being answered are never given up for others.
+func TestBusyClientsAreKept(t *testing.T) {
+	t.Parallel()
+	inside, leave := make(chan struct{}, 300), make(chan struct{})
+	addr, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		inside <- struct{}{}
+		<-leave
+		_, _ = io.WriteString(w, "done")
+	}))
+	answers := make(chan string, 300)
+	for n := range 300 {
+		go func() {
+			body, err := fetch(t.Context(), addr)
+			answers <- body + errorText(err)
+		}()
+		if n < 256 {
+			<-inside
 		}
-		defer func() { _ = c.Close() }()
-		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\n")
-		silent = append(silent, c)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	if got, err := fetch(ctx, addr); got != "done" {
-		t.Errorf("somebody else got %q, %v", got, err)
-	}
-	_ = silent[0].SetReadDeadline(time.Now().Add(20 * time.Second))
-	if _, err := io.ReadAll(bufio.NewReader(silent[0])); err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") {
-		t.Errorf("a silent client is kept: %v", err)
+	close(leave)
+	for range 300 {
+		if got := <-answers; got != "done" {
+			t.Fatalf("one of them got %q", got)
+		}
 	}
 }
 
@@ -144,4 +177,25 @@ func errorText(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// A connection is kept for those alone who have shown that they may be here.
+func TestStrangersAreHungUpOn(t *testing.T) {
+	t.Parallel()
+	addr, _ := serve(t, setup(t, withToken).handler)
+	for path, header := range map[string]string{"/healthz": "", "/readyz": "", "/monitor/": "", "/metrics": "Bearer guess", "/": "Bearer " + token} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", header)
+		res, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if known := strings.HasSuffix(header, token); res.Close == known {
+			t.Errorf("%s with %q: closes %v", path, header, res.Close)
+		}
+	}
 }
