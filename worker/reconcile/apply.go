@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,7 +23,7 @@ const yield = time.Hour
 func (u *run) apply(ctx context.Context) error {
 	p := u.result.Plan
 	if p.Mode != Report {
-		if err := u.enqueue(ctx, ledger.Block, p.ToBlock); err != nil {
+		if err := u.enqueue(ctx, ledger.Block, chunks(p.ToBlock)); err != nil {
 			return err
 		}
 		if err := u.adopt(ctx, p.ToAdopt); err != nil {
@@ -31,12 +32,19 @@ func (u *run) apply(ctx context.Context) error {
 	}
 	stopped := len(u.result.Trips) > 0 && !u.result.Approved
 	if p.Mode == Enforce && !stopped {
-		if err := u.enqueue(ctx, ledger.Unblock, p.ToUnblock); err != nil {
+		if err := u.enqueue(ctx, ledger.Unblock, exactChunks(p.Base, p.ToUnblock)); err != nil {
 			return err
+		}
+		if u.result.Approved {
+			if err := useApproval(ctx, u.cfg.Redis, p.PhoneNumberID, p.Hash); err != nil {
+				return err
+			}
 		}
 	}
 	u.result.Applied = p.Mode != Report && !stopped
-	if stopped {
+	// In mode adopt there are no unblocks that a guard could have stopped over a list that broke
+	// off, and the next mode is to have its guard.
+	if stopped || p.Mode == Adopt && p.Desired*shrinkFactor < u.lastDesired {
 		return nil
 	}
 	return believe(ctx, u.cfg.Redis, p.PhoneNumberID, u.target.Source, p.Desired)
@@ -46,6 +54,22 @@ func (u *run) apply(ctx context.Context) error {
 func chunks(changes []Change) [][]Change {
 	sorted := slices.SortedStableFunc(slices.Values(changes), func(a, b Change) int { return cmp.Compare(a.Seen, b.Seen) })
 	return slices.Collect(slices.Chunk(sorted, tasks.MaxUsersPerTask))
+}
+
+// exactChunks is as chunks, but keeps those apart whose versions are to differ: an unblock must
+// not be newer than it has to be because of somebody else in its chunk. A request that was
+// accepted already, and has got nowhere yet because its producer stands still, wins over it.
+func exactChunks(base ledger.Version, changes []Change) [][]Change {
+	byVersion := map[ledger.Version][]Change{}
+	for _, c := range changes {
+		v := versionOf(base, []Change{c})
+		byVersion[v] = append(byVersion[v], c)
+	}
+	var all [][]Change
+	for _, v := range slices.Sorted(maps.Keys(byVersion)) {
+		all = append(all, chunks(byVersion[v])...)
+	}
+	return all
 }
 
 // versionOf orders a chunk: above every record that it is based on, and otherwise as far in
@@ -58,10 +82,10 @@ func versionOf(base ledger.Version, chunk []Change) ledger.Version {
 	return v
 }
 
-func (u *run) enqueue(ctx context.Context, op ledger.Operation, changes []Change) error {
-	for _, chunk := range chunks(changes) {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+func (u *run) enqueue(ctx context.Context, op ledger.Operation, chunks [][]Change) error {
+	for _, chunk := range chunks {
+		if err := u.lease.check(ctx); err != nil {
+			return err
 		}
 		users := make([]user.ID, len(chunk))
 		for i, c := range chunk {
@@ -83,8 +107,8 @@ func (u *run) enqueue(ctx context.Context, op ledger.Operation, changes []Change
 
 func (u *run) adopt(ctx context.Context, changes []Change) error {
 	for _, chunk := range chunks(changes) {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		if err := u.lease.check(ctx); err != nil {
+			return err
 		}
 		entries := make([]ledger.Entry, len(chunk))
 		for i, c := range chunk {

@@ -30,11 +30,11 @@ const (
 func (r *Runner) Keep(ctx context.Context, phoneNumberID string) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	ctx, giveBack, err := takeLease(ctx, r.cfg.Redis, phoneNumberID, newRunID())
+	lease, ctx, err := takeLease(ctx, r.cfg.Redis, phoneNumberID, newRunID())
 	if err != nil {
 		return err
 	}
-	defer giveBack()
+	defer lease.giveBack()
 	k := &keeping{Runner: r, phoneNumberID: phoneNumberID, ledger: ledger.New(r.cfg.Redis, phoneNumberID)}
 	if err := k.do(ctx); err != nil {
 		r.cfg.Logger.Error("reconcile: the ledger could not be kept", keyPhoneNumberID, phoneNumberID, keyError, err.Error())

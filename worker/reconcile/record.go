@@ -131,3 +131,34 @@ func believe(ctx context.Context, rdb redis.UniversalClient, phoneNumberID strin
 	}
 	return nil
 }
+
+// maxUsed is how many approved plans are remembered for each phone number ID.
+const maxUsed = 1000
+
+// wasApproved reports whether a plan was approved and carried out before. Its hash can come
+// again: once records are forgotten that were made since, and the same users are on the list
+// again.
+func wasApproved(ctx context.Context, rdb redis.UniversalClient, phoneNumberID, hash string) (bool, error) {
+	err := rdb.ZScore(ctx, key(phoneNumberID, keyUsed), hash).Err()
+	if errors.Is(err, redis.Nil) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reconcile: read approvals: %w", err)
+	}
+	return true, nil
+}
+
+// useApproval takes note that a plan was approved.
+func useApproval(ctx context.Context, rdb redis.UniversalClient, phoneNumberID, hash string) error {
+	used := key(phoneNumberID, keyUsed)
+	_, err := rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.ZAdd(ctx, used, redis.Z{Score: float64(time.Now().Unix()), Member: hash})
+		p.ZRemRangeByRank(ctx, used, 0, -maxUsed-1)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reconcile: write the approval down: %w", err)
+	}
+	return nil
+}

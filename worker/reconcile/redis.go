@@ -39,6 +39,7 @@ const (
 	keySlot    = "slot"    // by kind: the last slot that was enqueued, in Unix seconds
 	keyDone    = "done"    // by kind: sorted set of the last slots that were run to their end
 	keyDesired = "desired" // by source: how long the desired list was when it was believed last
+	keyUsed    = "used"    // sorted set of the last plans that were approved, by when
 	keyGood    = "good"    // Record of the last good run
 )
 
@@ -98,10 +99,12 @@ type lease struct {
 	rdb   redis.UniversalClient
 	key   string
 	owner string
+	// giveBack ends it.
+	giveBack func()
 }
 
 // takeLease returns a lease, and a context that ends when the lease is lost.
-func takeLease(ctx context.Context, rdb redis.UniversalClient, phoneNumberID, owner string) (context.Context, func(), error) {
+func takeLease(ctx context.Context, rdb redis.UniversalClient, phoneNumberID, owner string) (*lease, context.Context, error) {
 	l := &lease{rdb: rdb, key: key(phoneNumberID, keyLease), owner: owner}
 	ok, err := l.set(ctx, LeaseTime, "1")
 	if err != nil {
@@ -113,13 +116,30 @@ func takeLease(ctx context.Context, rdb redis.UniversalClient, phoneNumberID, ow
 	ctx, lose := context.WithCancelCause(ctx)
 	renewing := keepUp(ctx, LeaseTime, func(ctx context.Context) (bool, error) { return l.set(ctx, LeaseTime, "0") },
 		func() { lose(errLeaseLost) })
-	return ctx, func() {
+	l.giveBack = func() {
 		lose(nil)
 		<-renewing
 		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisTimeout)
 		defer cancel()
 		_, _ = l.set(after, 0, "0") // else it ends by itself
-	}, nil
+	}
+	return l, ctx, nil
+}
+
+// check asks Redis whether the lease is still the caller's. A process that stood still for
+// longer than it lasts may not have noticed yet, and what it has decided on is old.
+func (l *lease) check(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	ok, err := l.set(ctx, LeaseTime, "0")
+	if err != nil {
+		return fmt.Errorf("reconcile: renew the lease: %w", err)
+	}
+	if !ok {
+		return errLeaseLost
+	}
+	return nil
 }
 
 func (l *lease) set(ctx context.Context, ttl time.Duration, take string) (bool, error) {

@@ -28,13 +28,13 @@ func (r *Runner) Run(ctx context.Context, t Target, o Options) (*Result, error) 
 	whole, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
 	runID := newRunID()
-	leased, giveBack, err := takeLease(whole, r.cfg.Redis, t.PhoneNumberID, runID)
+	lease, leased, err := takeLease(whole, r.cfg.Redis, t.PhoneNumberID, runID)
 	if err != nil {
 		return nil, err
 	}
-	defer giveBack()
+	defer lease.giveBack()
 	u := &run{
-		Runner: r, target: t, options: o, id: runID, ledger: ledger.New(r.cfg.Redis, t.PhoneNumberID),
+		Runner: r, target: t, options: o, id: runID, ledger: ledger.New(r.cfg.Redis, t.PhoneNumberID), lease: lease,
 		log:    r.cfg.Logger.With(keyPhoneNumberID, t.PhoneNumberID, keyRunID, runID),
 		result: &Result{Record: Record{RunID: runID, PhoneNumberID: t.PhoneNumberID, Trigger: o.Trigger, Slot: o.Slot, StartedAt: time.Now().UTC(), Mode: t.Mode, Source: t.Source.Name()}},
 	}
@@ -59,8 +59,11 @@ type run struct {
 	options Options
 	id      string
 	ledger  *ledger.Ledger
+	lease   *lease
 	log     *slog.Logger
 	result  *Result
+	// lastDesired is how long the desired list was when it was believed last.
+	lastDesired int
 }
 
 func (u *run) do(ctx context.Context) error {
@@ -76,7 +79,7 @@ func (u *run) do(ctx context.Context) error {
 	if !u.options.Apply {
 		return nil
 	}
-	if err := u.refuseStale(); err != nil {
+	if err := u.refuseStale(ctx); err != nil {
 		return err
 	}
 	return u.apply(ctx)
@@ -89,15 +92,21 @@ func (u *run) read(ctx context.Context) (Input, error) {
 	if in.Base, err = u.ledger.NextVersion(ctx); err != nil {
 		return in, err
 	}
-	desired, err := u.target.Source.Desired(ctx)
-	u.result.Rejected = desired.Rejected
+	// Once before the listing, so that a run without a desired list makes no calls; and once
+	// after it: who is put on the desired list, and is then blocked by some other program while
+	// the listing goes on, must not be found on that list alone.
+	before, err := u.desired(ctx)
 	if err != nil {
 		return in, err
 	}
-	in.Desired, in.FromLedger = desired.Users, desired.FromLedger
 	if in.Actual, err = u.list(ctx); err != nil {
 		return in, err
 	}
+	desired, err := u.desired(ctx)
+	if err != nil {
+		return in, err
+	}
+	in.Desired, in.FromLedger, in.Before = desired.Users, desired.FromLedger, before.Users
 	if in.Pending, err = u.pending(ctx); err != nil {
 		return in, err
 	}
@@ -108,6 +117,12 @@ func (u *run) read(ctx context.Context) (Input, error) {
 		in.Entries = append(in.Entries, e)
 	}
 	return in, nil
+}
+
+func (u *run) desired(ctx context.Context) (Desired, error) {
+	d, err := u.target.Source.Desired(ctx)
+	u.result.Rejected = d.Rejected
+	return d, err
 }
 
 // holdTime is how long our own writes stand still after a process that dies, by Redis's clock.
@@ -182,12 +197,12 @@ func (u *run) pending(ctx context.Context) (map[user.ID]ledger.Version, error) {
 
 // check holds the plan against the guards.
 func (u *run) check(ctx context.Context) error {
-	last, err := lastDesired(ctx, u.cfg.Redis, u.target.PhoneNumberID, u.target.Source)
-	if err != nil {
+	var err error
+	if u.lastDesired, err = lastDesired(ctx, u.cfg.Redis, u.target.PhoneNumberID, u.target.Source); err != nil {
 		return err
 	}
 	u.result.Trips = u.result.Plan.Check(Limits{
-		MaxChanges: u.target.MaxChanges, LastDesired: last, Rejected: len(u.result.Rejected),
+		MaxChanges: u.target.MaxChanges, LastDesired: u.lastDesired, Rejected: len(u.result.Rejected),
 	})
 	u.result.Approved = len(u.result.Trips) > 0 && u.options.Approve == u.result.Plan.Hash
 	return nil
@@ -218,10 +233,19 @@ func (u *run) estimate(ctx context.Context) {
 	}
 }
 
-func (u *run) refuseStale() error {
+func (u *run) refuseStale(ctx context.Context) error {
 	p := u.result.Plan
-	if a := u.options.Approve; a != "" && a != p.Hash {
-		return fmt.Errorf("reconcile: %w: what is to be unblocked now is another plan, %s: look at it, and approve that one", ErrStale, p.Hash)
+	if a := u.options.Approve; a != "" {
+		if a != p.Hash {
+			return fmt.Errorf("reconcile: %w: what is to be unblocked now is another plan, %s: look at it, and approve that one", ErrStale, p.Hash)
+		}
+		used, err := wasApproved(ctx, u.cfg.Redis, p.PhoneNumberID, a)
+		if err != nil {
+			return err
+		}
+		if used {
+			return fmt.Errorf("reconcile: %w: that plan was approved before, and an approval holds once: make the guards let it pass (--max-changes), or unblock by hand", ErrStale)
+		}
 	}
 	if u.options.Expect != nil {
 		return u.options.Expect(p)

@@ -104,11 +104,29 @@ func (w *world) target(s reconcile.Source) reconcile.Target {
 
 func (w *world) run(target reconcile.Target, o reconcile.Options) *reconcile.Result {
 	w.t.Helper()
+	w.nextMillisecond()
 	res, err := w.runner.Run(w.t.Context(), target, o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return res
+}
+
+// nextMillisecond returns when what was settled until now was settled before any run's base.
+func (w *world) nextMillisecond() {
+	w.t.Helper()
+	for first := ledger.Version(0); ; {
+		v, err := w.ledger.NextVersion(w.t.Context())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if first == 0 {
+			first = v
+		}
+		if v/1000 > first/1000 {
+			return
+		}
+	}
 }
 
 // work carries out what waits, as a worker would, until nothing does.

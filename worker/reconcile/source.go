@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/user"
@@ -88,17 +89,21 @@ func (f fileSource) Desired(context.Context) (Desired, error) {
 	return readNumbers(file)
 }
 
+// readerSource is what a reader gives, which it does once.
 type readerSource struct {
 	name string
-	r    io.Reader
+	read func() (Desired, error)
 }
 
-// FromReader returns the source of what r gives, once, such as standard input.
-func FromReader(name string, r io.Reader) Source { return readerSource{name, r} }
+// FromReader returns the source of what r gives, such as standard input. It is read by the first
+// run, once.
+func FromReader(name string, r io.Reader) Source {
+	return readerSource{name, sync.OnceValues(func() (Desired, error) { return readNumbers(r) })}
+}
 
 func (r readerSource) Name() string                             { return r.name }
 func (r readerSource) ID() string                               { return idOf("reader", r.name) }
-func (r readerSource) Desired(context.Context) (Desired, error) { return readNumbers(r.r) }
+func (r readerSource) Desired(context.Context) (Desired, error) { return r.read() }
 
 // readNumbers reads a list whole. An empty one, or one that breaks off, is none: it is no
 // word of anybody that nobody should be blocked.
