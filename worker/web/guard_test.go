@@ -128,7 +128,7 @@ func TestCrossSite(t *testing.T) {
 			for _, r := range []struct{ method, path string }{
 				{http.MethodPost, "/monitor/api/queues/bulk:pause"},
 				{http.MethodDelete, "/monitor/api/queues/bulk/completed_tasks:delete_all"},
-				{http.MethodPost, "/monitor/api/queues/bulk/scheduled_tasks:batch_run"},
+				{http.MethodPost, "/monitor/api/queues/bulk/retry_tasks:batch_run"},
 			} {
 				f := setup(t)
 				f.enqueue("x", "")
@@ -178,12 +178,12 @@ func TestRequestIsBounded(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	body := `{"task_ids":["` + strings.Repeat("x", 1<<20) + `"]}`
-	got := f.do(http.MethodPost, "/monitor/api/queues/bulk/scheduled_tasks:batch_run", body)
+	got := f.do(http.MethodPost, "/monitor/api/queues/bulk/retry_tasks:batch_run", body)
 	if got.status != http.StatusBadRequest {
 		t.Errorf("a body of 1 MiB: %d", got.status)
 	}
 	many := `{"task_ids":["x"` + strings.Repeat(`,"x"`, 100) + `]}`
-	if got := f.do(http.MethodPost, "/monitor/api/queues/bulk/scheduled_tasks:batch_run", many); got.status != http.StatusBadRequest {
+	if got := f.do(http.MethodPost, "/monitor/api/queues/bulk/retry_tasks:batch_run", many); got.status != http.StatusBadRequest {
 		t.Errorf("101 IDs: %d", got.status)
 	}
 	for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodOptions, http.MethodTrace} {
