@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/wablock/wablock/tasks/user"
 )
 
 const (
@@ -48,7 +46,7 @@ func (r *readiness) now(ctx context.Context) error {
 func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	hangUp(w)
 	if err := r.now(req.Context()); err != nil {
-		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"ready": false, "reason": user.Scrub(err.Error())})
+		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"ready": false, "reason": maskReason(err.Error())})
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"ready": true})

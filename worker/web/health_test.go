@@ -31,6 +31,13 @@ func TestReady(t *testing.T) {
 		"a number in the reason": {
 			errors.New("refused for +16505551234"), 503, `{"ready":false,"reason":"refused for …"}` + "\n",
 		},
+		"a phone number ID in the reason": {
+			errors.New("the API refuses phone number ID 106540352242922: asked for +16505551234"), 503,
+			`{"ready":false,"reason":"the API refuses phone number ID 106540352242922: asked for …"}` + "\n",
+		},
+		"a token in the reason": {
+			errors.New("Malformed access token EAAGm0PX4ZCpsBAexampleexample"), 503, `{"ready":false,"reason":"Malformed access token …"}` + "\n",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -4,8 +4,6 @@ import (
 	_ "embed"
 	"html/template"
 	"net/http"
-
-	"github.com/wablock/wablock/tasks/user"
 )
 
 //go:embed assets/index.html
@@ -20,7 +18,7 @@ func indexPage(version string, ready *readiness, metrics bool) http.Handler {
 			Metrics          bool
 		}{Version: version, Metrics: metrics}
 		if err := ready.now(r.Context()); err != nil {
-			data.Problem = user.Scrub(err.Error())
+			data.Problem = maskReason(err.Error())
 		}
 		w.Header().Set("Content-Security-Policy",
 			"default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -36,8 +37,34 @@ func maskBytes(b []byte) string {
 	return cut(maskText(string(b)), len(b))
 }
 
-// maskText returns s with what could be a phone number or a BSUID left out.
-func maskText(s string) string { return user.Scrub(s) }
+// graphToken matches what could be a token of the Graph API, which has been known to repeat a
+// refused one in its message.
+var graphToken = regexp.MustCompile(`\bEAA[0-9A-Za-z]{12,}|(?i:\bbearer) +[^\s"',]{8,}`)
+
+// maskText returns s with what could be a phone number, a BSUID or an access token left out.
+func maskText(s string) string {
+	if strings.Contains(s, "EAA") || strings.Contains(strings.ToLower(s), "bearer") {
+		s = graphToken.ReplaceAllString(s, hidden)
+	}
+	return user.Scrub(s)
+}
+
+// ownNumber is how errors of wablock's name a phone number ID, which is no user's number, and
+// which operators need.
+var ownNumber = regexp.MustCompile(`\bphone number ID [0-9]{1,32}\b`)
+
+// maskReason masks the text of an error of wablock's own, and leaves phone number IDs in it.
+func maskReason(s string) string {
+	ids := ownNumber.FindAllString(s, -1)
+	var b strings.Builder
+	for i, rest := range ownNumber.Split(s, -1) {
+		b.WriteString(maskText(rest))
+		if i < len(ids) {
+			b.WriteString(ids[i])
+		}
+	}
+	return b.String()
+}
 
 // maskValue masks a decoded JSON value, keys included.
 func maskValue(v any) any {
