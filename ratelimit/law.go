@@ -184,7 +184,7 @@ func (s State) cut(c Counters, now Instant, set Settings) State {
 	s.Settled = math.Abs(anchor-s.Anchor) <= settledShare*anchor
 	s.Anchor = anchor
 	s.Rate = max(cutShare*anchor, MinRate)
-	s.Recent = 0
+	s.Recent, s.Hold = 0, 0
 	return s
 }
 
@@ -206,6 +206,18 @@ func (s State) resumed(c Counters, now Instant) State {
 	} else {
 		s.Backoff = max(s.Backoff-1, 0)
 	}
+	if s.Hold == 0 || s.Failures > 1 { // otherwise one call was too large, which says nothing about the pace
+		s.Hold, s.Push = now.Add(s.rest(now)), 0
+		if s.Settled && (s.Failures > 1 || s.Backoff > 0) {
+			s.Since = max(s.Since, now.Add(-dearSaving))
+		}
+	}
+	s.Probe, s.Stated, s.Failures = false, false, 0
+	return s.mark(c, now)
+}
+
+// rest is the time until the next push.
+func (s State) rest(now Instant) time.Duration {
 	hold := min(float64(holdTime)*math.Pow(max(holdRate/s.Rate, 1), holdPower), float64(longestHold))
 	switch {
 	case !s.Settled:
@@ -213,11 +225,8 @@ func (s State) resumed(c Counters, now Instant) State {
 	case s.Failures > 1 || s.Backoff > 0:
 		cost := float64(now.Sub(s.Since))
 		hold = max(hold, min(dearHold*cost, float64(maxHold)))
-		s.Since = max(s.Since, now.Add(-dearSaving))
 	}
-	s.Hold, s.Push = now.Add(time.Duration(hold)), 0
-	s.Probe, s.Stated, s.Failures = false, false, 0
-	return s.mark(c, now)
+	return time.Duration(hold)
 }
 
 // dear reports whether refusals have lately cost more than a second.
@@ -283,33 +292,4 @@ func (s State) idled(dt time.Duration) State {
 		s.Rate = harmless + (s.Rate-harmless)*math.Exp2(-dt.Seconds()/idleHalf.Seconds())
 	}
 	return s
-}
-
-// every is the time between steps.
-func (s State) every() time.Duration {
-	if s.Rate >= MaxRate {
-		return unmetTime
-	}
-	return max(stepTime, callsTime(stepCalls, s.Rate))
-}
-
-// mark is where the next step measures from.
-func (s State) mark(c Counters, now Instant) State {
-	s.StepAt, s.ServedAtStep, s.TakenAtStep = now, c.Served, c.Taken
-	return s
-}
-
-// usageShare is how much of the rate a usage header leaves.
-func usageShare(percent int) float64 {
-	over := float64(percent-usageSlow) / (usageStop - usageSlow)
-	return 1 - min(max(over, 0), 1)*(1-usageFloor)
-}
-
-// callsTime is how long so many calls take at a rate.
-func callsTime(calls, rate float64) time.Duration {
-	return time.Duration(calls / rate * float64(time.Second))
-}
-
-func perSecond(calls float64, d time.Duration) float64 {
-	return calls / max(d, time.Millisecond).Seconds()
 }

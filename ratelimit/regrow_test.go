@@ -77,3 +77,22 @@ func TestLowLimitIsTriedAgain(t *testing.T) {
 		t.Errorf("rests for %v", hold)
 	}
 }
+
+// A trial of a larger call that is refused says nothing about the pace, whose next push must not wait for it: trials come
+// about as often as a low limit is pushed.
+func TestRefusedTrialLeavesTheHold(t *testing.T) {
+	t.Parallel()
+	b := met(t, 20)
+	b.s.Users = Users{Size: 50, Proven: 50, Refused: 60, Sure: true}
+	hold := b.s.Hold
+	b.hear(Event{Observation: Observation{Users: 60, Limited: true}, Epoch: b.s.Epoch, Trial: 60, Jitter: 0.5})
+	b.probe(false)
+	if b.s.Hold != hold {
+		t.Errorf("the hold moved by %v", b.s.Hold.Sub(hold))
+	}
+	b.refuse(Observation{})
+	b.probe(false)
+	if b.s.Hold <= b.now {
+		t.Error("no hold after a refusal for the pace")
+	}
+}

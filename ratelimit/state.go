@@ -103,3 +103,32 @@ func (s State) rounded() State {
 	s.Push = s.Push.Truncate(time.Microsecond)
 	return s
 }
+
+// every is the time between steps.
+func (s State) every() time.Duration {
+	if s.Rate >= MaxRate {
+		return unmetTime
+	}
+	return max(stepTime, callsTime(stepCalls, s.Rate))
+}
+
+// mark is where the next step measures from.
+func (s State) mark(c Counters, now Instant) State {
+	s.StepAt, s.ServedAtStep, s.TakenAtStep = now, c.Served, c.Taken
+	return s
+}
+
+// usageShare is how much of the rate a usage header leaves.
+func usageShare(percent int) float64 {
+	over := float64(percent-usageSlow) / (usageStop - usageSlow)
+	return 1 - min(max(over, 0), 1)*(1-usageFloor)
+}
+
+// callsTime is how long so many calls take at a rate.
+func callsTime(calls, rate float64) time.Duration {
+	return time.Duration(calls / rate * float64(time.Second))
+}
+
+func perSecond(calls float64, d time.Duration) float64 {
+	return calls / max(d, time.Millisecond).Seconds()
+}

@@ -19,11 +19,13 @@ const ceiling = 200
 
 var key = ratelimit.Key{PhoneNumberID: "1"}
 
-func newWablock(seed uint64) strategy {
+func newWablock(seed uint64) strategy { return newWablockWith(seed, ratelimit.Settings{Rate: ceiling}) }
+
+func newWablockWith(seed uint64, set ratelimit.Settings) strategy {
 	w := &wablock{now: new(time.Duration)}
 	rng := rand.New(rand.NewPCG(seed, 2))
 	w.limiter = ratelimit.NewMemory(
-		func(string) ratelimit.Settings { return ratelimit.Settings{Rate: ceiling} },
+		func(string) ratelimit.Settings { return set },
 		ratelimit.MemoryConfig{Now: func() time.Time { return epochStart.Add(*w.now) }, Jitter: rng.Float64},
 	)
 	return w
