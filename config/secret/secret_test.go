@@ -68,7 +68,11 @@ func TestFileIsReadAgain(t *testing.T) {
 		{"two", "two", true, false},
 		{" \n", "two", false, true},
 		{strings.Repeat("x", 64<<10+1), "two", false, true},
-		{"three", "three", true, false},
+		{"two\nlines", "two", false, true},
+		{"two words", "two", false, true},
+		{"n\u00f6 token", "two", false, true},
+		{"two\x00", "two", false, true},
+		{"\uFEFFthree\r\n", "three", true, false},
 	} {
 		write(c.text)
 		changed, err := s.Reload()

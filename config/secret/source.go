@@ -24,8 +24,9 @@ type Source struct {
 func Static(s String) *Source { return &Source{now: s} }
 
 // File returns a Source that has read the file at path and reads it again at each
-// [Source.Reload]. White space around the secret is dropped. A file that is missing, empty or
-// larger than 64 KiB is an error that names the path and never the content.
+// [Source.Reload]. White space around the secret is dropped. A file that is missing, empty,
+// larger than 64 KiB, or holds what no token has (a second line, say, with which no request could
+// be made) is an error that names the path and never the content.
 func File(path string) (*Source, error) {
 	s, err := read(path)
 	if err != nil {
@@ -71,9 +72,12 @@ func read(path string) (String, error) {
 	if len(text) > maxFileSize {
 		return String{}, fmt.Errorf("secret: %s is larger than 64 KiB: is it the right file?", path)
 	}
-	text = bytes.TrimSpace(text)
+	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\uFEFF"))) // some editors begin a file with a mark
 	if len(text) == 0 {
 		return String{}, fmt.Errorf("secret: %s is empty", path)
+	}
+	if bytes.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return String{}, fmt.Errorf("secret: %s holds more than one word of printable text: is it the right file?", path)
 	}
 	return New(string(text)), nil
 }
