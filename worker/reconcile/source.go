@@ -71,7 +71,8 @@ func (ledgerSource) Desired(context.Context) (Desired, error) {
 
 type fileSource struct{ path string }
 
-// FromFile returns the source of a file of numbers. It is read anew by each run.
+// FromFile returns the source of a file of numbers. It is read anew by each run, and refused
+// when it changes meanwhile.
 func FromFile(path string) Source { return fileSource{path} }
 
 func (f fileSource) Name() string { return user.Scrub(f.path) }
@@ -86,7 +87,18 @@ func (f fileSource) Desired(context.Context) (Desired, error) {
 		return Desired{}, fmt.Errorf("reconcile: %w: %w", ErrSource, err)
 	}
 	defer func() { _ = file.Close() }()
-	return readNumbers(file)
+	before, err := file.Stat()
+	if err != nil {
+		return Desired{}, fmt.Errorf("reconcile: %w: the file can't be looked at", ErrSource)
+	}
+	d, err := readNumbers(file)
+	if err != nil {
+		return d, err
+	}
+	if after, err := file.Stat(); before.Mode().IsRegular() && (err != nil || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())) {
+		return Desired{Rejected: d.Rejected}, fmt.Errorf("reconcile: %w: the file was written to while it was read: write a new one, and rename it into place", ErrSource)
+	}
+	return d, nil
 }
 
 // readerSource is what a reader gives, which it does once.

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,9 @@ func FromURL(s string) (Source, error) {
 		return nil, fmt.Errorf("reconcile: %w: %w", ErrSource, err)
 	}
 	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
+		// Compressed answers are read by fetch: the transport hides how long they are.
+		DisableCompression: true,
+		Proxy:              http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
 		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: time.Minute, IdleConnTimeout: time.Minute,
 	}
 	return &urlSource{url: s, client: &http.Client{
@@ -54,6 +57,7 @@ func FromURL(s string) (Source, error) {
 			if len(via) > maxRedirects {
 				return errors.New("too many redirects")
 			}
+			r.Header.Del("If-None-Match") // an ETag is of one URL
 			return checkURL(r.URL)
 		},
 	}}, nil
@@ -112,6 +116,8 @@ func (s *urlSource) fetch(ctx context.Context) (Desired, error) {
 		return Desired{}, err
 	}
 	req.Header.Set("Accept", "text/csv, text/plain;q=0.9, */*;q=0.1")
+	req.Header.Set("Accept-Encoding", "gzip")
+	req.Header.Set("Cache-Control", "no-cache") // an older list would unblock who came since
 	req.Header.Set("User-Agent", "wablock")
 	if s.etag != "" {
 		req.Header.Set("If-None-Match", s.etag)
@@ -127,13 +133,17 @@ func (s *urlSource) fetch(ctx context.Context) (Desired, error) {
 	if err := checkAnswer(resp); err != nil {
 		return Desired{}, err
 	}
-	body := &bounded{r: resp.Body, left: maxURLBytes}
-	d, err := readNumbers(body)
+	body, err := decoded(resp)
+	if err != nil {
+		return Desired{}, err
+	}
+	d, err := readNumbers(&bounded{r: body, left: maxURLBytes})
 	if err != nil {
 		return d, err
 	}
 	s.etag, s.last = "", Desired{}
-	if etag := resp.Header.Get("ETag"); etag != "" && len(etag) < 1024 {
+	redirected := resp.Request.Response != nil
+	if etag := resp.Header.Get("ETag"); etag != "" && len(etag) < 1024 && !redirected {
 		s.etag, s.last = etag, d
 	}
 	return d, nil
@@ -152,10 +162,22 @@ func checkAnswer(resp *http.Response) error {
 		return errTooLong
 	}
 	chunked := slices.Contains(resp.TransferEncoding, "chunked")
-	if resp.ContentLength < 0 && !chunked && !resp.Uncompressed && resp.ProtoMajor < 2 {
+	if resp.ContentLength < 0 && !chunked && resp.ProtoMajor < 2 {
 		return errors.New("it does not say how long its answer is, so that half of it would pass for the whole: have the server send a Content-Length")
 	}
 	return nil
+}
+
+// decoded returns the body as text.
+func decoded(resp *http.Response) (io.Reader, error) {
+	switch encoding := strings.ToLower(resp.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+		return resp.Body, nil
+	case "gzip", "x-gzip":
+		return gzip.NewReader(resp.Body)
+	default:
+		return nil, fmt.Errorf("it answered in the encoding %s, and was asked for gzip or none", user.Scrub(encoding))
+	}
 }
 
 var errTooLong = fmt.Errorf("it sent more than %d MiB", maxURLBytes>>20)
