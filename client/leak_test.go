@@ -39,6 +39,9 @@ func TestNothingLeaks(t *testing.T) {
 		"odd types":  reply(200, `{"block_users":`+number+`}`),
 		"redirect":   reply(302, "", "Location", "https://x.example/"+number),
 		"page":       reply(200, `{"data":[{"wa_id":"`+number+`","user_id":"US.`+number+`"}]}`),
+		"token":      reply(401, `{"error":{"code":190,"message":"Malformed access token `+token+`","error_data":{"details":"`+token+` is no token"}}}`),
+		"user token": reply(400, `{"block_users":{"failed_users":[{"input":"+`+number+`","errors":[{"code":190,"message":"`+token+`"}]}]}}`),
+		"its start":  reply(401, `{"error":{"code":190,"message":"Malformed access token EAAJBsecretstart..."}}`),
 		"gone":       gone,
 		"malformed":  malformed,
 	} {
@@ -65,7 +68,7 @@ func TestNothingLeaks(t *testing.T) {
 			if result != nil {
 				_, _ = fmt.Fprintf(&out, "%v %+v %#v", result.Outcomes, result.Outcomes, result.Outcomes)
 			}
-			for _, bad := range []string{number, "6505551234", "650-555-1234", token, appSecret, "appsecret_proof", phoneNumberID} {
+			for _, bad := range []string{number, "6505551234", "650-555-1234", token, "secretstart", appSecret, "appsecret_proof", phoneNumberID} {
 				if strings.Contains(out.String(), bad) {
 					t.Errorf("%q came out:\n%s", bad, &out)
 				}

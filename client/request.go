@@ -43,7 +43,8 @@ func (c *Client) send(ctx context.Context, method, phoneNumberID string, query u
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	req, err := c.newRequest(ctx, method, phoneNumberID, query, body)
+	token := c.token.Get().Reveal()
+	req, err := c.newRequest(ctx, method, phoneNumberID, token, query, body)
 	if err != nil {
 		return answer{}, err
 	}
@@ -63,16 +64,16 @@ func (c *Client) send(ctx context.Context, method, phoneNumberID string, query u
 	case len(a.body) > maxBody:
 		return answer{}, &ResponseError{What: fmt.Sprintf("a body of more than %d MiB", maxBody>>20), Meta: a.meta}
 	}
+	a.body = hideToken(a.body, token)
 	return a, nil
 }
 
-func (c *Client) newRequest(ctx context.Context, method, phoneNumberID string, query url.Values, body []byte) (*http.Request, error) {
-	token := c.token.Get()
+func (c *Client) newRequest(ctx context.Context, method, phoneNumberID, token string, query url.Values, body []byte) (*http.Request, error) {
 	if c.appSecret != nil {
 		if query == nil {
 			query = url.Values{}
 		}
-		query.Set("appsecret_proof", proof(token.Reveal(), c.appSecret.Get().Reveal()))
+		query.Set("appsecret_proof", proof(token, c.appSecret.Get().Reveal()))
 	}
 	target := c.base + "/" + phoneNumberID + "/block_users"
 	if len(query) > 0 {
@@ -90,7 +91,7 @@ func (c *Client) newRequest(ctx context.Context, method, phoneNumberID string, q
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("User-Agent", c.userAgent)
 	return req, nil
 }

@@ -1,10 +1,12 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -16,7 +18,19 @@ import (
 // Redis and onto pages.
 const maxText = 512
 
-// clean makes a text of the API fit to be seen: one line, no user's number, bounded.
+// tokenForm matches an access token of the Graph API, or the start of one.
+var tokenForm = regexp.MustCompile(`\bEAA[0-9A-Za-z]{6,}`)
+
+// hideToken takes the call's own token out of an answer: errors of the Graph API about a token may quote it. One so short
+// that it could be a word of the answer is left.
+func hideToken(body []byte, token string) []byte {
+	if len(token) < 8 || !bytes.Contains(body, []byte(token)) {
+		return body
+	}
+	return bytes.ReplaceAll(body, []byte(token), []byte("…"))
+}
+
+// clean makes a text of the API fit to be seen: one line, no user's number, no token, bounded.
 func clean(s string) string {
 	if len(s) > 4*maxText {
 		s = s[:4*maxText] // a number cut in two here falls behind the bound below
@@ -27,7 +41,7 @@ func clean(s string) string {
 		}
 		return r
 	}, s)
-	s = strings.TrimSpace(user.Scrub(s))
+	s = strings.TrimSpace(user.Scrub(tokenForm.ReplaceAllString(s, "…")))
 	if len(s) > maxText {
 		s = strings.ToValidUTF8(s[:maxText], "") + "…"
 	}
