@@ -19,17 +19,19 @@ type call struct {
 	claimID   string
 	op        ledger.Operation
 	admission admission
-	deadline  time.Time // of the request; the claim's is later
+	// left are those that have not been settled, in parts that go out one by one, the last first.
+	left [][]ledger.Claimed
+	// until is when no request may be out any more: the claim on those left ends a little later.
+	until time.Time
 }
 
-// carryOut sends users under a grant and settles them. ctx ends when calls must stop.
-func (c *call) carryOut(ctx context.Context, users []ledger.Claimed, grant ratelimit.Grant) {
-	j := c.once(ctx, users, grant)
-	if j.split {
-		c.halve(ctx, users)
-		return
-	}
-	c.settle(ctx, users, j)
+// claimHold is how long a claim lasts that is made now.
+func (w *Worker) claimHold() time.Duration { return w.cfg.RequestTimeout + claimMargin }
+
+// callUntil is when the last request must have ended under a claim that was asked for at that
+// time. One half of the margin is for a Redis that answers slowly, the other for clocks.
+func (w *Worker) callUntil(asked time.Time) time.Time {
+	return asked.Add(w.cfg.RequestTimeout + claimMargin/2)
 }
 
 // once makes one request, and tells limiter and gate what came of it.
@@ -74,8 +76,16 @@ func (c *call) logCall(users int, j judgement, took time.Duration, err error) {
 // errNoResult is an API that answers nothing at all, which the client never does.
 var errNoResult = errors.New("worker: the client gave neither a result nor an error")
 
+// errLate is a call that was not made, since the claim's end is too near: Redis, or this process,
+// was stopped for a while. Its users are tried again.
+var errLate = errors.New("worker: it is too late for the call: its claim ends")
+
 func (c *call) send(ctx context.Context, users []ledger.Claimed) (*client.Result, error) {
-	ctx, cancel := context.WithDeadline(ctx, c.deadline)
+	timeout := min(c.w.cfg.RequestTimeout, time.Until(c.until))
+	if timeout <= 0 {
+		return nil, errLate
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	ids := make([]user.ID, len(users))
 	for i, u := range users {

@@ -57,8 +57,8 @@ type Config struct {
 	// ShutdownTimeout is how long calls in flight may go on after the end of Run's context.
 	// 0 means 25 s.
 	ShutdownTimeout time.Duration
-	// Concurrency is how many asynq tasks are in flight, a quarter of them bulk ones. 0 means 64: tasks only wait for their
-	// users, so this bounds memory and heartbeats, not calls.
+	// Concurrency is how many asynq tasks are in flight, a quarter of them bulk ones. 0 means 64:
+	// tasks only wait for their users, so this bounds memory and heartbeats, not calls.
 	Concurrency int
 	// RetryDelay is the delay before the second attempt; it doubles up to five minutes, with
 	// jitter in its upper half. 0 means 1 s.
@@ -85,6 +85,7 @@ const (
 	lanePoll         = 5 * time.Second // between looks of a lane without work
 	lookAgain        = time.Second     // between looks for ends by other workers
 	tokenPoll        = 2 * time.Second // between readings of a refused token's file
+	tokenLook        = time.Second     // between looks of a call in parts whether it may go on
 	watchLimitsEvery = 5 * time.Second // between looks at the limiter, for the metrics
 	redisRetryDelay  = time.Second     // after Redis failed
 )

@@ -8,6 +8,7 @@
 //	            call's worth of users, of whatever tasks
 //	call.go     the call goes out; judge.go turns its answer into one verdict per user; the
 //	            ledger settles them, the dead go into the dead-letter queue
+//	split.go    a call that fails as a whole is made again in halves
 //	gate.go     what is refused or down as a whole closes the lane until a probe gets through
 //	deferral.go a task whose users have not all ended goes back to asynq, without a retry
 //	            being counted

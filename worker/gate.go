@@ -129,7 +129,7 @@ func effectOf(err error, rule client.Rule) effect {
 		return effectServed
 	}
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, errNotChecked):
+	case errors.Is(err, context.Canceled), errors.Is(err, errNotChecked), errors.Is(err, errLate):
 		return effectNone
 	case rule.Remedy == client.Halt:
 		return effectHalt

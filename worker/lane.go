@@ -11,7 +11,6 @@ import (
 	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks/ledger"
-	"github.com/wablock/wablock/tasks/user"
 )
 
 // lane makes all of this worker's calls for one phone number ID.
@@ -36,8 +35,11 @@ type lane struct {
 	// answered is when an answer named users last, in Unix nanoseconds.
 	answered atomic.Int64
 
+	// unheard is the ID of a claim whose reply never came, "" for none. run alone uses it.
+	unheard string
+
 	users int // handlers that hold the lane; lanes.mu guards it
-	// refused is the token that the API refused last; loop alone uses it.
+	// refused is the token that the API refused last, nil for none.
 	refused atomic.Pointer[secret.String]
 	// probes spaces what is logged of probes that fail.
 	probes complaints
@@ -73,7 +75,10 @@ func (l *lane) run(ctx, calls context.Context, retire func() bool) {
 
 	worked, woken := time.Now(), true
 	for ctx.Err() == nil {
-		next, err := l.nobody(ctx, woken)
+		next, err := time.Duration(0), l.forgo(ctx)
+		if err == nil {
+			next, err = l.nobody(ctx, woken)
+		}
 		if next == 0 && err == nil {
 			next, err = l.drain(ctx, calls, &wg)
 		}
@@ -172,7 +177,7 @@ func (l *lane) begin(ctx, calls context.Context, wg *sync.WaitGroup) (started bo
 			<-l.slots
 			l.poke()
 		}()
-		c := call{lane: l, claimID: claim.ID, op: claim.Operation, admission: adm, deadline: asked.Add(l.w.cfg.RequestTimeout)}
+		c := call{lane: l, claimID: claim.ID, op: claim.Operation, admission: adm, until: l.w.callUntil(asked)}
 		c.carryOut(calls, claim.Users, grant)
 	})
 	return true, 0, nil
@@ -186,14 +191,31 @@ func (l *lane) claim(ctx context.Context, adm admission, grant ratelimit.Grant) 
 	if adm.max > 0 {
 		limit = min(limit, adm.max)
 	}
+	id := l.w.nextClaimID()
 	claim, err := l.ledger.Claim(ctx, ledger.ClaimOptions{
-		ID: l.w.nextClaimID(), Max: limit, Hold: l.w.cfg.RequestTimeout + claimMargin, Only: adm.only,
+		ID: id, Max: limit, Hold: l.w.claimHold(), Only: adm.only,
 	})
-	if err == nil {
-		l.load.see(claim.Backlog)
-		l.w.cfg.Metrics.Backlog(l.number.ID, claim.Backlog)
+	if err != nil {
+		l.unheard = id
+		return claim, err
 	}
-	return claim, err
+	l.load.see(claim.Backlog)
+	l.w.cfg.Metrics.Backlog(l.number.ID, claim.Backlog)
+	return claim, nil
+}
+
+// forgo puts back whom a claim may have taken whose reply never came.
+func (l *lane) forgo(ctx context.Context) error {
+	if l.unheard == "" {
+		return nil
+	}
+	claim, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: l.unheard, Max: 0, Hold: l.w.claimHold()})
+	if err != nil {
+		return err
+	}
+	l.unheard = ""
+	l.putBack(ctx, claim.ID, claim.Users, 0)
+	return nil
 }
 
 func (l *lane) cancelGrant(ctx context.Context, g ratelimit.Grant) {
@@ -247,39 +269,4 @@ func (l *lane) expectedDelay(q ledger.Queue) (time.Duration, string) {
 		return max(wait, longWait), fmt.Sprintf("%s: %s", state, reason)
 	}
 	return l.load.delay(q, now)
-}
-
-// lookAgain learns of users that other workers have settled.
-func (l *lane) lookAgain(ctx context.Context) {
-	tick := time.NewTicker(lookAgain)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		ws, users := l.watches.waiting(ledger.MaxBatch)
-		for i, w := range ws {
-			if err := l.look(ctx, w, users[i]); err != nil && ctx.Err() == nil {
-				l.w.complain(l.log, "lane: Redis does not tell where users stand", err)
-				break
-			}
-		}
-	}
-}
-
-// look tells a watch where some of its users stand, marking them as wanted if the ledger has
-// not got them yet.
-func (l *lane) look(ctx context.Context, w *watch, users []user.ID) error {
-	requests := make([]ledger.Request, len(users))
-	for i, u := range users {
-		requests[i] = ledger.Request{User: u, Operation: w.operation, Queue: w.queue, Version: w.version}
-	}
-	states, err := l.looker.look(ctx, requests)
-	if err != nil {
-		return err
-	}
-	l.watches.looked(w, users, states)
-	return nil
 }

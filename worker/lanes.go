@@ -34,12 +34,12 @@ func (s *lanes) start(ctx, calls, settles context.Context) {
 }
 
 // settling bounds the writing down of what came of a call, which goes on when the call had to
-// stop: by then its claim is lost, or the worker has to end.
+// stop, until its claim is lost for sure, or the worker has to end.
 func (s *lanes) settling(ctx context.Context) (context.Context, context.CancelFunc) {
 	s.mu.Lock()
 	settles := s.settles
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.w.claimHold()+claimMargin)
 	stop := context.AfterFunc(settles, cancel)
 	return ctx, func() { stop(); cancel() }
 }

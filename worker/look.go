@@ -3,8 +3,10 @@ package worker
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
 )
 
 // errLaneClosed is returned to a handler whose lane ended while it asked.
@@ -101,4 +103,39 @@ func (l *looker) serve(ctx context.Context, batch []lookRequest) {
 		b.reply <- lookReply{states: states[:len(b.requests)]}
 		states = states[len(b.requests):]
 	}
+}
+
+// lookAgain learns of users that other workers have settled.
+func (l *lane) lookAgain(ctx context.Context) {
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		ws, users := l.watches.waiting(ledger.MaxBatch)
+		for i, w := range ws {
+			if err := l.look(ctx, w, users[i]); err != nil && ctx.Err() == nil {
+				l.w.complain(l.log, "lane: Redis does not tell where users stand", err)
+				break
+			}
+		}
+	}
+}
+
+// look tells a watch where some of its users stand, marking them as wanted if the ledger has
+// not got them yet.
+func (l *lane) look(ctx context.Context, w *watch, users []user.ID) error {
+	requests := make([]ledger.Request, len(users))
+	for i, u := range users {
+		requests[i] = ledger.Request{User: u, Operation: w.operation, Queue: w.queue, Version: w.version}
+	}
+	states, err := l.looker.look(ctx, requests)
+	if err != nil {
+		return err
+	}
+	l.watches.looked(w, users, states)
+	return nil
 }

@@ -18,7 +18,7 @@ type Metrics interface {
 	Settled(operation, state string, code, users int)
 	// RateLimitHit is told of each limit error, by whose limit it was.
 	RateLimitHit(phoneNumberID, scope string)
-	// Waits is told when the limiter gives no leave, why and for how long.
+	// Limited is told when the limiter gives no leave, why and for how long.
 	Limited(phoneNumberID, reason string, wait time.Duration)
 	// Backlog is told what is left after each claim.
 	Backlog(phoneNumberID string, b ledger.Backlog)

@@ -47,7 +47,7 @@ func (c *call) blame(ctx context.Context, res *client.Result, err error) error {
 
 // check makes the cheapest call that needs the same access.
 func (c *call) check(ctx context.Context) error {
-	grant, ok := c.token(ctx)
+	grant, ok := c.token(ctx) // the users at fault are among those left, and stay claimed
 	if !ok {
 		return errNotChecked
 	}
@@ -63,8 +63,11 @@ func (c *call) check(ctx context.Context) error {
 // that nobody has configured are dead-lettered: a producer made it up, and they would wait for
 // ever.
 func (l *lane) rule(err error) client.Rule {
-	if errors.Is(err, errNotChecked) {
+	switch {
+	case errors.Is(err, errNotChecked):
 		return client.Rule{Code: client.NoCode, Name: "not checked yet", Remedy: client.Retry}
+	case errors.Is(err, errLate):
+		return client.Rule{Code: client.NoCode, Name: "too late to be sent", Remedy: client.Retry}
 	}
 	r := client.Classify(err)
 	_, refused := errors.AsType[*refusedError](err)

@@ -16,10 +16,6 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-// settleTimeout bounds how long a call's outcome is tried to be written down; by then its
-// claim is lost.
-const settleTimeout = 40 * time.Second
-
 // settleGrace is what a worker that ends leaves for writing down what came of its last calls.
 const settleGrace = 2 * time.Second
 

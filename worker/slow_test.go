@@ -1,0 +1,204 @@
+package worker_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/client"
+	"github.com/wablock/wablock/client/simulator"
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/ratelimit/redislimit"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/worker"
+)
+
+// stub is an API in a few lines.
+type stub struct {
+	do     func(ctx context.Context, users []user.ID) (*client.Result, error)
+	calls  atomic.Int64
+	checks atomic.Int64
+}
+
+func (s *stub) Block(ctx context.Context, _ string, users []user.ID) (*client.Result, error) {
+	s.calls.Add(1)
+	return s.do(ctx, users)
+}
+
+func (s *stub) Unblock(ctx context.Context, id string, users []user.ID) (*client.Result, error) {
+	return s.Block(ctx, id, users)
+}
+
+func (s *stub) Check(context.Context, string) error {
+	s.checks.Add(1)
+	return nil
+}
+
+func (s *stub) serve(w *world) {
+	w.cfg.Resolve = func(id string) (worker.PhoneNumber, bool) {
+		return worker.PhoneNumber{ID: id, API: s, Token: w.token, Listed: true}, true
+	}
+}
+
+func allDone(users []user.ID) *client.Result {
+	r := &client.Result{Outcomes: make([]client.Outcome, len(users))}
+	for i, u := range users {
+		r.Outcomes[i] = client.Outcome{User: u, State: client.Succeeded}
+	}
+	return r
+}
+
+var errBadUser = &client.APIError{Code: 131009, Message: "Parameter value is not valid"}
+
+// sunkBy serves calls, but for those with users that sink them.
+func sunkBy(t *testing.T, numbers ...string) *stub {
+	t.Helper()
+	bad := map[user.ID]bool{}
+	for _, n := range numbers {
+		id, err := user.Parse(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad[id] = true
+	}
+	return &stub{do: func(_ context.Context, users []user.ID) (*client.Result, error) {
+		for _, u := range users {
+			if bad[u] {
+				return nil, errBadUser
+			}
+		}
+		return allDone(users), nil
+	}}
+}
+
+// ended waits, on the bubble's clock, for the end of all of a job's users.
+func (b *bubble) ended(numbers []string, job ledger.Version, d time.Duration) (succeeded, dead int) {
+	b.t.Helper()
+	users := make([]user.ID, len(numbers))
+	for i, n := range numbers {
+		users[i], _ = user.Parse(n)
+	}
+	for start := time.Now(); ; <-time.After(100 * time.Millisecond) {
+		p, err := b.producer.Progress(b.t.Context(), phoneNumberID, job, users)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if p.Pending == 0 {
+			b.t.Logf("ended after %v", time.Since(start))
+			return p.Succeeded, p.DeadLettered
+		}
+		if time.Since(start) > d {
+			b.t.Fatalf("not ended after %v: %+v", d, p)
+		}
+	}
+}
+
+// TestSplitUnderASlowLimit: tokens come more slowly than a claim lasts, and the one user who
+// sinks every call is found all the same, alone or in company.
+func TestSplitUnderASlowLimit(t *testing.T) {
+	for name, numbers := range map[string][]string{"alone": numbersFrom(0, 1), "in company": numbersFrom(0, 8)} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
+				s := sunkBy(t, numbers[0])
+				s.serve(b.world)
+				b.cfg.RequestTimeout = time.Second
+				b.cfg.Limiter = redislimit.New(b.rdb, func(string) ratelimit.Settings { return ratelimit.Settings{Rate: 0.05, Burst: 1} })
+				job := b.enqueue(ledger.Block, numbers...)
+				stop := b.runLanes(job)
+				ok, dead := b.ended(numbers, job.Version, 20*time.Minute)
+				if ok != len(numbers)-1 || dead != 1 {
+					t.Errorf("%d succeeded, %d are dead", ok, dead)
+				}
+				if n := s.calls.Load(); n > 9 {
+					t.Errorf("%d calls to find one among %d", n, len(numbers))
+				}
+				stop()
+			})
+		})
+	}
+}
+
+// TestSettleOutlastsAnOutageOfRedis: with a long request timeout a claim lasts long, and what
+// came of a call is written down for as long.
+func TestSettleOutlastsAnOutageOfRedis(t *testing.T) {
+	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
+		s := &stub{do: func(_ context.Context, users []user.ID) (*client.Result, error) {
+			b.mini.SetError("LOADING Redis is loading the dataset in memory")
+			time.AfterFunc(time.Minute, func() { b.mini.SetError("") })
+			return allDone(users), nil
+		}}
+		s.serve(b.world)
+		b.cfg.RequestTimeout = 10 * time.Minute
+		job := b.enqueue(ledger.Block, numbersFrom(0, 3)...)
+		stop := b.runLanes(job)
+		<-time.After(time.Minute + time.Second)
+		b.settledWithin(job, 10*time.Second)
+		if n := s.calls.Load(); n != 1 {
+			t.Errorf("%d calls", n)
+		}
+		stop()
+	})
+}
+
+// slowClaims is a Redis that takes its time to answer claims.
+type slowClaims struct {
+	commandCounter
+	by time.Duration
+}
+
+func (h *slowClaims) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		for _, a := range cmd.Args() {
+			if k, ok := a.(string); ok && k == "wablock:{"+phoneNumberID+"}:hold" {
+				<-time.After(h.by)
+			}
+		}
+		return err
+	}
+}
+
+// TestSlowRedisLeavesCallsTheirTime: the request timeout is the API's, not Redis's.
+func TestSlowRedisLeavesCallsTheirTime(t *testing.T) {
+	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
+		s := &stub{do: func(ctx context.Context, users []user.ID) (*client.Result, error) {
+			select {
+			case <-time.After(15 * time.Millisecond):
+				return allDone(users), nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}}
+		s.serve(b.world)
+		b.cfg.RequestTimeout = 20 * time.Millisecond
+		b.rdb.AddHook(&slowClaims{by: 50 * time.Millisecond})
+		job := b.enqueue(ledger.Block, numbersFrom(0, 3)...)
+		stop := b.runLanes(job)
+		b.settledWithin(job, 10*time.Second)
+		stop()
+	})
+}
+
+// TestLateCallIsNotMade: when the reply of a claim comes after the claim's end, or nearly, no
+// call goes out, and no attempt is used up.
+func TestLateCallIsNotMade(t *testing.T) {
+	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
+		s := sunkBy(t)
+		s.serve(b.world)
+		b.cfg.RequestTimeout = 100 * time.Millisecond
+		b.cfg.MaxAttempts = 1
+		b.rdb.AddHook(&slowClaims{by: 3 * time.Second})
+		job := b.enqueue(ledger.Block, numbersFrom(0, 3)...)
+		stop := b.runLanes(job)
+		<-time.After(2 * time.Minute)
+		b.untouched(job)
+		if n := s.calls.Load(); n > 0 {
+			t.Errorf("%d calls", n)
+		}
+		stop()
+	})
+}
