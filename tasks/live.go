@@ -11,12 +11,10 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-// liveStates are asynq's keys of tasks that have not ended, in the order in which tasks go
-// from one to the next: who moves on while they are read is met again, not missed.
-var (
-	liveSets  = []string{"scheduled", "retry"}
-	liveLists = []string{"pending", "active"}
-)
+// liveKeys are asynq's keys of tasks that have not ended, in the order in which tasks go from
+// one to the next: who moves on while they are read is met again, not missed. An active task
+// may go back, so where it goes is read once more.
+var liveKeys = []string{"scheduled", "retry", "pending", "active", "retry", "pending"}
 
 // Live yields the tasks of a phone number ID that have not ended, some perhaps twice. A task
 // that is there from beginning to end comes; one that comes or ends meanwhile may. It reads
@@ -49,15 +47,14 @@ func (p *Producer) Live(ctx context.Context, phoneNumberID string) iter.Seq2[Pay
 func (p *Producer) liveIDs(ctx context.Context, q ledger.Queue) ([]string, error) {
 	var ids []string
 	prefix := "asynq:{" + string(q) + "}:"
-	for _, state := range liveSets {
-		found, err := p.rdb.ZRange(ctx, prefix+state, 0, -1).Result()
-		if err != nil {
-			return nil, err
+	for _, state := range liveKeys {
+		var found []string
+		var err error
+		if state == "scheduled" || state == "retry" {
+			found, err = p.rdb.ZRange(ctx, prefix+state, 0, -1).Result()
+		} else {
+			found, err = p.rdb.LRange(ctx, prefix+state, 0, -1).Result()
 		}
-		ids = append(ids, found...)
-	}
-	for _, state := range liveLists {
-		found, err := p.rdb.LRange(ctx, prefix+state, 0, -1).Result()
 		if err != nil {
 			return nil, err
 		}

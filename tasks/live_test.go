@@ -1,11 +1,13 @@
 package tasks_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
@@ -40,6 +42,55 @@ func TestLive(t *testing.T) {
 			t.Error(d)
 		}
 	})
+}
+
+// before runs something once, before the first command that names a key.
+type before struct {
+	lostReplies
+	key string
+	do  func()
+}
+
+func (b *before) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if do := b.do; do != nil && touches(cmd, b.key) {
+			b.do = nil
+			do()
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// TestLiveGoesBack has a worker hand a task back while the queues are read.
+func TestLiveGoesBack(t *testing.T) {
+	t.Parallel()
+	for _, to := range []string{"retry", "pending"} {
+		t.Run(to, func(t *testing.T) {
+			t.Parallel()
+			each(t, func(t *testing.T, f *fixture) {
+				must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(1), JobID: "j"}))(t)
+				state := func(from, to string) {
+					const queue = "asynq:{interactive}:"
+					f.rdb.LRem(t.Context(), queue+from, 0, "j:0")
+					f.rdb.HSet(t.Context(), queue+"t:j:0", "state", to)
+					if to == "retry" {
+						f.rdb.ZAdd(t.Context(), queue+to, redis.Z{Score: 4e9, Member: "j:0"})
+						return
+					}
+					f.rdb.LPush(t.Context(), queue+to, "j:0")
+				}
+				state("pending", "active")
+				f.rdb.(*redis.Client).AddHook(&before{key: "asynq:{interactive}:active", do: func() { state("active", to) }})
+				n := 0
+				for range f.producer.Live(t.Context(), phoneNumberID) {
+					n++
+				}
+				if n != 1 {
+					t.Errorf("%d tasks", n)
+				}
+			})
+		})
+	}
 }
 
 func TestEnqueueUnderAnEarlierVersion(t *testing.T) {

@@ -50,3 +50,40 @@ func TestDue(t *testing.T) {
 		t.Error("a schedule that is none")
 	}
 }
+
+// TestSlotsAcrossClockChanges goes through years of schedules in zones that put their clocks on
+// and back, some at midnight: slots only go on, none is more than its period and an hour or two
+// away, and whoever looks late finds the last one.
+func TestSlotsAcrossClockChanges(t *testing.T) {
+	t.Parallel()
+	for _, zone := range []string{"Europe/Berlin", "America/Sao_Paulo", "Asia/Beirut", "Australia/Lord_Howe", "Africa/Casablanca", "Pacific/Apia"} {
+		for expression, period := range map[string]time.Duration{
+			"0 0 * * *": 24 * time.Hour, "30 2 * * *": 24 * time.Hour, "0 * * * *": time.Hour, "*/20 1-3 * * *": 22 * time.Hour, "@daily": 24 * time.Hour,
+		} {
+			t.Run(zone+" "+expression, func(t *testing.T) {
+				t.Parallel()
+				s, err := reconcile.ParseSchedule("CRON_TZ=" + zone + " " + expression)
+				if err != nil {
+					t.Fatal(err)
+				}
+				last := at("2010-12-20T00:00:00Z")
+				for end := at("2013-01-10T00:00:00Z"); last.Before(end); {
+					next := s.Next(last)
+					if gap := next.Sub(last); gap <= 0 || gap > 2*period+3*time.Hour {
+						t.Fatalf("after %v comes %v", last, next)
+					}
+					if due := s.Due(last, next); !due.Equal(next) {
+						t.Fatalf("at %v %v is due", next, due)
+					}
+					if due := s.Due(last, next.Add(-time.Second)); !due.IsZero() {
+						t.Fatalf("before %v %v is due", next, due)
+					}
+					last = next
+				}
+				if due := s.Due(at("2010-12-20T00:00:00Z"), last); !due.Equal(last) {
+					t.Errorf("after two years without a look %v is due, not %v", due, last)
+				}
+			})
+		}
+	}
+}
