@@ -73,7 +73,7 @@ func (x *exchange) admit() *apiError {
 	if n := len(x.req.people); n > 0 && n <= x.set.Blocking.MaxUsers {
 		x.call.Users = make([]CallUser, n)
 		for i := range x.req.people {
-			x.call.Users[i].User = x.req.people[i].name
+			x.call.Users[i].User = journalName(x.req.people[i].name)
 		}
 	}
 
@@ -130,7 +130,7 @@ func (x *exchange) refuse() *apiError {
 			if x.own(p) {
 				return newAPIError(codeOwnNumber, "")
 			}
-			if _, ok := canonical(p.input); !ok {
+			if p.shapeless() {
 				return newAPIError(codeBadValue, "")
 			}
 		}

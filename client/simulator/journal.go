@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -50,7 +51,7 @@ type Call struct {
 
 // CallUser is one user of a call and what became of them, answered or not.
 type CallUser struct {
-	User    string  `json:"user"` // "+" and digits, a BSUID, or the input if it is neither
+	User    string  `json:"user"` // "+" and digits, a BSUID, or the start of an input that is neither
 	Outcome Outcome `json:"outcome,omitempty"`
 	Code    int     `json:"code,omitempty"` // of a failure
 }
@@ -64,6 +65,16 @@ const (
 	OutcomeFailed    Outcome = "failed"
 	OutcomeOmitted   Outcome = "omitted" // in neither list of the answer
 )
+
+// maxName is the length of the longest user ID. What is longer is no user, and might fill the memory.
+const maxName = len("US.ENT.") + 128
+
+func journalName(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	return strings.ToValidUTF8(strings.Clone(name[:maxName]), "") + "…"
+}
 
 // journal keeps the newest calls, bounded by their number and by the users in them.
 type journal struct {

@@ -80,6 +80,24 @@ func TestJournalIsBounded(t *testing.T) {
 	}
 }
 
+// What callers send for a user is only echoed: 10,000 calls of a megabyte each must not stay.
+func TestJournalCutsLongNames(t *testing.T) {
+	t.Parallel()
+	g := setup(t, simulator.Scenario{Blocking: simulator.Blocking{ParentUserIDs: true}})
+	longest := "US.ENT." + strings.Repeat("1", 128)
+	long := strings.Repeat("é", 100_000)
+	if r := g.block(long, longest); r.Users.Failed[0].Input != long || len(r.Users.Added) != 1 {
+		t.Fatalf("answered %.300s", r.Raw)
+	}
+	users := g.Journal()[0].Users
+	if n := len(users[0].User); n > 200 || !strings.HasPrefix(long, strings.TrimSuffix(users[0].User, "…")) {
+		t.Errorf("keeps %d bytes of a name", n)
+	}
+	if users[1].User != longest {
+		t.Errorf("cut a user ID to %s", users[1].User)
+	}
+}
+
 func TestReadJournalRefusesHalfOfOne(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "{", `{"calls":2,"dropped":0}` + "\n" + `{"seq":1}` + "\n", `{"calls":1}` + "\n" + `{"seq":`} {

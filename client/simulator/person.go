@@ -13,6 +13,12 @@ type person struct {
 	trick trick  // of the numbers with a meaning
 }
 
+// shapeless tells what is no number, nor a user ID in its place.
+func (p *person) shapeless() bool {
+	_, ok := canonical(p.input)
+	return !ok || isUserID(p.input) && !p.byID
+}
+
 // canonical returns the one form of a number or BSUID, and whether it has the shape of either.
 // Numbers may carry the punctuation that the Cloud API forgives: spaces, dashes, brackets.
 func canonical(input string) (string, bool) {

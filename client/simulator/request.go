@@ -227,6 +227,9 @@ func resolveAll(set *settings, entries []userEntry) ([]person, *apiError) {
 	for i, e := range entries {
 		input := e.User // counts if there is a user_id as well
 		switch {
+		case isUserID(input): // which belongs into user_id: as a number it is nobody's
+			people[i] = person{input: input, name: input, key: input, bad: true}
+			continue
 		case input != "":
 		case e.UserID == "":
 			return nil, badRequest("Param block_users[%d] has neither user nor user_id", i)

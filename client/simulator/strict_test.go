@@ -74,6 +74,26 @@ func TestStrictness(t *testing.T) {
 	})
 }
 
+// A user ID is no number: in the field for numbers it names nobody, and a client that mixes them up should notice.
+func TestUserIDInPlaceOfANumber(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"US.13491208655302741918", "US.ENT.11815799212886844830"} {
+		g := setup(t, simulator.Scenario{Users: []simulator.User{{UserID: "US.13491208655302741918"}}})
+		entry := `{"messaging_product":"whatsapp","block_users":[{"user":"` + id + `"}]}`
+		r := g.do(request("POST", "/v25.0/"+phone+"/block_users", entry))
+		if r.Status != 400 || r.Error.Code != 139100 || len(r.Users.Failed) != 1 || r.Users.Failed[0].code() != 131047 || r.Users.Failed[0].UserID != "" {
+			t.Errorf("%s as a user: %s", id, r.Raw)
+		}
+		if on := g.Snapshot(phone); len(on) != 0 {
+			t.Errorf("%s as a user is on the list: %v", id, on)
+		}
+		g = setup(t, simulator.Scenario{Blocking: simulator.Blocking{BadUsers: "call"}})
+		if r = g.do(request("POST", "/v25.0/"+phone+"/block_users", entry)); r.Error.Code != 131009 {
+			t.Errorf("%s as a user, for the call: %s", id, r.Raw)
+		}
+	}
+}
+
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
