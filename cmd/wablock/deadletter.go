@@ -22,7 +22,7 @@ or a later request for the number succeeds.
 
 Without --phone-number-id, WABLOCK_PHONE_NUMBER_ID and the like, the entries of all phone
 number IDs are meant.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: a.parent,
 	}
 	cmd.AddCommand(a.deadLetterListCommand(), a.redriveCommand(), a.discardCommand())
@@ -110,18 +110,24 @@ type deadLetterJSON struct {
 	User          string           `json:"user,omitempty"`
 	PhoneNumberID string           `json:"phone_number_id,omitempty"`
 	Operation     ledger.Operation `json:"operation,omitempty"`
-	Code          int              `json:"code,omitempty"`
-	Message       string           `json:"message,omitempty"`
-	Details       string           `json:"details,omitempty"`
-	FBTraceID     string           `json:"fbtrace_id,omitempty"`
-	Attempts      int              `json:"attempts,omitempty"`
-	FirstFailedAt time.Time        `json:"first_failed_at,omitzero"`
-	LastFailedAt  time.Time        `json:"last_failed_at,omitzero"`
-	Version       ledger.Version   `json:"version,omitempty"`
-	ID            string           `json:"id,omitempty"` // of the task in the queue
+	*failureJSON
+	FirstFailedAt time.Time      `json:"first_failed_at,omitzero"`
+	LastFailedAt  time.Time      `json:"last_failed_at,omitzero"`
+	Version       ledger.Version `json:"version,omitempty"`
+	ID            string         `json:"id,omitempty"` // of the task in the queue
 	*malformedJSON
 	// What redrive --dry-run would do.
 	Action tasks.Action `json:"action,omitempty"`
+}
+
+// failureJSON is what the API said of a number. Where it said nothing, or gave no code, the
+// fields are there all the same.
+type failureJSON struct {
+	Code      int    `json:"code"`
+	Message   string `json:"message"`
+	Details   string `json:"details"`
+	FBTraceID string `json:"fbtrace_id"`
+	Attempts  int    `json:"attempts"`
 }
 
 // malformedJSON is what an entry has instead when it is a task that could not be read.
@@ -136,12 +142,13 @@ type malformedJSON struct {
 
 func deadLetterAnswer(d tasks.DeadLetter) deadLetterJSON {
 	j := deadLetterJSON{
-		User: d.User.Reveal(), PhoneNumberID: d.PhoneNumberID, Operation: d.Operation, Code: d.Code, Message: d.Message, Details: d.Details,
-		FBTraceID: d.FBTraceID, Attempts: d.Attempts, FirstFailedAt: d.FirstFailedAt.UTC(), LastFailedAt: d.LastFailedAt.UTC(),
+		User: d.User.Reveal(), PhoneNumberID: d.PhoneNumberID, Operation: d.Operation, FirstFailedAt: d.FirstFailedAt.UTC(), LastFailedAt: d.LastFailedAt.UTC(),
 		Version: d.Version, ID: d.ID,
 	}
 	if m := d.Malformed; m != nil {
 		j.malformedJSON = &malformedJSON{m.Reason, m.Type, m.Queue, m.TaskID, m.Size, m.SHA256}
+	} else {
+		j.failureJSON = &failureJSON{d.Code, d.Message, d.Details, d.FBTraceID, d.Attempts}
 	}
 	return j
 }

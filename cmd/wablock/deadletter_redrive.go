@@ -76,6 +76,9 @@ func (a *app) redrive(cmd *cobra.Command, args []string, r redrive) error {
 	for _, j := range report.Jobs {
 		answer.Jobs = append(answer.Jobs, jobAnswer(j))
 	}
+	if r.wait {
+		answer.settledJSON = &settledJSON{}
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("%w; repeat the command for the rest", err), a.showRedrive(answer))
 	}

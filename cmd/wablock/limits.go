@@ -20,7 +20,7 @@ func (a *app) limitsCommand() *cobra.Command {
 		Short: "The rate limit as it was learnt: see it, pin it, cap it, release it",
 		Long: `wablock learns how many calls a second, and how many users a call, the API allows, and all
 workers share what was learnt. These commands show it and let an operator overrule it.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: a.parent,
 	}
 	cmd.AddCommand(
@@ -44,7 +44,7 @@ func (a *app) limitsShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Show what was learnt, of one phone number ID or of all that are configured",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.limits(cmd, func(cfg *config.Config) ([]config.PhoneNumber, error) {
 				if cfg.PhoneNumberID != "" || len(cfg.PhoneNumbers) == 0 {
@@ -87,7 +87,7 @@ func (a *app) limitsReleaseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "release",
 		Short: "Undo pin and cap, and end a pause: one call finds out whether it was over",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.limits(cmd, selectedOne, releaseBoth)
 		},

@@ -40,7 +40,7 @@ else the ledger.`,
 		Example: `  wablock reconcile --file numbers.csv --plan-file plan.json
   wablock reconcile --apply --file numbers.csv --plan-file plan.json --wait
   wablock reconcile --history`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r.sourceGiven = r.file != "" || r.source != ""
 			r.modeGiven, r.maxChangesSaid = r.mode != "", cmd.Flags().Changed("max-changes")

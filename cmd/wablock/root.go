@@ -2,6 +2,8 @@ package main
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/tasks/user"
 )
 
 // rootCommand puts the commands together. A new one needs a file of its own and a line here.
@@ -24,10 +27,14 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part,
 130 interrupted.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		RunE:          a.parent,
-		PersistentPreRun: func(*cobra.Command, []string) {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := noEmptyFlag(cmd.Flags()); err != nil {
+				return err
+			}
 			a.started = true
+			return nil
 		},
 	}
 	flags := root.PersistentFlags()
@@ -76,6 +83,40 @@ func settingsGiven(flags *pflag.FlagSet) map[string]string {
 	}
 	return given
 }
+
+// suggestFrom is how many letters may be wrong in a command that is known all the same.
+const suggestFrom = 2
+
+// noArgs refuses arguments. Of a command that has others it says which may have been meant.
+func noArgs(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case !cmd.HasSubCommands():
+		return usagef("%s takes no arguments, and was given %d", cmd.CommandPath(), len(args))
+	}
+	text := fmt.Sprintf("unknown command %q for %q", user.Scrub(args[0]), cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = suggestFrom
+	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
+		text += "; did you mean " + strings.Join(meant, " or ") + "?"
+	}
+	return usagef("%s", text)
+}
+
+// noEmptyFlag refuses --file "$FILE" where nothing is in the variable: taken for not given, it
+// would block, or reconcile with, something else than was meant.
+func noEmptyFlag(flags *pflag.FlagSet) error {
+	var errs []error
+	flags.Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" && f.Name != httpAddrFlag {
+			errs = append(errs, usagef("--%s is empty: give it a value, or leave it out", f.Name))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// httpAddrFlag is the one that means something when it is empty.
+const httpAddrFlag = "http-addr"
 
 // oneOf refuses the value of a flag that is none of the allowed.
 func oneOf(flag, value string, allowed ...string) error {

@@ -23,7 +23,7 @@ func (a *app) simulatorCommand() *cobra.Command {
 blocklists in memory, accepts any token unless the scenario says otherwise, and asks for no
 password at its control endpoints: keep it on loopback, or inside a network of your own.`,
 		Example: "  wablock simulator --addr 127.0.0.1:0 --json\n  WABLOCK_GRAPH_URL=http://127.0.0.1:8090 WABLOCK_ACCESS_TOKEN=any wablock worker",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.simulator(cmd, addr, scenario)
 		},

@@ -16,7 +16,9 @@ func TestWrongUsage(t *testing.T) {
 		says string
 	}{
 		"nothing":              {nil, "name a command"},
-		"unknown command":      {[]string{"blok"}, "unknown command"},
+		"unknown command":      {[]string{"blok"}, "did you mean block?"},
+		"mistyped command":     {[]string{"statsu"}, "did you mean status?"},
+		"no command at all":    {[]string{"frobnicate"}, `unknown command "frobnicate" for "wablock"`},
 		"unknown flag":         {[]string{"block", "--nope"}, "unknown flag"},
 		"flag without a value": {[]string{"block", "--file"}, "needs an argument"},
 		"no numbers":           {[]string{"block"}, "no numbers"},
@@ -31,10 +33,10 @@ func TestWrongUsage(t *testing.T) {
 		"delay without unit":   {[]string{"block", "--delay", "5", number(1)}, "invalid argument"},
 		"status of nobody":     {[]string{"status"}, "no numbers"},
 		"status of no number":  {[]string{"status", "hello"}, "none of the numbers"},
-		"list of somebody":     {[]string{"list", number(1)}, "unknown command"},
+		"list of somebody":     {[]string{"list", number(1)}, "list takes no arguments"},
 		"list limit":           {[]string{"list", "--limit", "0"}, "1 to 1000"},
 		"dead-letter alone":    {[]string{"dead-letter"}, "name a command"},
-		"dead-letter unknown":  {[]string{"dead-letter", "redrief"}, "unknown command"},
+		"dead-letter unknown":  {[]string{"dead-letter", "redrief"}, "did you mean redrive?"},
 		"redrive without":      {[]string{"dead-letter", "redrive"}, "--all"},
 		"discard without":      {[]string{"dead-letter", "discard"}, "--all"},
 		"redrive of no number": {[]string{"dead-letter", "redrive", number(1), "x"}, "nothing was done"},
@@ -44,7 +46,7 @@ func TestWrongUsage(t *testing.T) {
 		"setting":              {[]string{"block", "--redis-url", "http://x", number(1)}, "WABLOCK_REDIS_URL"},
 		"config file":          {[]string{"block", "--config", missing, number(1)}, "none.csv"},
 		"scenario":             {[]string{"simulator", "--scenario", missing}, "none.csv"},
-		"version of something": {[]string{"version", "x"}, "unknown command"},
+		"version of something": {[]string{"version", "x"}, "takes no arguments"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -54,11 +56,40 @@ func TestWrongUsage(t *testing.T) {
 			if r.out != "" {
 				t.Errorf("stdout has %q", r.out)
 			}
+			if strings.Contains(r.err, number(1)) {
+				t.Errorf("stderr repeats a number: %q", r.err)
+			}
 		})
 	}
 	if n := f.usersEnqueued(); n != 0 {
 		t.Errorf("%d users were enqueued", n)
 	}
+}
+
+// A script's --file "$FILE" with nothing in the variable must not reconcile with the ledger,
+// --job-id "$ID" not make a job that can't be repeated, --config "$C" not use the defaults.
+func TestEmptyFlags(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.seed(3)
+	for _, args := range [][]string{
+		{"reconcile", "--apply", "--file", ""},
+		{"reconcile", "--apply", "--source="},
+		{"reconcile", "--apply", "--plan-file", ""},
+		{"block", number(1), "--file", ""},
+		{"block", number(1), "--job-id", ""},
+		{"block", number(1), "--queue", ""},
+		{"block", number(1), "--config", ""},
+		{"--config=", "block", number(1)},
+		{"dev", "--once", "--file", ""},
+		{"simulator", "--scenario", ""},
+	} {
+		f.wablock(args...).exits(exitUsage).says("is empty")
+	}
+	if n := f.usersEnqueued(); n != 0 || len(f.sim.Journal()) > 0 {
+		t.Errorf("%d users were enqueued, %d calls made", n, len(f.sim.Journal()))
+	}
+	f.wablock("worker", "--http-addr", "", "--rate", "x").exits(exitUsage).says("--rate")
 }
 
 func TestCommandsNeedAPhoneNumberID(t *testing.T) {

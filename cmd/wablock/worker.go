@@ -14,7 +14,7 @@ machines: they share the rate limit through Redis.
 
 One worker serves all phone number IDs of the --config file. With WABLOCK_ACCESS_TOKEN it
 also serves those that only producers name.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.config(cmd)
 			if err != nil {
