@@ -46,7 +46,7 @@ API with a hidden rate limit, a worker and the web UI, all on loopback in this o
 It blocks a built-in sample, some numbers of which must fail, each in another way, prints
 a summary and stays up until Ctrl-C. Nothing in it outlives the process.`,
 		Example: "  wablock dev --once\n  wablock dev --file numbers.csv",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.dev(cmd, once, file)
 		},
@@ -81,6 +81,9 @@ func (a *app) dev(cmd *cobra.Command, once bool, file string) error {
 	})
 	a.banner(d)
 	err = a.drainSample(ctx, d, s)
+	if err != nil && cmd.Context().Err() != nil {
+		err = interruptedf("interrupted; nothing of it remains")
+	}
 	if !once && ctx.Err() == nil {
 		err = a.said(err)
 		a.say("still up: look at the pages, or enqueue from another shell; Ctrl-C ends it")

@@ -22,7 +22,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long: `Checks the configuration, Redis (reachable, version, noeviction, persistence, clock), the
 queues, and the API (token, phone number IDs), and says how to mend what is wrong. It changes
 nothing, and asks the API for one entry of each blocklist.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd) },
 	}
 }
@@ -134,12 +134,15 @@ func (x *examination) phoneNumber(ctx context.Context, cfg *config.Config, id st
 		x.add(bad, "API", err.Error(), "correct the setting")
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, apiCheckTimeout)
+	look, cancel := context.WithTimeout(ctx, apiCheckTimeout)
 	defer cancel()
-	page, err := api.ListPage(ctx, id, client.ListOptions{Limit: 1})
+	page, err := api.ListPage(look, id, client.ListOptions{Limit: 1})
+	if ctx.Err() != nil {
+		return // the call was given up, which says nothing of the API
+	}
 	what := "API, phone number ID " + id
 	if err != nil {
-		x.add(bad, what, err.Error(), client.Classify(err).Help)
+		x.add(bad, what, err.Error(), helpNow(err))
 		return
 	}
 	x.add(good, what, "the token is accepted and the blocklist can be read", "")

@@ -28,10 +28,10 @@ func (x *examination) redis(ctx context.Context, cfg *config.Config) {
 	rdb, err := x.a.connect(ctx, cfg)
 	if err != nil {
 		if e, ok := errors.AsType[*redisError](err); ok {
-			err = fmt.Errorf("%s does not answer: %w", e.at, e.err)
+			what, help := e.fault()
+			x.add(bad, "Redis", what, help)
 		}
-		x.add(bad, "Redis", err.Error(), "start Redis 6.2 or later, or correct WABLOCK_REDIS_URL")
-		return
+		return // interrupted
 	}
 	defer func() { _ = rdb.Close() }()
 	infos, err := serverInfos(ctx, rdb)

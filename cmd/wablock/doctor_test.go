@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/redistest"
 )
@@ -70,6 +71,30 @@ func TestDoctorFindsWhatIsWrongWithTheAPI(t *testing.T) {
 	}
 	if c := f.wablock("doctor", "--json").exits(exitFailed).checks(); c[api] != "failed" {
 		t.Errorf("with a wrong token: %v", c)
+	}
+}
+
+func TestDoctorFindsAWrongPassword(t *testing.T) {
+	t.Parallel()
+	mini, _ := redistest.Mini(t)
+	mini.RequireAuth("sesame")
+	for _, url := range []string{"redis://" + mini.Addr(), "redis://:wrong@" + mini.Addr()} {
+		f := setup(t).with("WABLOCK_REDIS_URL", url)
+		r := f.wablock("doctor").exits(exitFailed)
+		if !strings.Contains(r.out, "password") || strings.Contains(r.out, "does not answer") || strings.Contains(r.out, "wrong@") {
+			t.Errorf("%s", r.out)
+		}
+		f.wablock("block", number(1)).exits(exitFailed).says("put user and password into WABLOCK_REDIS_URL")
+	}
+}
+
+// Who lists or asks doctor has no dead letter to redrive.
+func TestHelpNow(t *testing.T) {
+	t.Parallel()
+	for _, r := range client.Rules() {
+		if help := helpNow(&client.APIError{Code: r.Code}); help == "" || strings.Contains(strings.ToLower(help), "redrive") {
+			t.Errorf("%d: %q", r.Code, help)
+		}
 	}
 }
 

@@ -59,14 +59,14 @@ func exitCode(ctx context.Context, err error, started bool) int {
 	if err == nil {
 		return exitDone
 	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitInterrupted
+	}
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code
 	}
 	if _, ok := errors.AsType[*config.ValueError](err); ok || errors.Is(err, config.ErrUnset) || !started {
 		return exitUsage
-	}
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return exitInterrupted
 	}
 	return exitFailed
 }

@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +28,7 @@ func (a *app) listCommand() *cobra.Command {
 		Long: `Asks the API for the blocklist of a business phone number, all pages, and shows it when it
 is known to be whole. It asks for a page again when the API wants less haste, and starts
 over when the list changes meanwhile.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 || limit > 1000 {
 				return usagef("--limit is %d; allowed: 1 to 1000", limit)
@@ -107,10 +109,18 @@ func newClient(cfg *config.Config, token *secret.Source) (*client.Client, error)
 
 // apiError adds what to do about an error of the API.
 func apiError(err error) error {
-	if help := client.Classify(err).Help; help != "" {
+	if help := helpNow(err); help != "" {
 		return fmt.Errorf("%w. %s", err, help)
 	}
 	return err
+}
+
+// helpNow says what to do about an error of the API that no dead letter came of.
+func helpNow(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return ""
+	}
+	return strings.NewReplacer("redrive", "try again", "Redrive", "Try again").Replace(client.Classify(err).Help)
 }
 
 // entry writes what the API returned for a user; for people its most telling name.

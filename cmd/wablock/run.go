@@ -29,15 +29,17 @@ type app struct {
 
 // run is the program but for the process around it.
 func run(ctx context.Context, args []string, lookupEnv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{lookupEnv: lookupEnv, in: stdin, out: stdout, err: stderr}
+	a := &app{lookupEnv: lookupEnv, in: interruptible(ctx, stdin), out: stdout, err: stderr}
 	root := a.rootCommand()
 	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
-	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	report(stderr, err)
 	code := exitCode(ctx, err, a.started)
+	if e, ok := errors.AsType[*exitError](err); code == exitInterrupted && (!ok || e.code != code) {
+		a.say("interrupted")
+	}
+	report(stderr, err)
 	if code == exitUsage && !a.started && cmd != nil {
 		_, _ = fmt.Fprintf(stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
 	}
@@ -95,7 +97,16 @@ type redisError struct {
 }
 
 func (e *redisError) Error() string {
-	return fmt.Sprintf("Redis at %s does not answer: %v; start it, or set WABLOCK_REDIS_URL; `wablock doctor` looks closer", e.at, e.err)
+	what, help := e.fault()
+	return fmt.Sprintf("Redis at %s; %s; `wablock doctor` looks closer", what, help)
+}
+
+// fault says what is wrong, and what to do about it.
+func (e *redisError) fault() (what, help string) {
+	if redis.HasErrorPrefix(e.err, "NOAUTH") || redis.HasErrorPrefix(e.err, "WRONGPASS") {
+		return fmt.Sprintf("%s lets nobody in without the right password: %v", e.at, e.err), "put user and password into WABLOCK_REDIS_URL"
+	}
+	return fmt.Sprintf("%s does not answer: %v", e.at, e.err), "start Redis 6.2 or later, or correct WABLOCK_REDIS_URL"
 }
 
 func (e *redisError) Unwrap() error { return e.err }
