@@ -74,7 +74,10 @@ func (e *apiError) appendTo(b []byte, a Answers, trace string) []byte {
 	wire := wireError{
 		Message: e.Message, Type: kind, Code: e.Code, Subcode: e.Subcode,
 		Transient: e.Transient, FBTraceID: trace,
-		Data: &wireErrorData{Product: "whatsapp", Details: e.Details},
+		Data: &wireErrorData{Details: e.Details},
+	}
+	if e.Code != codeSomeFailed && e.Code != codeListChanged { // as Meta's pages print these two
+		wire.Data.Product = "whatsapp"
 	}
 	if a.StringCodes {
 		wire.Code = fmt.Sprint(e.Code)

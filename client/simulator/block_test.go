@@ -41,12 +41,11 @@ func TestMixedAnswer(t *testing.T) {
 	g.want(r, 400, 139100)
 	want := `{"messaging_product":"whatsapp","block_users":{"added_users":[{"input":"+16505551234","wa_id":"16505551234"}],` +
 		`"failed_users":[{"input":"+14155559876","wa_id":"14155559876","errors":[{"message":"Re-engagement required","code":131047,` +
-		`"error_data":{"details":"User has not messaged in the last 24 hours"}}]}]},"error":{"message":"(#139100) Failed to block/unblock users"`
-	if !strings.HasPrefix(r.Raw, want) {
-		t.Errorf("got  %s\nwant %s…", r.Raw, want)
-	}
-	if got := r.Error.Data.Details; got != "Failed to block some users, see the block_users response list for details" {
-		t.Errorf("details %q", got)
+		`"error_data":{"details":"User has not messaged in the last 24 hours"}}]}]},"error":{"message":"(#139100) Failed to block/unblock users",` +
+		`"type":"OAuthException","code":139100,"error_data":{"details":"Failed to block some users, see the block_users response list for details"},` +
+		`"fbtrace_id":"` + r.Error.Trace + `"}}`
+	if r.Raw != want || r.Error.Trace == "" {
+		t.Errorf("got  %s\nwant %s", r.Raw, want)
 	}
 }
 
