@@ -89,7 +89,7 @@ func (e *enqueuing) run(ctx context.Context, named bool) error {
 // named, or a new one.
 func (e *enqueuing) takeVersion(ctx context.Context, named bool) error {
 	if named {
-		found, err := e.p.lookup(e.r.Queue, taskID(e.r.JobID, 0))
+		found, _, err := e.p.lookup(e.r.Queue, taskID(e.r.JobID, 0))
 		if err != nil {
 			return err
 		}
@@ -142,14 +142,17 @@ func (e *enqueuing) part(ctx context.Context, n int) (ledger.Version, error) {
 		opts = append(opts, asynq.ProcessAt(e.due))
 	}
 	_, err = e.client.EnqueueContext(ctx, task, opts...)
+	delayed := e.r.Delay > 0
 	if errors.Is(err, asynq.ErrTaskIDConflict) { // a reply that was lost, or a job that is repeated
-		payload, err = e.p.adopt(payload, e.r.Queue)
+		var putOff bool
+		payload, putOff, err = e.p.adopt(payload, e.r.Queue)
+		delayed = delayed || putOff
 	}
 	if err != nil {
 		return 0, err
 	}
 	e.count(payload)
-	if e.r.Delay == 0 {
+	if !delayed {
 		e.mark(ctx, payload)
 	}
 	return payload.Version, nil
@@ -177,35 +180,37 @@ func (e *enqueuing) mark(ctx context.Context, p Payload) {
 	}
 }
 
-// adopt returns the payload that stands in Redis under p's task ID, in place of p.
-func (p *Producer) adopt(mine Payload, q ledger.Queue) (Payload, error) {
-	found, err := p.lookup(q, mine.TaskID())
+// adopt returns the payload that stands in Redis under p's task ID, in place of p, and whether
+// that is put off. What is put off must not be marked, whatever the repetition asks for: its
+// version is of the day when it is due.
+func (p *Producer) adopt(mine Payload, q ledger.Queue) (_ Payload, delayed bool, err error) {
+	found, state, err := p.lookup(q, mine.TaskID())
 	if err != nil {
-		return Payload{}, err
+		return Payload{}, false, err
 	}
 	if found == nil { // it ended in between, and its retention with it: it was accepted
-		return mine, nil
+		return mine, false, nil
 	}
 	same := found.Operation == mine.Operation && found.PhoneNumberID == mine.PhoneNumberID &&
 		found.Parts == mine.Parts && slices.Equal(found.Users, mine.Users)
 	if !same {
-		return Payload{}, ErrJobConflict
+		return Payload{}, false, ErrJobConflict
 	}
-	return *found, nil
+	return *found, state == asynq.TaskStateScheduled, nil
 }
 
-// lookup returns the payload of a task, nil when there is no such task.
-func (p *Producer) lookup(q ledger.Queue, id string) (*Payload, error) {
+// lookup returns the payload of a task and its state, nil when there is no such task.
+func (p *Producer) lookup(q ledger.Queue, id string) (*Payload, asynq.TaskState, error) {
 	info, err := p.inspector.GetTaskInfo(string(q), id)
-	if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
-		return nil, nil //nolint:nilnil // the comment says so
+	if isGone(err) {
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	found, err := Decode(info.Type, info.Payload)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrJobConflict, err)
+		return nil, 0, fmt.Errorf("%w: %w", ErrJobConflict, err)
 	}
-	return &found, nil
+	return &found, info.State, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
@@ -98,13 +99,20 @@ func (r *redriving) run(ctx context.Context, f Filter) error {
 func (r *redriving) flush(ctx context.Context, g group) error {
 	entries := r.groups[g]
 	delete(r.groups, g)
+	var v ledger.Version
+	if !r.o.DryRun {
+		var err error
+		if v, err = r.d.versionOf(ctx, g.phoneNumberID, entries); err != nil {
+			return err
+		}
+	}
 	live, obsolete, err := r.d.sift(ctx, g.phoneNumberID, entries)
 	if err != nil {
 		return err
 	}
 	if !r.o.DryRun {
 		if len(live) > 0 {
-			job, err := r.d.enqueueAgain(ctx, r.p, g, live, r.o.Queue)
+			job, err := r.d.enqueueAgain(ctx, r.p, g, live, v, r.o.Queue)
 			if err != nil {
 				return err
 			}
@@ -171,12 +179,27 @@ func (d *DeadLetters) sift(ctx context.Context, phoneNumberID string, entries []
 	return live, obsolete, nil
 }
 
-func (d *DeadLetters) enqueueAgain(ctx context.Context, p *Producer, g group, entries []DeadLetter, q ledger.Queue) (Job, error) {
+// redriveYield is how long a producer may take between its version and the ledger, and still win
+// over a redrive that it comes across.
+const redriveYield = time.Minute
+
+// versionOf returns the version by which entries are asked for again, and is to be called before
+// it is looked at whether they still should be: whatever is asked for since is newer.
+func (d *DeadLetters) versionOf(ctx context.Context, phoneNumberID string, entries []DeadLetter) (ledger.Version, error) {
+	v, err := ledger.New(d.rdb, phoneNumberID).NextVersion(ctx)
+	v -= ledger.Version(redriveYield.Microseconds())
+	for _, e := range entries {
+		v = max(v, e.Version+1)
+	}
+	return v, explain(err)
+}
+
+func (d *DeadLetters) enqueueAgain(ctx context.Context, p *Producer, g group, entries []DeadLetter, v ledger.Version, q ledger.Queue) (Job, error) {
 	users := make([]user.ID, len(entries))
 	for i, e := range entries {
 		users[i] = e.User
 	}
-	return p.Enqueue(ctx, Request{Operation: g.operation, PhoneNumberID: g.phoneNumberID, Users: users, Queue: q})
+	return p.Enqueue(ctx, Request{Operation: g.operation, PhoneNumberID: g.phoneNumberID, Users: users, Queue: q, Version: v})
 }
 
 // dropEntries deletes entries of one phone number ID as they were read, by their own IDs: so

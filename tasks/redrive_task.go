@@ -79,11 +79,15 @@ func (d *DeadLetters) redriveOne(ctx context.Context, p *Producer, e DeadLetter)
 		}
 		return d.enqueueOriginal(ctx, p, m, payload)
 	}
+	v, err := d.versionOf(ctx, e.PhoneNumberID, []DeadLetter{e})
+	if err != nil {
+		return err
+	}
 	live, _, err := d.sift(ctx, e.PhoneNumberID, []DeadLetter{e})
 	if err != nil || len(live) == 0 {
 		return err
 	}
-	_, err = d.enqueueAgain(ctx, p, group{e.PhoneNumberID, e.Operation}, live, "")
+	_, err = d.enqueueAgain(ctx, p, group{e.PhoneNumberID, e.Operation}, live, v, "")
 	return err
 }
 
