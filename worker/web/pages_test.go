@@ -61,8 +61,8 @@ func TestPagesInABrowser(t *testing.T) {
 	b.quiet(site, "403")
 }
 
-// buttons tries the buttons of a dead letter as a person would: Delete says why not, Archive is
-// not offered, Run puts it back to work.
+// buttons tries buttons as a person would: Delete of a dead letter says why not, Archive is not
+// offered, Run puts it back to work; Pause of a queue says what it does not do.
 func buttons(t *testing.T, f *fixture, b *browser, site string) {
 	t.Helper()
 	b.visit(site+"/monitor/queues/dead-letter?status=scheduled", "monitor-dead-letter.png", "Re-engagement")
@@ -84,6 +84,14 @@ func buttons(t *testing.T, f *fixture, b *browser, site string) {
 		info, err := f.inspector.GetQueueInfo(tasks.QueueDeadLetter)
 		return err == nil && info.Pending == 1
 	})
+	// The first queue, bulk: that pausing it stops no calls, the page says.
+	b.visit(site+"/monitor/", "monitor-queues.png", "interactive", "dead-letter")
+	run(b, "show a queue's buttons", chromedp.Click(chromedp.CSS(`tbody tr:first-of-type td:last-of-type button`)))
+	run(b, "pause", chromedp.Click(chromedp.CSS(`button[title="Pause"]`)))
+	if note := run(b, "the note", chromedp.Text(chromedp.CSS(".wablock-toast"))); !strings.Contains(note, "does not stop calls") {
+		t.Errorf("the page says %q", note)
+	}
+	b.picture("monitor-paused.png")
 }
 
 // busy fills the queues as a working system would, and returns the users in them.
