@@ -16,7 +16,8 @@ type Request struct {
 	Users []user.ID
 	// PhoneNumberID is whose blocklist is meant; default the producer's.
 	PhoneNumberID string
-	// Queue defaults to Interactive for up to InteractiveUpTo users, else Bulk.
+	// Queue defaults to Interactive for up to InteractiveUpTo users, else Bulk. Reconcile is for
+	// reconciliations, which withdraw unblocks that they find waiting there.
 	Queue ledger.Queue
 	// Delay puts the job off. It then counts as asked for at the time when it becomes due: a
 	// block from today does not undo an unblock that is due in a week.
@@ -25,7 +26,8 @@ type Request struct {
 	// known earlier: whatever was asked for since wins. It goes with no Delay. 0 takes a new one.
 	Version ledger.Version
 	// JobID makes the request safe to repeat: the same ID, operation, users and queue again
-	// are the same job. Default a random one.
+	// are the same job, with the delay that it had first, until its retention has passed.
+	// Default a random one.
 	JobID string
 	// Retention is how long the tasks and their results stay readable after their end, at
 	// least a second; default the producer's.
@@ -38,16 +40,17 @@ type Option func(*Request)
 // WithPhoneNumberID names whose blocklist is meant.
 func WithPhoneNumberID(id string) Option { return func(r *Request) { r.PhoneNumberID = id } }
 
-// WithQueue names the queue.
+// WithQueue names the queue: ledger.Interactive, or ledger.Bulk for what nobody waits for.
 func WithQueue(q ledger.Queue) Option { return func(r *Request) { r.Queue = q } }
 
 // WithDelay puts the job off.
 func WithDelay(d time.Duration) Option { return func(r *Request) { r.Delay = d } }
 
-// WithJobID names the job, so that it is safe to repeat.
+// WithJobID names the job, so that it is safe to repeat: by the ID of the event that it is for,
+// for example. See [CheckJobID] for what it may be.
 func WithJobID(id string) Option { return func(r *Request) { r.JobID = id } }
 
-// WithRetention says how long results stay readable.
+// WithRetention says how long results stay readable, and the job safe to repeat.
 func WithRetention(d time.Duration) Option { return func(r *Request) { r.Retention = d } }
 
 // The bounds keep what they bound inside what asynq and the ledger can count.
