@@ -95,10 +95,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer cut.Stop()
 	leave := time.AfterFunc(w.cfg.ShutdownTimeout+settleGrace, stopSettles)
 	defer leave.Stop()
-	w.lanes.wait()
-	for _, s := range servers {
+	for _, s := range servers { // beside the lanes: a handler need not belong to one
 		g.Go(func() error { s.Shutdown(); return nil })
 	}
+	w.lanes.wait()
 	err := g.Wait()
 	w.cfg.Logger.Info("worker: stopped")
 	return err
