@@ -32,7 +32,7 @@ type lane struct {
 	// ended is closed when no call is in flight any more and none will begin.
 	ended chan struct{}
 
-	// answered is when an answer named users last, in Unix nanoseconds.
+	// answered is when an answer named users last, or a check passed, in Unix nanoseconds.
 	answered atomic.Int64
 
 	// unheard is the ID of a claim whose reply never came, "" for none. run alone uses it.

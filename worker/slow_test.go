@@ -202,3 +202,21 @@ func TestLateCallIsNotMade(t *testing.T) {
 		stop()
 	})
 }
+
+// TestChecksAreFew: a job of users who are all at fault costs no second request for each.
+func TestChecksAreFew(t *testing.T) {
+	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
+		numbers := numbersFrom(0, 32)
+		s := sunkBy(t, numbers...)
+		s.serve(b.world)
+		job := b.enqueue(ledger.Block, numbers...)
+		stop := b.runLanes(job)
+		if _, dead := b.ended(numbers, job.Version, time.Minute); dead != len(numbers) {
+			t.Errorf("%d are dead", dead)
+		}
+		if n := s.checks.Load(); n != 1 {
+			t.Errorf("%d checks", n)
+		}
+		stop()
+	})
+}

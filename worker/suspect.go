@@ -8,7 +8,8 @@ import (
 	"github.com/wablock/wablock/client"
 )
 
-// answeredFor is how long an answer that named users shows that calls are sound as such.
+// answeredFor is how long an answer that named users, or a check, shows that calls are sound as
+// such.
 const answeredFor = time.Minute
 
 // errNotChecked is the error of a call whose users may not be to blame, while nobody could find
@@ -35,6 +36,7 @@ func (c *call) blame(ctx context.Context, res *client.Result, err error) error {
 	}
 	switch e := c.check(ctx); {
 	case e == nil:
+		c.answered.Store(time.Now().UnixNano())
 		return err
 	case c.rule(e).Remedy == client.DeadLetter:
 		return &refusedError{e}
