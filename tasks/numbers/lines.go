@@ -46,6 +46,9 @@ func (l *lines) next() (line, error) {
 			return line{}, err
 		}
 		some = true
+		if c == 0 {
+			return line{}, errZeroBytes
+		}
 		if c == '\n' {
 			break
 		}

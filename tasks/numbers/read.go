@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/wablock/wablock/tasks/user"
@@ -66,8 +67,12 @@ func (r *reader) run() error {
 }
 
 // headerColumn returns the place of the first field that names a column of numbers, -1 when
-// there is none.
+// there is none. A row that has a number is no header, whatever else stands in it: "user" and
+// "phone" are labels as well.
 func headerColumn(fields []string) int {
+	if slices.ContainsFunc(fields, func(f string) bool { _, reason := parse(f); return reason == "" }) {
+		return -1
+	}
 	for i, f := range fields {
 		name := strings.ToLower(strings.TrimSpace(f))
 		switch strings.NewReplacer(" ", "_", "-", "_").Replace(name) {

@@ -93,6 +93,7 @@ func TestRead(t *testing.T) {
 			text: alice + "\n" + long + "\n" + bob + "\n", users: []string{alice, bob},
 			rejected: rejections{{long[:200] + "…", 2, "the line is longer than 64 KiB"}},
 		},
+		"a label as header":  {text: alice + ",phone\n" + bob + ",user\n", users: []string{alice, bob}},
 		"a number as header": {text: alice + "\nphone\n", users: []string{alice}, rejected: rejections{{"phone", 2, "holds a character that no phone number has"}}},
 		"Latin-1":            {text: "name,phone\nM\xfcller," + alice + "\n", users: []string{alice}},
 	} {
@@ -151,6 +152,7 @@ func TestReadRefuses(t *testing.T) {
 		"a PDF":          {strings.NewReader("%PDF-1.7\n+16505551234"), numbers.ErrBinary, "PDF"},
 		"a gzip":         {strings.NewReader("\x1f\x8b\x08"), numbers.ErrBinary, "gzip"},
 		"control":        {strings.NewReader(strings.Repeat("\x01\x02a", 99)), numbers.ErrBinary, "control"},
+		"zeros, late":    {strings.NewReader(strings.Repeat(alice+"\n", 1000) + "\x00\n" + bob), numbers.ErrBinary, "zero bytes"},
 		"UTF-16, no BOM": {strings.NewReader("+\x001\x006\x00"), numbers.ErrBinary, "UTF-8"},
 		"a read error":   {io.MultiReader(strings.NewReader(alice+"\n"), iotest.ErrReader(broken)), broken, "disk"},
 		"at once":        {iotest.ErrReader(broken), broken, "disk"},

@@ -12,6 +12,11 @@ import (
 
 const bufferSize = 64 << 10
 
+const zeroBytes = "it has zero bytes: save it as UTF-8 text or CSV"
+
+// errZeroBytes is for zero bytes beyond the part of a file that is looked at before it is read.
+var errZeroBytes = fmt.Errorf("%w: %s", ErrBinary, zeroBytes)
+
 // openText returns the text of r as UTF-8 without a byte order mark. UTF-16 is known by its
 // mark, as Windows writes it. What is no text is ErrBinary.
 func openText(r io.Reader) (*bufio.Reader, error) {
@@ -56,7 +61,7 @@ func binaryKind(sample []byte) string {
 	for _, c := range sample {
 		switch {
 		case c == 0:
-			return "it has zero bytes: save it as UTF-8 text or CSV"
+			return zeroBytes
 		case c < ' ' && c != '\t' && c != '\n' && c != '\r' && c != '\v' && c != '\f':
 			control++
 		}
