@@ -113,10 +113,11 @@ func TestWrongValues(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ variable, value, want string }{
 		{"WABLOCK_RATE", "fast", `"fast"`},
-		{"WABLOCK_RATE", "0", "above 0"},
-		{"WABLOCK_RATE", "-1", "above 0"},
-		{"WABLOCK_RATE", "NaN", "above 0"},
-		{"WABLOCK_RATE", "Inf", "above 0"},
+		{"WABLOCK_RATE", "0", "from 0.01"},
+		{"WABLOCK_RATE", "-1", "from 0.01"},
+		{"WABLOCK_RATE", "0.0099", "from 0.01"}, // the limiter would go faster
+		{"WABLOCK_RATE", "NaN", "from 0.01"},
+		{"WABLOCK_RATE", "Inf", "from 0.01"},
 		{"WABLOCK_BURST", "1.5", "whole number"},
 		{"WABLOCK_BURST", "0", "from 1"},
 		{"WABLOCK_MAX_USERS_PER_CALL", "1001", "1 to 1000"},
@@ -133,6 +134,7 @@ func TestWrongValues(t *testing.T) {
 		{"WABLOCK_LOG_FORMAT", "xml", "text or json"},
 		{"WABLOCK_GRAPH_URL", "graph.facebook.com", "https://graph.facebook.com"},
 		{"WABLOCK_GRAPH_URL", "ftp://graph.facebook.com", "https://graph.facebook.com"},
+		{"WABLOCK_GRAPH_URL", "http://127.0.0.1:65536", "https://graph.facebook.com"},
 		{"WABLOCK_GRAPH_VERSION", "25", "v25.0"},
 		{"WABLOCK_PHONE_NUMBER_ID", "abc", "digits"},
 		{"WABLOCK_PHONE_NUMBER_ID", "+16505551234", "not the phone number itself"},

@@ -37,7 +37,7 @@ func (c Credential) Name() string {
 // wraps [ErrUnset] and names the variables that could hold it.
 func (c Credential) Source() (*secret.Source, error) {
 	if c.path == "" && c.value.IsZero() {
-		return nil, fmt.Errorf("config: %w: set %s", ErrUnset, c.variables())
+		return nil, fmt.Errorf("config: the secret is %w: set %s", ErrUnset, c.variables())
 	}
 	if c.path == "" {
 		return secret.Static(c.value), nil

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -82,6 +83,7 @@ func readBounded(path string) ([]byte, error) {
 }
 
 func (f *file) parse(text []byte) []error {
+	text = bytes.TrimPrefix(text, []byte("\uFEFF")) // some editors begin a file with a mark
 	doc, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		return []error{f.syntaxError(err)}
@@ -98,7 +100,7 @@ func (f *file) parse(text []byte) []error {
 // syntaxError says where, not what: the library's message repeats the file's text.
 func (f *file) syntaxError(err error) error {
 	if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil && e.GetToken().Position != nil {
-		if _, twice := errors.AsType[*yaml.DuplicateKeyError](err); twice {
+		if strings.Contains(e.GetMessage(), "already defined") {
 			return fmt.Errorf("config: %s has a key twice: leave one out", f.origin(e.GetToken().Position.Line))
 		}
 		return fmt.Errorf("config: %s is no valid YAML: look at indentation, colons and quotation marks there", f.origin(e.GetToken().Position.Line))

@@ -89,6 +89,13 @@ phone_numbers:
 	}
 }
 
+func TestFileWithAByteOrderMark(t *testing.T) {
+	t.Parallel()
+	if cfg := load(t, config.Input{File: writeFile(t, "\uFEFFrate: 3\r\nburst: 2\r\n", 0o600)}); cfg.Rate != 3 || cfg.Burst != 2 {
+		t.Errorf("rate %v, burst %v", cfg.Rate, cfg.Burst)
+	}
+}
+
 func TestWrongFiles(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, want string }{
@@ -97,7 +104,8 @@ func TestWrongFiles(t *testing.T) {
 		"unknown key of reconcile": {
 			"phone_numbers:\n- id: 1\n  reconcile:\n    mode: report\n    when: now\n", "when is unknown (line 5",
 		},
-		"key twice":             {"rate: 1\nburst: 2\nrate: 3\n", "line 3"},
+		"key twice":             {"rate: 1\nburst: 2\nrate: 3\n", "line 3 of"},
+		"which key twice":       {"rate: 1\nrate: 3\n", "has a key twice"},
 		"value of a list":       {"phone_numbers:\n- id: 1\n  rate: x\n", `phone_numbers[0].rate is "x" (from line 3`},
 		"no id":                 {"phone_numbers:\n- rate: 1\n", "has no id"},
 		"id twice":              {"phone_numbers: [{id: 1}, {id: 1}]\n", "twice"},

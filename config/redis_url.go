@@ -135,7 +135,7 @@ func hostPort(s, port string) (string, error) {
 	if h, p, err := net.SplitHostPort(s); err == nil {
 		host, port, isIP = h, p, net.ParseIP(h) != nil
 	}
-	if _, err := whole(port, 1, math.MaxUint16); err != nil {
+	if !isPort(port, 1) {
 		return "", errors.New("a port must be a number from 1 to 65535")
 	}
 	if !isIP && (host == "" || strings.ContainsAny(host, ":[] ")) {

@@ -101,7 +101,7 @@ func workerSettings() []Setting {
 		{
 			Variable: "WABLOCK_RATE", Default: "20", Flag: "rate", Worker: true,
 			Meaning: "ceiling in API calls a second, per phone number ID, over all workers together",
-			Allowed: "a number above 0, at most 10000", set: setRate,
+			Allowed: "a number from 0.01 to 10000", set: setRate,
 		},
 		{
 			Variable: "WABLOCK_BURST", Default: "5", Flag: "burst", Worker: true,

@@ -19,6 +19,7 @@ import (
 var errNotAllowed = errors.New("")
 
 const (
+	minRate           = 0.01 // the slowest that the rate limiter can go
 	maxRate           = 10_000
 	maxUsersPerCall   = 1000
 	maxRequestTimeout = 10 * time.Minute
@@ -34,6 +35,8 @@ func setGraphURL(c *Config, s string) error {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return errNotAllowed
+	case u.Port() != "" && !isPort(u.Port(), 1):
 		return errNotAllowed
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
 		return errNotAllowed
@@ -137,7 +140,7 @@ func setRate(c *Config, s string) (err error) {
 
 func rate(s string) (float64, error) {
 	r, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.IsNaN(r) || r <= 0 || r > maxRate {
+	if err != nil || math.IsNaN(r) || r < minRate || r > maxRate {
 		return 0, errNotAllowed
 	}
 	return r, nil
@@ -180,11 +183,16 @@ func setHTTPAddr(c *Config, s string) error {
 	if err != nil || strings.ContainsAny(host, " /@") {
 		return errNotAllowed
 	}
-	if _, err := whole(port, 0, math.MaxUint16); err != nil {
+	if !isPort(port, 0) {
 		return errNotAllowed
 	}
 	c.HTTPAddr = s
 	return nil
+}
+
+func isPort(s string, least int) bool {
+	_, err := whole(s, least, math.MaxUint16)
+	return err == nil
 }
 
 // loopback reports whether addr, which setHTTPAddr took, is reached from this machine alone.

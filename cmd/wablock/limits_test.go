@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/wablock/wablock/ratelimit"
 )
 
 func TestLimits(t *testing.T) {
@@ -24,6 +26,11 @@ func TestLimits(t *testing.T) {
 	if o := show("show", "--rate", "30"); o["phone_number_id"] != phoneNumberID || o["ceiling"] != 30.0 || o["pinned"] != nil {
 		t.Errorf("at first: %v", o)
 	}
+	// What is taken is what the limiter holds to.
+	if o := show("show", "--rate", "0.01"); o["ceiling"] != ratelimit.MinRate {
+		t.Errorf("the slowest: %v", o)
+	}
+	f.wablock("limits", "show", "--rate", "0.009").exits(exitUsage)
 	if o := show("pin", "7.5"); o["pinned"] != 7.5 || o["rate"] != 7.5 {
 		t.Errorf("pinned: %v", o)
 	}

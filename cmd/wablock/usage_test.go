@@ -108,7 +108,7 @@ func TestCommandsNeedAPhoneNumberID(t *testing.T) {
 func TestWrongSettingsAreRefusedAtStart(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	f.with("WABLOCK_RATE", "fast").wablock("block", number(1)).exits(exitUsage).says("WABLOCK_RATE", `"fast"`, "above 0")
+	f.with("WABLOCK_RATE", "fast").wablock("block", number(1)).exits(exitUsage).says("WABLOCK_RATE", `"fast"`, "from 0.01")
 	f.with("WABLOCK_ACCESS_TOKEN_FILE", "/x").wablock("block", number(1)).exits(exitUsage).says("WABLOCK_ACCESS_TOKEN_FILE are both set")
 	f.wablock("block", "--config", f.write("rate: 3\nratee: 4\n"), number(1)).exits(exitUsage).says("ratee", "line 2")
 }
