@@ -82,7 +82,7 @@ func TestListenOnATakenAddress(t *testing.T) {
 
 // Who holds connections open and asks for nothing must not shut others out: neither by saying
 // nothing, nor by half a request, nor between two requests.
-func TestIdleClients(t *testing.T) {
+func TestSilentClients(t *testing.T) {
 	t.Parallel()
 	for name, says := range map[string]string{
 		"silent": "", "half a request": "GET / HTTP/1.1\r\nHost: localhost\r\n", "between requests": "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
