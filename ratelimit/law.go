@@ -208,7 +208,8 @@ func (s State) resumed(c Counters, now Instant) State {
 	}
 	if s.Hold == 0 || s.Failures > 1 { // otherwise one call was too large, which says nothing about the pace
 		s.Hold, s.Push = now.Add(s.rest(now)), 0
-		if s.Settled && (s.Failures > 1 || s.Backoff > 0) {
+		// At a low rate a pause is refused again for want of one token, which is no lock-out.
+		if s.Failures > 1 && (s.Settled || s.Rate >= holdRate) || s.Settled && s.Backoff > 0 {
 			s.Since = max(s.Since, now.Add(-dearSaving))
 		}
 	}

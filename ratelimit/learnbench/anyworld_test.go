@@ -77,3 +77,22 @@ func (i idle) take(process int, now time.Duration) (permit, bool, time.Duration)
 	}
 	return i.strategy.take(process, now)
 }
+
+// Where calls take long, many are in flight when a lock-out begins, and each prolongs it. The law must not take the time
+// lost for a low limit, leap up from there, and be locked out again.
+func TestSlowLockoutsDoNotRepeat(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []float64{5, 25} {
+		w := world{processes: 2, inFlight: 16, latency: time.Duration(10 / limit * float64(time.Second)), length: time.Hour, seed: 1}
+		lockout(&w, limit)
+		calls := 0
+		for _, c := range w.run(newWablockWith(1, ratelimit.Settings{Rate: 8 * limit})) {
+			if c.at >= w.length/2 && c.allowed {
+				calls++
+			}
+		}
+		if used := float64(calls) / (limit * w.length.Seconds() / 2); used < 0.6 {
+			t.Errorf("%v calls a second: used %.0f %%", limit, 100*used)
+		}
+	}
+}
