@@ -105,6 +105,14 @@ func TestComputeDoubts(t *testing.T) {
 			in:   reconcile.Input{Desired: users(two), Actual: actual(one[1:], two[1:]), Entries: []ledger.Entry{with(settled(one, ""), discarded)}},
 			want: planned{Unblock: []string{one}},
 		},
+		"a record that can't be read": {
+			in:   reconcile.Input{FromLedger: true, Actual: actual(one[1:]), Entries: []ledger.Entry{{User: parse(one)}}},
+			want: planned{Doubts: map[string]reconcile.Doubt{one: reconcile.DoubtRecord}},
+		},
+		"a record that can't be read, under another form": {
+			in:   reconcile.Input{FromLedger: true, Actual: actual(brazilForm[1:]), Entries: []ledger.Entry{{User: parse(brazil)}}},
+			want: planned{Doubts: map[string]reconcile.Doubt{brazilForm: reconcile.DoubtSimilar}},
+		},
 		"no longer desired since the run began": {
 			in:   reconcile.Input{Desired: users(two), Before: users(one, two), Actual: actual(one[1:], two[1:])},
 			want: planned{LeftAlone: 1},

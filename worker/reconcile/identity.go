@@ -217,12 +217,12 @@ func (d *directory) seenLately(u user.ID, now time.Time) bool {
 	return e.Operation == ledger.Block && e.State == ledger.Succeeded && now.Sub(e.SettledAt) < window
 }
 
-// unresolved returns busy users: one of them may be on the list by another name than the API
-// told last, if it told any.
+// unresolved returns users who are busy, or whose records can't be read: one of them may be on
+// the list by another name than the API told last, if it told any.
 func (d *directory) unresolved() []*person {
 	var people []*person
 	for u := range d.byUser {
-		if d.busy(u) {
+		if d.busy(u) || d.unreadable(u) {
 			people = append(people, d.person(u))
 		}
 	}
@@ -260,6 +260,12 @@ func (d *directory) namesOf(p *person) []user.ID {
 		add(a.entry.WaID, a.entry.UserID)
 	}
 	return names
+}
+
+// unreadable reports whether there is a record of a user that can't be read.
+func (d *directory) unreadable(u user.ID) bool {
+	e, recorded := d.byUser[u]
+	return recorded && e.State == ledger.Unknown
 }
 
 // discarded reports whether one of some users was last asked to be blocked, could not be, and

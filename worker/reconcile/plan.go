@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"time"
 
 	"github.com/wablock/wablock/client"
@@ -39,7 +40,8 @@ type Input struct {
 	Before []user.ID
 	// Actual is a proven listing.
 	Actual []client.Entry
-	// Entries are all records of the ledger, read after the listing; one may come twice.
+	// Entries are all records of the ledger, read after the listing; one may come twice. One in
+	// state Unknown can't be read.
 	Entries []ledger.Entry
 	// Pending are users of tasks that have not ended, with the newest version that names them:
 	// the ledger may not have been told of them yet.
@@ -72,6 +74,7 @@ const (
 	DoubtSimilar    Doubt = "may be a desired number in another form, which only a call to it would tell"
 	DoubtUserID     Doubt = "may be a desired business-scoped user ID, which is not on the list by that name"
 	DoubtDiscarded  Doubt = "was last asked to be blocked, which failed and was discarded: nobody asked for an unblock"
+	DoubtRecord     Doubt = "has a record in the ledger that this program can't read: it may be wanted"
 	DoubtNames      Doubt = "is known under several names: a request under another one could not stop the unblock"
 	DoubtTwoForms   Doubt = "listed under the dialled digits, but the API knows the number under another WhatsApp ID"
 	DoubtShared     Doubt = "two desired numbers are one WhatsApp ID: only one of them is looked at"
@@ -271,6 +274,8 @@ func (c *computation) doubtful(a *listed, u user.ID, siblings []user.ID) Doubt {
 		return DoubtUserID
 	case c.forms.similar(a.entry.WaID):
 		return DoubtSimilar
+	case c.in.FromLedger && slices.ContainsFunc(siblings, c.known.unreadable):
+		return DoubtRecord
 	case c.in.FromLedger && c.known.discarded(siblings):
 		return DoubtDiscarded
 	case c.in.Mode != Adopt && len(siblings) > 1:
