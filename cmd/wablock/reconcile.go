@@ -267,7 +267,7 @@ func (a *app) reconciled(ctx context.Context, rdb redis.UniversalClient, res *re
 			return err
 		}
 	}
-	return errors.Join(waitErr, reconcileShort(res, r))
+	return errors.Join(waitErr, a.unprinted, reconcileShort(res, r))
 }
 
 // reconcileShort is the error of a run that left something undone, nil when it did not.

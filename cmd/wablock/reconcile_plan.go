@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -201,9 +202,10 @@ func (a *app) showNumbers(what string, numbers []string) {
 	}
 }
 
-// print writes a line of an answer for people.
+// print writes a line of an answer for people, and keeps the first error.
 func (a *app) print(format string, args ...any) {
-	_, _ = fmt.Fprintln(a.out, printable(fmt.Sprintf(format, args...)))
+	_, err := fmt.Fprintln(a.out, printable(fmt.Sprintf(format, args...)))
+	a.unprinted = cmp.Or(a.unprinted, err)
 }
 
 // quietLogger is for what a command says in its own words anyway.

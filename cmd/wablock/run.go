@@ -24,7 +24,8 @@ type app struct {
 
 	json       bool
 	configFile string
-	started    bool // a command began: errors before are of usage
+	started    bool  // a command began: errors before are of usage
+	unprinted  error // of print
 }
 
 // run is the program but for the process around it.

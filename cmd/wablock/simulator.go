@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,11 @@ password at its control endpoints: keep it on loopback, or inside a network of y
 }
 
 func (a *app) simulator(cmd *cobra.Command, addr, file string) error {
-	if _, _, err := net.SplitHostPort(addr); err != nil {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
 		return usagef("--addr is %q; allowed: host:port such as 127.0.0.1:8090", addr)
 	}
 	cfg, err := a.config(cmd)

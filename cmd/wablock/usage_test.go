@@ -45,6 +45,7 @@ func TestWrongUsage(t *testing.T) {
 		"phone number ID":      {[]string{"block", "--phone-number-id", "+16505551234", number(1)}, "WABLOCK_PHONE_NUMBER_ID"},
 		"setting":              {[]string{"block", "--redis-url", "http://x", number(1)}, "WABLOCK_REDIS_URL"},
 		"config file":          {[]string{"block", "--config", missing, number(1)}, "none.csv"},
+		"port":                 {[]string{"simulator", "--addr", "127.0.0.1:65536"}, "host:port"},
 		"scenario":             {[]string{"simulator", "--scenario", missing}, "none.csv"},
 		"version of something": {[]string{"version", "x"}, "takes no arguments"},
 	} {

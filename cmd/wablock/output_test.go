@@ -1,0 +1,32 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+)
+
+// full is a disk that is, or a pipe that nobody reads.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+// Whoever never got the answer must not be told that all is done.
+func TestAnswerThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.seed(1)
+	lookup := func(name string) (string, bool) { v, ok := f.env[name]; return v, ok }
+	for _, args := range [][]string{
+		{"block", number(1)}, {"status", number(1)}, {"list"}, {"doctor"}, {"version"}, {"limits", "show"}, {"reconcile"},
+		{"dead-letter", "redrive", "--all"}, {"dead-letter", "discard", "--all"},
+	} {
+		for _, args := range [][]string{args, append(args, "--json")} {
+			var said bytes.Buffer
+			if code := run(t.Context(), args, lookup, strings.NewReader(""), full{}, &said); code != exitFailed || !strings.Contains(said.String(), "no space left") {
+				t.Errorf("%v: exit code %d, %s", args, code, &said)
+			}
+		}
+	}
+}
