@@ -15,7 +15,7 @@ import (
 func TestRecoversInAnyWorld(t *testing.T) {
 	t.Parallel()
 	const (
-		worlds = 60
+		worlds = 30
 		length = 110 * time.Minute
 		judged = 80 * time.Minute // from here on
 	)
