@@ -19,8 +19,15 @@ func TestAnswerThatCannotBeWritten(t *testing.T) {
 	f.seed(1)
 	lookup := func(name string) (string, bool) { v, ok := f.env[name]; return v, ok }
 	for _, args := range [][]string{
-		{"block", number(1)}, {"status", number(1)}, {"list"}, {"doctor"}, {"version"}, {"limits", "show"}, {"reconcile"},
-		{"dead-letter", "redrive", "--all"}, {"dead-letter", "discard", "--all"},
+		{"block", number(1)},
+		{"status", number(1)},
+		{"list"},
+		{"doctor"},
+		{"version"},
+		{"limits", "show"},
+		{"reconcile"},
+		{"dead-letter", "redrive", "--all"},
+		{"dead-letter", "discard", "--all"},
 	} {
 		for _, args := range [][]string{args, append(args, "--json")} {
 			var said bytes.Buffer
