@@ -102,12 +102,13 @@ type directory struct {
 	byUser  map[user.ID]ledger.Entry
 	byWaID  map[string][]user.ID // as learnt
 	pending map[user.ID]ledger.Version
+	later   map[user.ID]struct{}
 }
 
 func newDirectory(in Input) *directory {
 	d := &directory{
 		base: in.Base, byUser: make(map[user.ID]ledger.Entry, len(in.Entries)), byWaID: map[string][]user.ID{},
-		pending: in.Pending,
+		pending: in.Pending, later: in.Later,
 	}
 	for _, e := range in.Entries {
 		if had, again := d.byUser[e.User]; again && (had.Version > e.Version || d.unsettled(had)) {
@@ -156,6 +157,11 @@ func (d *directory) busy(u user.ID) bool {
 
 func (d *directory) anyBusy(users []user.ID) bool { return slices.ContainsFunc(users, d.busy) }
 
+// anyLater reports whether one of some users is going to be blocked.
+func (d *directory) anyLater(users []user.ID) bool {
+	return slices.ContainsFunc(users, func(u user.ID) bool { _, later := d.later[u]; return later })
+}
+
 // siblings returns the users that a WhatsApp ID, or a BSUID, is known or dialled as.
 func (d *directory) siblings(waID, bsuid string) []user.ID {
 	var users []user.ID
@@ -175,7 +181,8 @@ func (d *directory) appendKnown(users []user.ID, name string) []user.ID {
 		return users
 	}
 	_, recorded := d.byUser[u]
-	if _, pending := d.pending[u]; recorded || pending {
+	_, pending := d.pending[u]
+	if _, later := d.later[u]; recorded || pending || later {
 		users = append(users, u)
 	}
 	return users

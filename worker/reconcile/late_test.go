@@ -5,11 +5,13 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 
 	"github.com/wablock/wablock/client/simulator"
+	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
@@ -160,6 +162,27 @@ func TestAdoptBelievesNoShrunkList(t *testing.T) {
 		target.Mode = reconcile.Enforce
 		if res := w.run(target, reconcile.Options{}); len(res.Trips) != 1 || res.Trips[0].Guard != reconcile.GuardShrunk {
 			t.Errorf("%+v", res.Trips)
+		}
+	})
+}
+
+// TestPutOffBlock leaves somebody on the list whom a job will block tomorrow: by then a block
+// might fail.
+func TestPutOffBlock(t *testing.T) {
+	t.Parallel()
+	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
+		w.seed(nums(0, 50)...)
+		for n, op := range map[int]ledger.Operation{47: ledger.Block, 48: ledger.Unblock, 60: ledger.Block} {
+			if _, err := w.producer.Enqueue(t.Context(), tasks.Request{Operation: op, Users: nums(n, n+1), Delay: 24 * time.Hour}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := w.run(w.target(fixed(append(nums(0, 47), num(60)))), reconcile.Options{}).Plan
+		if d := cmp.Diff(names(nums(48, 50)), changes(p.ToUnblock)); d != "" || p.LeftAlone != 1 {
+			t.Errorf("to unblock: %s, left alone %d", d, p.LeftAlone)
+		}
+		if d := cmp.Diff(names(nums(60, 61)), changes(p.ToBlock)); d != "" {
+			t.Errorf("to block: %s", d)
 		}
 	})
 }

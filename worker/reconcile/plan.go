@@ -46,6 +46,8 @@ type Input struct {
 	// Pending are users of tasks that have not ended, with the newest version that names them:
 	// the ledger may not have been told of them yet.
 	Pending map[user.ID]ledger.Version
+	// Later are users whom a job that was put off will block when it is due.
+	Later map[user.ID]struct{}
 }
 
 // Change is one user to block, unblock or adopt.
@@ -92,8 +94,8 @@ type Plan struct {
 	// all others ToAdopt is.
 	ToBlock, ToUnblock, ToAdopt []Change
 	Ambiguous                   []Ambiguity
-	// LeftAlone counts differences that have work waiting, in flight, or done since the
-	// listing began, and users who went from the desired list since.
+	// LeftAlone counts differences that have work waiting, put off, in flight, or done since
+	// the listing began, and users who went from the desired list since.
 	LeftAlone int
 	// Withdrawn counts those in ToBlock who are on the list, but about to be unblocked by an
 	// earlier run.
@@ -251,7 +253,7 @@ func (c *computation) unblocks() {
 		u, seen := c.known.name(a.entry.WaID, siblings)
 		why := c.doubtful(a, u, siblings)
 		switch {
-		case a.was, c.known.anyBusy(siblings):
+		case a.was, c.known.anyBusy(siblings), c.known.anyLater(siblings):
 			c.plan.LeftAlone++
 		case why != "":
 			c.doubt(u, why)

@@ -107,7 +107,7 @@ func (u *run) read(ctx context.Context) (Input, error) {
 		return in, err
 	}
 	in.Desired, in.FromLedger, in.Before = desired.Users, desired.FromLedger, before.Users
-	if in.Pending, err = u.pending(ctx); err != nil {
+	if in.Pending, in.Later, err = u.pending(ctx); err != nil {
 		return in, err
 	}
 	for e, err := range u.ledger.Scan(ctx) {
@@ -173,26 +173,29 @@ func (u *run) say(format string, args ...any) {
 	}
 }
 
-// pending returns whom tasks name that have not ended. Jobs that were put off until later
-// than now are no work yet.
-func (u *run) pending(ctx context.Context) (map[user.ID]ledger.Version, error) {
+// pending returns whom tasks name that have not ended, and apart from these whom a job will block
+// that was put off until later than now. The other jobs that were put off are no work yet.
+func (u *run) pending(ctx context.Context) (pending map[user.ID]ledger.Version, later map[user.ID]struct{}, err error) {
 	now, err := u.ledger.NextVersion(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	pending := map[user.ID]ledger.Version{}
+	pending, later = map[user.ID]ledger.Version{}, map[user.ID]struct{}{}
 	for p, err := range u.producer.Live(ctx, u.target.PhoneNumberID) {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if p.Version > now && p.RequestedAt.Add(time.Minute).Before(p.Version.Time()) {
-			continue
-		}
+		putOff := p.Version > now && p.RequestedAt.Add(time.Minute).Before(p.Version.Time())
 		for _, id := range p.Users {
-			pending[id] = max(pending[id], p.Version)
+			switch {
+			case !putOff:
+				pending[id] = max(pending[id], p.Version)
+			case p.Operation == ledger.Block:
+				later[id] = struct{}{}
+			}
 		}
 	}
-	return pending, nil
+	return pending, later, nil
 }
 
 // check holds the plan against the guards.

@@ -51,7 +51,7 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// TestSlotsAcrossClockChanges goes through years of schedules in zones that put their clocks on
+// TestSlotsAcrossClockChanges goes through a year of schedules in zones that put their clocks on
 // and back, some at midnight: slots only go on, none is more than its period and an hour or two
 // away, and whoever looks late finds the last one.
 func TestSlotsAcrossClockChanges(t *testing.T) {
@@ -67,7 +67,7 @@ func TestSlotsAcrossClockChanges(t *testing.T) {
 					t.Fatal(err)
 				}
 				last := at("2010-12-20T00:00:00Z")
-				for end := at("2013-01-10T00:00:00Z"); last.Before(end); {
+				for end := at("2012-01-10T00:00:00Z"); last.Before(end); {
 					next := s.Next(last)
 					if gap := next.Sub(last); gap <= 0 || gap > 2*period+3*time.Hour {
 						t.Fatalf("after %v comes %v", last, next)
@@ -81,7 +81,7 @@ func TestSlotsAcrossClockChanges(t *testing.T) {
 					last = next
 				}
 				if due := s.Due(at("2010-12-20T00:00:00Z"), last); !due.Equal(last) {
-					t.Errorf("after two years without a look %v is due, not %v", due, last)
+					t.Errorf("after a year without a look %v is due, not %v", due, last)
 				}
 			})
 		}
