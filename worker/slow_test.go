@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -216,6 +217,54 @@ func TestChecksAreFew(t *testing.T) {
 		}
 		if n := s.checks.Load(); n != 1 {
 			t.Errorf("%d checks", n)
+		}
+		stop()
+	})
+}
+
+// shut gives leave at any time but between two.
+type shut struct{ from, until time.Time }
+
+func (l shut) Take(context.Context, ratelimit.Key) (ratelimit.Grant, error) {
+	if now := time.Now(); now.After(l.from) && now.Before(l.until) {
+		return ratelimit.Grant{Wait: l.until.Sub(now), Reason: ratelimit.Pace, MaxUsers: 1000}, nil
+	}
+	return ratelimit.Grant{OK: true, MaxUsers: 1000}, nil
+}
+
+func (shut) Cancel(context.Context, ratelimit.Key, ratelimit.Grant) error { return nil }
+
+func (shut) Report(context.Context, ratelimit.Key, ratelimit.Grant, ratelimit.Observation) error {
+	return nil
+}
+
+// TestSplitLeavesOutWhoIsWantedAnew: somebody who is asked for anew while a call waits to be
+// checked leaves its claim, and is in none of its halves.
+func TestSplitLeavesOutWhoIsWantedAnew(t *testing.T) {
+	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
+		numbers := numbersFrom(0, 4)
+		s := sunkBy(t, numbers[0])
+		anew, err := user.Parse(numbers[3])
+		if err != nil {
+			t.Fatal(err)
+		}
+		do, sent := s.do, 0
+		s.do = func(ctx context.Context, users []user.ID) (*client.Result, error) {
+			if slices.Contains(users, anew) {
+				sent++
+			}
+			<-time.After(10 * time.Millisecond)
+			return do(ctx, users)
+		}
+		s.serve(b.world)
+		b.cfg.RequestTimeout = time.Second
+		b.cfg.Limiter = shut{time.Now().Add(time.Millisecond), time.Now().Add(10 * time.Second)}
+		stop := b.runLanes(b.enqueue(ledger.Block, numbers...))
+		<-time.After(5 * time.Second)
+		job := b.enqueue(ledger.Unblock, numbers[3])
+		b.settledWithin(job, time.Minute)
+		if sent != 2 {
+			t.Errorf("sent %d times for two requests", sent)
 		}
 		stop()
 	})

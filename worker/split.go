@@ -15,13 +15,14 @@ func (c *call) carryOut(ctx context.Context, users []ledger.Claimed, grant ratel
 	c.left = [][]ledger.Claimed{users}
 	for ok := true; ok; grant, ok = c.next(ctx) {
 		last := len(c.left) - 1
-		part := c.left[last]
-		j := c.once(ctx, part, grant)
+		sent := c.left[last]
+		j := c.once(ctx, sent, grant)
+		held := c.left[last] // less than was sent, if a check had to wait
 		c.left = c.left[:last]
 		if j.split {
-			c.left = append(c.left, part[len(part)/2:], part[:len(part)/2])
+			c.left = append(c.left, held[len(held)/2:], held[:len(held)/2])
 		} else {
-			c.settle(ctx, part, j)
+			c.settle(ctx, sent, j)
 		}
 	}
 }
