@@ -80,13 +80,16 @@ func (s *lanes) idle() time.Duration {
 func (s *lanes) crowded() bool { return len(s.open) > maxLanes/4*3 }
 
 // poke wakes a phone number ID's lane, opening it if need be. What is no phone number ID, or
-// one too many, is passed over: its task comes in any case.
+// comes when lanes are scarce, is passed over: its task comes in any case, and anybody may poke.
 func (s *lanes) poke(phoneNumberID string) {
 	if tasks.CheckPhoneNumberID(phoneNumberID) != nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.open[phoneNumberID] == nil && s.crowded() {
+		return
+	}
 	if l, err := s.get(phoneNumberID); err == nil {
 		l.poke()
 	}
