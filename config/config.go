@@ -91,11 +91,11 @@ func (l *loader) warn() {
 	for _, k := range credentials {
 		if k.wide() && !slices.Contains(seen, k.path) {
 			seen = append(seen, k.path)
-			c.Warnings = append(c.Warnings, fmt.Sprintf("%s holds a secret and other users can read it: chmod 600 it", k.path))
+			c.Warnings = append(c.Warnings, fmt.Sprintf("%s holds a secret and others can read or change it: chmod 600 it", k.path))
 		}
 	}
-	if l.file.hasSecret && readableByOthers(l.file.path) {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("%s holds a secret and other users can read it: chmod 600 it, or use the …_file keys", l.file.path))
+	if l.file.hasSecret && openToOthers(l.file.path) {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s holds a secret and others can read or change it: chmod 600 it, or use the …_file keys", l.file.path))
 	}
 }
 

@@ -69,15 +69,17 @@ func (c Credential) optional() (*secret.Source, error) {
 	return c.Source()
 }
 
-// wide reports whether others than the owner may read the file.
-func (c Credential) wide() bool { return readableByOthers(c.path) }
+// wide reports whether others may read the file, or change it.
+func (c Credential) wide() bool { return openToOthers(c.path) }
 
-func readableByOthers(path string) bool {
+// openToOthers leaves a group that may only read in peace: that is how Kubernetes mounts secrets for a process that is
+// not root, and how service users are given a file of root's.
+func openToOthers(path string) bool {
 	if path == "" {
 		return false
 	}
 	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o044 != 0
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o026 != 0
 }
 
 // maxBareName is longer than file names that have no directory are, and shorter than tokens.

@@ -94,11 +94,13 @@ func TestWidePermissionsAreWarnedOf(t *testing.T) {
 	if len(cfg.Warnings) != 1 || !strings.Contains(cfg.Warnings[0], "chmod 600") || !strings.Contains(cfg.Warnings[0], path) {
 		t.Errorf("got %q", cfg.Warnings)
 	}
-	if err := os.Chmod(path, 0o400); err != nil {
-		t.Fatal(err)
-	}
-	if cfg = load(t, config.Input{LookupEnv: env("WABLOCK_ACCESS_TOKEN_FILE=" + path)}); len(cfg.Warnings) != 0 {
-		t.Errorf("got %q", cfg.Warnings)
+	for mode, want := range map[os.FileMode]int{0o400: 0, 0o600: 0, 0o440: 0, 0o640: 0, 0o660: 1, 0o604: 1, 0o602: 1} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if cfg = load(t, config.Input{LookupEnv: env("WABLOCK_ACCESS_TOKEN_FILE=" + path)}); len(cfg.Warnings) != want {
+			t.Errorf("%o: got %q", mode, cfg.Warnings)
+		}
 	}
 	for text, want := range map[string]int{"access_token: tok": 1, "redis_url: redis://:p@h": 1, "rate: 3": 0} {
 		if cfg = load(t, config.Input{File: writeFile(t, text, 0o644)}); len(cfg.Warnings) != want {
