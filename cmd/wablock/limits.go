@@ -38,6 +38,8 @@ workers share what was learnt. These commands show it and let an operator overru
 type limitObject struct {
 	PhoneNumberID string `json:"phone_number_id"`
 	ratelimit.Snapshot
+	// Account is the limit of the account, which holds for all of its phone numbers; absent until it has been met.
+	Account *ratelimit.Snapshot `json:"account,omitempty"`
 }
 
 func (a *app) limitsShowCommand() *cobra.Command {
@@ -71,7 +73,7 @@ func (a *app) limitsRateCommand(name, short, long string, set setRate) *cobra.Co
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rate, err := strconv.ParseFloat(args[0], 64)
-			if err != nil || rate < ratelimit.MinRate || rate > ratelimit.MaxRate {
+			if err != nil || !(rate >= ratelimit.MinRate && rate <= ratelimit.MaxRate) { // so that NaN is refused
 				return usagef("RATE is %q; allowed: a number of calls a second from %v to %v", args[0], ratelimit.MinRate, ratelimit.MaxRate)
 			}
 			return a.limits(cmd, selectedOne, func(ctx context.Context, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
@@ -134,24 +136,40 @@ func (a *app) limits(
 		if err != nil {
 			return errors.Join(err, out.flush())
 		}
-		if err := out.add(limitObject{n.ID, s}, func() []string { return limitRow(n.ID, s) }); err != nil {
+		o := limitObject{PhoneNumberID: n.ID, Snapshot: s}
+		account, err := limiter.ShowAccount(cmd.Context(), accountOf(n.Token))
+		if err != nil {
+			return errors.Join(err, out.flush())
+		}
+		if account.LimitErrors > 0 {
+			o.Account = &account
+		}
+		if err := out.add(o, o.row); err != nil {
 			return err
 		}
 	}
 	return out.flush()
 }
 
-func limitRow(id string, s ratelimit.Snapshot) []string {
-	state := "calls may go"
-	if s.Reason != ratelimit.NotLimited.String() && s.Reason != ratelimit.Pace.String() {
-		state = s.Reason
-	}
-	if !s.PausedUntil.IsZero() {
-		state = "paused for " + s.PausedUntil.Sub(s.At).Round(time.Second).String()
+func (o limitObject) row() []string {
+	state := limitState(o.Snapshot)
+	if o.Account != nil {
+		state += "; account: " + limitState(*o.Account)
 	}
 	return []string{
-		id, perSecond(s.Rate), perSecond(s.Learnt), perSecond(s.Ceiling), perSecond(s.Pinned), perSecond(s.Capped),
-		strconv.Itoa(s.MaxUsers), strconv.FormatInt(s.LimitErrors, 10), state,
+		o.PhoneNumberID, perSecond(o.Rate), perSecond(o.Learnt), perSecond(o.Ceiling), perSecond(o.Pinned), perSecond(o.Capped),
+		strconv.Itoa(o.MaxUsers), strconv.FormatInt(o.LimitErrors, 10), state,
+	}
+}
+
+func limitState(s ratelimit.Snapshot) string {
+	switch {
+	case !s.PausedUntil.IsZero():
+		return "paused for " + s.PausedUntil.Sub(s.At).Round(time.Second).String()
+	case s.Reason != ratelimit.NotLimited.String() && s.Reason != ratelimit.Pace.String():
+		return s.Reason
+	default:
+		return "calls may go"
 	}
 }
 

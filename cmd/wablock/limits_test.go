@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/ratelimit/redislimit"
 )
 
 func TestLimits(t *testing.T) {
@@ -43,9 +46,46 @@ func TestLimits(t *testing.T) {
 	if r := f.wablock("limits", "show"); r.code != 0 || !strings.Contains(r.out, phoneNumberID) || !strings.Contains(r.out, "probing") {
 		t.Errorf("for people: %d %s", r.code, r.out)
 	}
-	for _, args := range [][]string{{"pin"}, {"pin", "0"}, {"pin", "fast"}, {"cap", "-1"}, {"show", "x"}} {
+	for _, args := range [][]string{{"pin"}, {"pin", "0"}, {"pin", "fast"}, {"pin", "NaN"}, {"pin", "Inf"}, {"cap", "-1"}, {"show", "x"}} {
 		if r := f.wablock(append([]string{"limits"}, args...)...); r.code != 2 {
 			t.Errorf("limits %v: exit code %d", args, r.code)
 		}
+	}
+}
+
+// A pause of the account holds a phone number back as much as one of its own.
+func TestLimitsOfTheAccount(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	r := f.wablock("limits", "show", "--json")
+	if r.exits(exitDone); strings.Contains(r.out, `"account"`) {
+		t.Errorf("before it was met: %s", r.out)
+	}
+	cfg, err := config.Load(config.Input{LookupEnv: func(name string) (string, bool) { v, ok := f.env[name]; return v, ok }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := cfg.Selected()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := ratelimit.Key{PhoneNumberID: phoneNumberID, Account: accountOf(number.Token)}
+	l := redislimit.New(f.rdb, nil)
+	g, err := l.Take(t.Context(), key)
+	if err != nil || !g.OK {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	if err := l.Report(t.Context(), key, g, ratelimit.Observation{Users: 1, Limited: true, Account: true, RetryAfter: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	var o struct{ Account ratelimit.Snapshot }
+	if err := json.Unmarshal([]byte(f.wablock("limits", "show", "--json").out), &o); err != nil || o.Account.PausedUntil.IsZero() {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if out := f.wablock("limits", "show").out; !strings.Contains(out, "account: paused for 1h") {
+		t.Errorf("for people: %s", out)
+	}
+	if out := f.wablock("limits", "release").out; strings.Contains(out, "paused") {
+		t.Errorf("released: %s", out)
 	}
 }
