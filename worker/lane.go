@@ -35,8 +35,9 @@ type lane struct {
 	// answered is when an answer named users last, or a check passed, in Unix nanoseconds.
 	answered atomic.Int64
 
-	// unheard is the ID of a claim whose reply never came, "" for none. run alone uses it.
+	// unheard is the ID of a claim whose reply never came, "" for none, and claims counts them. run alone uses these.
 	unheard string
+	claims  int
 
 	users int // handlers that hold the lane; lanes.mu guards it
 	// refused is the token that the API refused last, nil for none.
@@ -183,6 +184,10 @@ func (l *lane) begin(ctx, calls context.Context, wg *sync.WaitGroup) (started bo
 	return true, 0, nil
 }
 
+// oldestEvery is how many claims go by the queues' order for one that goes by age alone. A call carries one operation:
+// without it, an interactive block before every call would let no bulk unblock through.
+const oldestEvery = 10
+
 func (l *lane) claim(ctx context.Context, adm admission, grant ratelimit.Grant) (ledger.Claim, error) {
 	// A claim whose reply nobody reads would hold its users until its deadline.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimMargin)
@@ -192,8 +197,9 @@ func (l *lane) claim(ctx context.Context, adm admission, grant ratelimit.Grant) 
 		limit = min(limit, adm.max)
 	}
 	id := l.w.nextClaimID()
+	l.claims++
 	claim, err := l.ledger.Claim(ctx, ledger.ClaimOptions{
-		ID: id, Max: limit, Hold: l.w.claimHold(), Only: adm.only,
+		ID: id, Max: limit, Hold: l.w.claimHold(), Only: adm.only, Oldest: l.claims%oldestEvery == 0,
 	})
 	if err != nil {
 		l.unheard = id

@@ -40,9 +40,12 @@ type ClaimOptions struct {
 	Hold time.Duration
 	// Only restricts the claim to one operation; "" allows both.
 	Only Operation
+	// Oldest chooses the operation of whoever waits longest in any queue, instead of in the first queue that has
+	// anybody. A caller that asks for it now and then lets no stream of interactive blocks starve bulk unblocks.
+	Oldest bool
 }
 
-// Claim takes the users that wait longest, of one operation, interactive ones first, and
+// Claim takes the users that wait longest, of one operation (see [ClaimOptions.Oldest]), interactive ones first, and
 // fills the call with the same operation's users of the queues behind. Without anyone to
 // claim, or under a [Ledger.Hold], the result has no users, and its Backlog tells when to come
 // again.
@@ -60,7 +63,7 @@ func (l *Ledger) Claim(ctx context.Context, o ClaimOptions) (Claim, error) {
 		ops = o.Only.letter()
 	}
 	keys := append(slices.Clone(l.keys), l.holdKey, l.claimPrefix+o.ID)
-	reply, err := claimScript.Run(ctx, l.rdb, keys, o.ID, min(o.Max, MaxBatch), o.Hold.Milliseconds(), ops).Slice()
+	reply, err := claimScript.Run(ctx, l.rdb, keys, o.ID, min(o.Max, MaxBatch), o.Hold.Milliseconds(), ops, o.Oldest).Slice()
 	if err != nil {
 		return Claim{}, fmt.Errorf("ledger: claim: %w", err)
 	}

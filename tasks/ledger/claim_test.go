@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -21,6 +22,22 @@ func TestClaimOrder(t *testing.T) {
 			if d := cmp.Diff(w, names(f.claim(2, ""))); d != "" {
 				t.Errorf("claim %d: %s", i, d)
 			}
+		}
+	})
+}
+
+func TestClaimOldest(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		f.mark(ledger.Unblock, ledger.Bulk, f.version(), num(t, 1))
+		f.mark(ledger.Block, ledger.Interactive, f.version(), num(t, 2))
+		f.mark(ledger.Unblock, ledger.Interactive, f.version(), num(t, 3))
+		c, err := f.Claim(t.Context(), ledger.ClaimOptions{ID: "oldest", Max: 2, Hold: time.Hour, Oldest: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff([]string{"0003", "0001"}, names(c)); d != "" {
+			t.Error(d)
 		}
 	})
 }

@@ -128,7 +128,8 @@ func (w *world) claim(t *rapid.T) {
 	w.claims++
 	o := ledger.ClaimOptions{
 		ID: fmt.Sprintf("claim-%d", w.claims), Max: rapid.IntRange(0, 4).Draw(t, "max"), Hold: time.Hour,
-		Only: rapid.SampledFrom([]ledger.Operation{"", "", ledger.Block, ledger.Unblock}).Draw(t, "only"),
+		Only:   rapid.SampledFrom([]ledger.Operation{"", "", ledger.Block, ledger.Unblock}).Draw(t, "only"),
+		Oldest: rapid.Bool().Draw(t, "oldest"),
 	}
 	c, err := w.Claim(w.ctx, o)
 	ok(t, err)

@@ -90,19 +90,22 @@ func (r *reference) line(q ledger.Queue, op ledger.Operation) []*refUser {
 	return users
 }
 
-func (r *reference) choose(ops []ledger.Operation) ledger.Operation {
+func (r *reference) choose(ops []ledger.Operation, oldest bool) ledger.Operation {
+	var best *refUser
 	for _, q := range ledger.Queues() {
-		var best *refUser
 		for _, op := range ops {
 			if line := r.line(q, op); len(line) > 0 && (best == nil || line[0].turn < best.turn) {
 				best = line[0]
 			}
 		}
-		if best != nil {
-			return best.op
+		if best != nil && !oldest {
+			break
 		}
 	}
-	return ""
+	if best == nil {
+		return ""
+	}
+	return best.op
 }
 
 func (r *reference) claim(o ledger.ClaimOptions) ledger.Claim {
@@ -112,7 +115,7 @@ func (r *reference) claim(o ledger.ClaimOptions) ledger.Claim {
 		ops = []ledger.Operation{o.Only}
 	}
 	c := ledger.Claim{ID: o.ID}
-	if op := r.choose(ops); op != "" && o.Max > 0 {
+	if op := r.choose(ops, o.Oldest); op != "" && o.Max > 0 {
 		c.Operation = op
 		for _, q := range ledger.Queues() {
 			line := r.line(q, op)

@@ -6,6 +6,7 @@
 -- ARGV[2]  how many users at the most
 -- ARGV[3]  ms from now until the claim's deadline
 -- ARGV[4]  operations to choose from: "bu", "b" or "u"
+-- ARGV[5]  "1" to choose the operation of whoever waits longest, in any queue
 -- Returns  as tally.lua, then op ("" when none was claimed), then one text with a line
 --          "user version attempts" for each that was claimed. A claim that comes again names
 --          whom it took and still holds, for the same request, and changes nothing.
@@ -50,19 +51,19 @@ local function sweep()
   flush(writes)
 end
 
--- The operation whose oldest user waits longest, in the first queue that has one.
+-- The operation whose oldest user waits longest: in the first queue that has one, or in any.
 local function choose()
+  local best, oldest
   for _, queue in ipairs(QUEUES) do
-    local best, oldest
     for op in string.gmatch(ops, '.') do
       local head = redis.call('ZRANGE', WAITING[queue .. op], 0, 0, 'WITHSCORES')
       if head[1] and (not oldest or tonumber(head[2]) < oldest) then
         best, oldest = op, tonumber(head[2])
       end
     end
-    if best then return best end
+    if best and ARGV[5] ~= '1' then return best end
   end
-  return nil
+  return best
 end
 
 -- take claims the first want of one line. Whoever stands there without waiting there (no
