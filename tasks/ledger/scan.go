@@ -14,8 +14,9 @@ const scanCount = 500
 
 // Scan walks over all users of the phone number ID, in no order and a few hundred a step, so
 // that nothing else waits for it. Whoever is there from beginning to end comes at least once,
-// perhaps twice; what changes meanwhile may come as it was or as it is. Records that cannot
-// be read are passed over. An error is the last thing that comes.
+// perhaps twice; what changes meanwhile may come as it was or as it is. A record that cannot
+// be read comes as an entry in state Unknown: what is wanted for its user is not known, which is not the same as nothing.
+// Only users under names that cannot be read are passed over. An error is the last thing that comes.
 func (l *Ledger) Scan(ctx context.Context) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for cursor := uint64(0); ; {
@@ -29,7 +30,7 @@ func (l *Ledger) Scan(ctx context.Context) iter.Seq2[Entry, error] {
 				if err != nil {
 					continue
 				}
-				if e := parseEntry(id, pairs[i+1]); e.State != Unknown && !yield(e, nil) {
+				if !yield(parseEntry(id, pairs[i+1]), nil) {
 					return
 				}
 			}
