@@ -44,13 +44,13 @@ func TestTLSAndACL(t *testing.T) {
 	f.commands()
 	s.want(0, s.run("doctor"))
 
-	for what, wrong := range map[string]string{
-		"an unknown authority": strings.Split(url, "?")[0],
-		"a wrong password":     strings.Replace(url, redisPassword, "guessed", 1),
-		"no TLS":               strings.Replace(strings.Split(url, "?")[0], "rediss", "redis", 1),
+	for what, wrong := range map[string]struct{ url, says string }{
+		"an unknown authority": {strings.Split(url, "?")[0], "does not answer"},
+		"a wrong password":     {strings.Replace(url, redisPassword, "guessed", 1), "without the right password"},
+		"no TLS":               {strings.Replace(strings.Split(url, "?")[0], "rediss", "redis", 1), "does not answer"},
 	} {
-		s.env = append(s.env, "WABLOCK_REDIS_URL="+wrong)
-		if a := s.want(1, s.run("status", "+16502000000")); !strings.Contains(a.err, "does not answer") {
+		s.env = append(s.env, "WABLOCK_REDIS_URL="+wrong.url)
+		if a := s.want(1, s.run("status", "+16502000000")); !strings.Contains(a.err, wrong.says) {
 			t.Errorf("%s: %s", what, a.err)
 		} else {
 			t.Logf("%s: %s", what, strings.TrimSpace(a.err))
