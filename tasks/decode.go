@@ -19,6 +19,7 @@ type wirePayload struct {
 	Part          int      `json:"part"`
 	Parts         int      `json:"parts"`
 	RequestedAt   string   `json:"requested_at"`
+	Delayed       bool     `json:"delayed"`
 	Users         []string `json:"users"`
 }
 
@@ -35,7 +36,7 @@ func Decode(typ string, payload []byte) (Payload, error) {
 	}
 	p := Payload{
 		JobID: w.JobID, PhoneNumberID: w.PhoneNumberID, Operation: op, Version: ledger.Version(w.Version),
-		Part: w.Part, Parts: w.Parts, Users: make([]user.ID, 0, min(len(w.Users), MaxUsersPerTask)),
+		Part: w.Part, Parts: w.Parts, Delayed: w.Delayed, Users: make([]user.ID, 0, min(len(w.Users), MaxUsersPerTask)),
 	}
 	if p.RequestedAt, err = time.Parse(time.RFC3339Nano, w.RequestedAt); err != nil {
 		return Payload{}, malformed("requested_at is no RFC 3339 time")

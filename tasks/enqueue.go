@@ -57,10 +57,10 @@ type enqueuing struct {
 	client *asynq.Client
 	at     time.Time
 	parts  int
-	// version is that of the job; with due, when a delayed job may start, fixed before the
-	// parts run in parallel.
+	// version is that of the job; with delayed, whether it is put off, fixed before the parts
+	// run in parallel.
 	version ledger.Version
-	due     time.Time
+	delayed bool
 
 	mu           sync.Mutex
 	tasks, users int
@@ -74,11 +74,11 @@ func (e *enqueuing) run(ctx context.Context, named bool) error {
 		return err
 	}
 	// Part 0 goes first: what it meets in Redis decides over the version of the rest.
-	v, err := e.part(ctx, 0)
+	first, err := e.part(ctx, 0)
 	if err != nil {
 		return err
 	}
-	e.version = v
+	e.version, e.delayed = first.Version, first.Delayed
 	return each(ctx, upTo(1, e.parts), func(ctx context.Context, n int) error {
 		_, err := e.part(ctx, n)
 		return err
@@ -88,13 +88,14 @@ func (e *enqueuing) run(ctx context.Context, named bool) error {
 // takeVersion takes the version of an earlier attempt of the same job, or the one that was
 // named, or a new one.
 func (e *enqueuing) takeVersion(ctx context.Context, named bool) error {
+	e.delayed = e.r.Delay > 0
 	if named {
-		found, _, err := e.p.lookup(e.r.Queue, taskID(e.r.JobID, 0))
+		found, err := e.p.lookup(e.r.Queue, taskID(e.r.JobID, 0))
 		if err != nil {
 			return err
 		}
 		if found != nil {
-			e.version = found.Version
+			e.version, e.delayed = found.Version, found.Delayed
 		}
 	}
 	if e.version == 0 {
@@ -107,10 +108,12 @@ func (e *enqueuing) takeVersion(ctx context.Context, named bool) error {
 		}
 		e.version = v + ledger.Version(e.r.Delay.Microseconds())
 	}
-	if e.r.Delay > 0 {
-		e.due = later(e.version.Time(), e.at.Add(e.r.Delay))
-	}
 	return nil
+}
+
+// due is when a delayed job may start. asynq cuts the fraction of the second off.
+func (e *enqueuing) due() time.Time {
+	return later(e.version.Time(), e.at.Add(e.r.Delay)).Add(time.Second - time.Nanosecond)
 }
 
 // later returns the later of two times: what Redis's clock says and what ours says. If one is
@@ -126,36 +129,33 @@ func (e *enqueuing) payload(n int) Payload {
 	users := e.r.Users[n*MaxUsersPerTask : min((n+1)*MaxUsersPerTask, len(e.r.Users))]
 	return Payload{
 		JobID: e.r.JobID, PhoneNumberID: e.r.PhoneNumberID, Operation: e.r.Operation, Version: e.version,
-		Users: users, Part: n, Parts: e.parts, RequestedAt: e.at,
+		Users: users, Part: n, Parts: e.parts, RequestedAt: e.at, Delayed: e.delayed,
 	}
 }
 
-// part enqueues and marks one chunk, and returns the version that it has in Redis.
-func (e *enqueuing) part(ctx context.Context, n int) (ledger.Version, error) {
+// part enqueues and marks one chunk, and returns what stands of it in Redis.
+func (e *enqueuing) part(ctx context.Context, n int) (Payload, error) {
 	payload := e.payload(n)
 	task, err := payload.Task()
 	if err != nil {
-		return 0, err
+		return payload, err
 	}
 	opts := []asynq.Option{asynq.Queue(string(e.r.Queue)), asynq.Retention(e.r.Retention)}
-	if !e.due.IsZero() {
-		opts = append(opts, asynq.ProcessAt(e.due))
+	if payload.Delayed {
+		opts = append(opts, asynq.ProcessAt(e.due()))
 	}
 	_, err = e.client.EnqueueContext(ctx, task, opts...)
-	delayed := e.r.Delay > 0
 	if errors.Is(err, asynq.ErrTaskIDConflict) { // a reply that was lost, or a job that is repeated
-		var putOff bool
-		payload, putOff, err = e.p.adopt(payload, e.r.Queue)
-		delayed = delayed || putOff
+		payload, err = e.p.adopt(payload, e.r.Queue)
 	}
 	if err != nil {
-		return 0, err
+		return payload, err
 	}
 	e.count(payload)
-	if !delayed {
+	if !payload.Delayed {
 		e.mark(ctx, payload)
 	}
-	return payload.Version, nil
+	return payload, nil
 }
 
 func (e *enqueuing) count(p Payload) {
@@ -180,37 +180,35 @@ func (e *enqueuing) mark(ctx context.Context, p Payload) {
 	}
 }
 
-// adopt returns the payload that stands in Redis under p's task ID, in place of p, and whether
-// that is put off. What is put off must not be marked, whatever the repetition asks for: its
-// version is of the day when it is due.
-func (p *Producer) adopt(mine Payload, q ledger.Queue) (_ Payload, delayed bool, err error) {
-	found, state, err := p.lookup(q, mine.TaskID())
+// adopt returns the payload that stands in Redis under the task ID of mine, in its place.
+func (p *Producer) adopt(mine Payload, q ledger.Queue) (Payload, error) {
+	found, err := p.lookup(q, mine.TaskID())
 	if err != nil {
-		return Payload{}, false, err
+		return Payload{}, err
 	}
 	if found == nil { // it ended in between, and its retention with it: it was accepted
-		return mine, false, nil
+		return mine, nil
 	}
 	same := found.Operation == mine.Operation && found.PhoneNumberID == mine.PhoneNumberID &&
 		found.Parts == mine.Parts && slices.Equal(found.Users, mine.Users)
 	if !same {
-		return Payload{}, false, ErrJobConflict
+		return Payload{}, ErrJobConflict
 	}
-	return *found, state == asynq.TaskStateScheduled, nil
+	return *found, nil
 }
 
-// lookup returns the payload of a task and its state, nil when there is no such task.
-func (p *Producer) lookup(q ledger.Queue, id string) (*Payload, asynq.TaskState, error) {
+// lookup returns the payload of a task, nil when there is no such task.
+func (p *Producer) lookup(q ledger.Queue, id string) (*Payload, error) {
 	info, err := p.inspector.GetTaskInfo(string(q), id)
 	if isGone(err) {
-		return nil, 0, nil
+		return nil, nil //nolint:nilnil // the comment says so
 	}
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	found, err := Decode(info.Type, info.Payload)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: %w", ErrJobConflict, err)
+		return nil, fmt.Errorf("%w: %w", ErrJobConflict, err)
 	}
-	return &found, info.State, nil
+	return &found, nil
 }

@@ -79,7 +79,7 @@ func (p *Producer) findJob(ctx context.Context, jobID string) (JobStatus, error)
 		if err := ctx.Err(); err != nil {
 			return JobStatus{}, err
 		}
-		first, _, err := p.lookup(q, taskID(jobID, 0))
+		first, err := p.lookup(q, taskID(jobID, 0))
 		if err != nil {
 			return JobStatus{}, err
 		}

@@ -35,6 +35,20 @@ type Payload struct {
 	Users         []user.ID // 1 to MaxUsersPerTask
 	Part, Parts   int       // which chunk of the job, from 0, of how many
 	RequestedAt   time.Time // UTC, in microseconds
+	// Delayed says that the job was put off, and Version is of the time when it is due: before
+	// that nobody may mark it in the ledger, or else it would win over what is asked for until
+	// then. Without it a version may lie ahead of the clock all the same, after Redis's was set
+	// back for example, and is to be marked at once.
+	Delayed bool
+}
+
+// DueIn returns for how long p must not be marked in the ledger yet, 0 for no longer. now is the
+// version that a request would get that is made now, and must not lose to p.
+func (p Payload) DueIn(now ledger.Version) time.Duration {
+	if !p.Delayed {
+		return 0
+	}
+	return max(0, p.Version.Time().Sub(now.Time()))
 }
 
 // TaskID returns the ID of the payload's task.
@@ -73,7 +87,11 @@ func (p Payload) Encode() ([]byte, error) {
 	b = strconv.AppendInt(b, int64(p.Parts), 10)
 	b = append(b, `,"requested_at":"`...)
 	b = p.RequestedAt.UTC().Truncate(time.Microsecond).AppendFormat(b, time.RFC3339Nano)
-	b = append(b, `","users":[`...)
+	b = append(b, '"')
+	if p.Delayed {
+		b = append(b, `,"delayed":true`...)
+	}
+	b = append(b, `,"users":[`...)
 	for i, u := range p.Users {
 		if i > 0 {
 			b = append(b, ',')

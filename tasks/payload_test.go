@@ -39,6 +39,7 @@ func genPayload(t *rapid.T) tasks.Payload {
 		Users:         rapid.SliceOfN(rapid.Custom(genUser), 1, 40).Draw(t, "users"),
 		Part:          rapid.IntRange(0, parts-1).Draw(t, "part"),
 		Parts:         parts,
+		Delayed:       rapid.Bool().Draw(t, "delayed"),
 		RequestedAt:   time.UnixMicro(rapid.Int64Range(0, 4e15).Draw(t, "at")).UTC(),
 	}
 }

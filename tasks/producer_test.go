@@ -130,6 +130,9 @@ func TestDelay(t *testing.T) {
 			if info.State != asynq.TaskStateScheduled || until < week-time.Minute || until > week+time.Minute {
 				t.Errorf("%v in %v", info.State, until)
 			}
+			if info.NextProcessAt.Before(job.Version.Time()) {
+				t.Errorf("%v early", job.Version.Time().Sub(info.NextProcessAt))
+			}
 			if v := time.Until(job.Version.Time()); v < week-time.Minute || v > week+time.Minute {
 				t.Errorf("the version is of %v from now", v)
 			}

@@ -80,6 +80,7 @@ const (
 	holdTask         = 5 * time.Second // that a handler waits for its users' ends
 	longWait         = 2 * time.Second // from which a task is deferred at once
 	maxDeferral      = time.Minute     // asynq looks again at the latest after this
+	maxPutBack       = time.Hour       // the same for a delayed task that was run early
 	maxRetryDelay    = 5 * time.Minute // between two attempts
 	laneIdle         = time.Minute     // after which a lane without work closes
 	lanePoll         = 5 * time.Second // between looks of a lane without work

@@ -38,7 +38,26 @@ func (w *Worker) process(ctx context.Context, t *asynq.Task) error {
 	if err != nil {
 		return w.refuse(ctx, t, err)
 	}
+	wait, err := w.early(ctx, p)
+	if err != nil {
+		w.complain(w.cfg.Logger, "worker: Redis does not tell whether a delayed task is due; it is tried again", err)
+		return &deferral{after: spread(redisRetryDelay), why: "Redis did not tell whether it is due"}
+	}
+	if wait > 0 { // asynq cuts the fraction of the second off
+		return &deferral{after: min(wait+time.Second, spread(maxPutBack)), why: "it was put off, and is not due yet"}
+	}
 	return w.await(ctx, t, p)
+}
+
+// early says how long it is until a delayed task is due. It may be run before that, by asynq's own
+// tools, or by a worker whose clock is ahead. Were it marked then, at its version, all that is
+// asked for until it is due would lose to it.
+func (w *Worker) early(ctx context.Context, p tasks.Payload) (time.Duration, error) {
+	if !p.Delayed {
+		return 0, nil
+	}
+	now, err := ledger.New(w.cfg.Redis, p.PhoneNumberID).NextVersion(ctx)
+	return p.DueIn(now), err
 }
 
 // refuse puts a task that cannot be read into the dead-letter queue, with the reason.

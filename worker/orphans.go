@@ -52,6 +52,9 @@ func (w *Worker) adoptOrphans(ctx context.Context) {
 
 // adopt marks an orphan's users and wakes their lane. It reports whether that is done.
 func (w *Worker) adopt(ctx context.Context, q ledger.Queue, p tasks.Payload) bool {
+	if wait, err := w.early(ctx, p); err != nil || wait > 0 {
+		return err == nil // asynq hands it over to somebody who puts it back
+	}
 	l, err := w.lanes.acquire(p.PhoneNumberID)
 	if err != nil {
 		return false

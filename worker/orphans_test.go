@@ -15,8 +15,8 @@ import (
 )
 
 // orphan leaves a task of one user as a worker does that dies just after it has taken it:
-// active, its lease run out, its users not marked.
-func (w *world) orphan(number string) {
+// active, its lease run out, its users not marked. delay is how long before its time that was.
+func (w *world) orphan(number string, delay time.Duration) {
 	w.t.Helper()
 	id, err := user.Parse(number)
 	if err != nil {
@@ -28,7 +28,8 @@ func (w *world) orphan(number string) {
 		w.t.Fatal(err)
 	}
 	p := tasks.Payload{
-		JobID: "orphan", PhoneNumberID: phoneNumberID, Operation: ledger.Block, Version: v,
+		JobID: "orphan" + delay.String(), PhoneNumberID: phoneNumberID, Operation: ledger.Block,
+		Version: v + ledger.Version(delay.Microseconds()), Delayed: delay > 0,
 		Users: []user.ID{id}, Parts: 1, RequestedAt: time.Now(),
 	}
 	task, err := p.Task()
@@ -45,7 +46,7 @@ func (w *world) orphan(number string) {
 	}
 	_, err = w.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.HSet(ctx, prefix+"t:"+taken, "state", "active")
-		p.ZAdd(ctx, prefix+"lease", redis.Z{Member: taken, Score: float64(time.Now().Add(-time.Second).Unix())})
+		p.ZAdd(ctx, prefix+"lease", redis.Z{Member: taken, Score: float64(time.Now().Add(-time.Second - delay).Unix())})
 		return nil
 	})
 	if err != nil {
@@ -59,12 +60,28 @@ func TestOrphansAreSeenTo(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		w := newWorld(t, rdb, simulator.Scenario{})
-		w.orphan("+16505550001")
+		w.orphan("+16505550001", 0)
 		w.run()
 		start := time.Now()
 		w.eventually("the user is blocked", func() bool { return w.entry("+16505550001").State == ledger.Succeeded })
 		if took := time.Since(start); took > 15*time.Second {
 			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// TestEarlyOrphansAreLeftAlone: a delayed task that was run before its time, and whose worker has
+// died, is seen before one whose time has come.
+func TestEarlyOrphansAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		w := newWorld(t, rdb, simulator.Scenario{})
+		w.orphan("+16505550001", time.Hour)
+		w.orphan("+16505550002", 0)
+		w.run()
+		w.eventually("the other user is blocked", func() bool { return w.entry("+16505550002").State == ledger.Succeeded })
+		if e := w.entry("+16505550001"); e.State != ledger.Unknown {
+			t.Errorf("marked as %v an hour early", e.State)
 		}
 	})
 }
