@@ -3,6 +3,7 @@ package worker
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wablock/wablock/client"
@@ -170,7 +171,8 @@ func failureOf(err error, rule client.Rule, now time.Time) *ledger.Failure {
 			f.Message = e.Message
 		}
 	} else if err != nil {
-		f.Details = err.Error()
+		f.Details = strings.TrimPrefix(err.Error(), client.ErrInvalidRequest.Error()) // as the message says
+		f.Details = strings.TrimPrefix(f.Details, ": ")
 	}
 	return f
 }

@@ -126,6 +126,26 @@ func TestJudgeKeepsWhatTheAPISaid(t *testing.T) {
 	}
 }
 
+func TestFailureSaysItOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		want ledger.Failure
+	}{
+		"no token": {unserved("7").API.Check(t.Context(), "7"), ledger.Failure{
+			Message: "invalid request",
+			Details: "no access token is configured for phone number ID 7: add it to phone_numbers, or set WABLOCK_ACCESS_TOKEN, then redrive",
+		}},
+		"the sentinel alone": {client.ErrInvalidRequest, ledger.Failure{Message: "invalid request"}},
+		"something else":     {errNoResult, ledger.Failure{Message: "invalid request", Details: errNoResult.Error()}},
+	} {
+		c.want.At = start.UnixMilli()
+		if got := failureOf(c.err, client.Rule{Name: "invalid request"}, start); *got != c.want {
+			t.Errorf("%s: %+v", name, *got)
+		}
+	}
+}
+
 func TestEveryRuleHasAVerdict(t *testing.T) {
 	t.Parallel()
 	for _, rule := range client.Rules() {
