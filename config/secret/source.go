@@ -26,7 +26,9 @@ func Static(s String) *Source { return &Source{now: s} }
 // File returns a Source that has read the file at path and reads it again at each
 // [Source.Reload]. White space around the secret is dropped. A file that is missing, empty,
 // larger than 64 KiB, or holds what no token has (a second line, say, with which no request could
-// be made) is an error that names the path and never the content.
+// be made) is an error that names the path and never the content. So is what is no regular file,
+// links followed: a pipe, the shell's <(command) too, gives what it holds only once, and nothing
+// may wait for somebody to write to it.
 func File(path string) (*Source, error) {
 	s, err := read(path)
 	if err != nil {
@@ -60,6 +62,13 @@ func (s *Source) Reload() (changed bool, err error) {
 }
 
 func read(path string) (String, error) {
+	info, err := os.Stat(path) // before it is opened, which for a pipe may take for ever
+	if err != nil {
+		return String{}, fmt.Errorf("secret: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return String{}, fmt.Errorf("secret: %s is no regular file, and a pipe can't be read again: name a file, or put the secret into a variable", path)
+	}
 	f, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return String{}, fmt.Errorf("secret: %w", err)
