@@ -83,6 +83,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	g.Go(func() error { w.listen(ctx); return nil })
 	g.Go(func() error { w.adoptOrphans(ctx); return nil })
 	g.Go(func() error { w.watchLimits(ctx); return nil })
+	g.Go(func() error { w.removeStale(ctx); return nil })
 
 	<-ctx.Done()
 	w.cfg.Logger.Info("worker: stopping; calls in flight end first")

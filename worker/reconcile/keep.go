@@ -26,7 +26,8 @@ const (
 )
 
 // Keep keeps the ledger of a phone number ID: who is wanted still but in no task is enqueued
-// again, and who was unblocked long ago is forgotten. A pass is bounded; the next goes on.
+// again, who is dead without a dead letter gets one, and who was unblocked long ago is
+// forgotten. A pass is bounded; the next goes on.
 func (r *Runner) Keep(ctx context.Context, phoneNumberID string) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
@@ -43,6 +44,9 @@ func (r *Runner) Keep(ctx context.Context, phoneNumberID string) error {
 	if k.requeued > 0 {
 		r.cfg.Logger.Warn("reconcile: users waited without a task, and were enqueued again", keyPhoneNumberID, phoneNumberID, "users", k.requeued)
 	}
+	if k.buried > 0 {
+		r.cfg.Logger.Warn("reconcile: users were dead without a dead letter, and got one", keyPhoneNumberID, phoneNumberID, "users", k.buried)
+	}
 	if k.forgotten > 0 {
 		r.cfg.Logger.Info("reconcile: users unblocked long ago were forgotten", keyPhoneNumberID, phoneNumberID, "users", k.forgotten)
 	}
@@ -53,9 +57,9 @@ func (r *Runner) Keep(ctx context.Context, phoneNumberID string) error {
 // keeping is one run of Keep.
 type keeping struct {
 	*Runner
-	phoneNumberID       string
-	ledger              *ledger.Ledger
-	requeued, forgotten int
+	phoneNumberID               string
+	ledger                      *ledger.Ledger
+	requeued, buried, forgotten int
 }
 
 // want is a request that a task should carry.
@@ -70,8 +74,11 @@ func (k *keeping) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	waiting, old, err := k.scan(ctx, now)
+	waiting, dead, old, err := k.scan(ctx, now)
 	if err != nil {
+		return err
+	}
+	if k.buried, err = tasks.NewDeadLetters(k.cfg.Redis).PutMissing(ctx, k.phoneNumberID, dead); err != nil {
 		return err
 	}
 	for chunk := range slices.Chunk(old, ledger.MaxBatch) {
@@ -90,22 +97,24 @@ func (k *keeping) do(ctx context.Context) error {
 	return k.requeue(ctx, waiting)
 }
 
-// scan returns whoever has waited for long, and whoever may be forgotten.
-func (k *keeping) scan(ctx context.Context, now time.Time) (waiting map[user.ID]want, old []ledger.Entry, err error) {
+// scan returns whoever has waited for long, whoever is dead, and whoever may be forgotten.
+func (k *keeping) scan(ctx context.Context, now time.Time) (waiting map[user.ID]want, dead []user.ID, old []ledger.Entry, err error) {
 	waiting = map[user.ID]want{}
 	for e, err := range k.ledger.Scan(ctx) {
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		open := e.State == ledger.Waiting || e.State == ledger.InFlight
 		switch {
 		case e.Forgettable(now.Add(-forgetAfter)):
 			old = append(old, e)
+		case e.State == ledger.Dead:
+			dead = append(dead, e.User)
 		case open && now.Sub(e.Version.Time()) > orphanAfter && len(waiting) < maxOrphans:
 			waiting[e.User] = want{e.Operation, e.Queue, e.Version}
 		}
 	}
-	return waiting, old, nil
+	return waiting, dead, old, nil
 }
 
 // cover takes from waiting whom a task carries.

@@ -1,0 +1,114 @@
+package tasks_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+const indexKey = "wablock:{" + phoneNumberID + "}:dead"
+
+// has fails the test unless the dead-letter queue and its index hold these users alone.
+func (f *fixture) has(users ...user.ID) {
+	f.Helper()
+	want := make([]string, len(users))
+	for i, u := range users {
+		want[i] = u.Reveal()
+	}
+	slices.Sort(want)
+	if d := cmp.Diff(want, slices.Sorted(maps.Keys(f.all(tasks.Filter{PhoneNumberID: phoneNumberID})))); d != "" {
+		f.Errorf("entries: %s", d)
+	}
+	index := must(f.rdb.SMembers(f.Context(), indexKey).Result())(f)
+	slices.Sort(index)
+	if d := cmp.Diff(want, index); d != "" {
+		f.Errorf("index: %s", d)
+	}
+}
+
+// TestRemoveStale: users succeeded, or were let go, and whoever should have removed their entries
+// died before it could.
+func TestRemoveStale(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		n := must(f.dead.RemoveStale(t.Context()))(t)
+		if n != 0 {
+			t.Errorf("removed %d entries of none", n)
+		}
+		var v ledger.Version
+		for _, u := range nums(5) { // 0 stays dead, 1 is let go, 2 waits, 3 and 4 succeed
+			v = f.bury(ledger.Block, int(u.Reveal()[11]-'0'))
+			if u == num(1) {
+				must(f.ledger.Discard(t.Context(), u, v))(t)
+			}
+		}
+		f.succeed(ledger.Unblock, num(3), num(4))
+		f.mark(ledger.Unblock, num(2))
+		other := entry(9, v)
+		other.PhoneNumberID = "7" // of whom the ledger knows nothing
+		f.put(other, tasks.NewMalformed("t", "bulk", "id", []byte("x"), tasks.ErrMalformed))
+		if n := must(f.dead.RemoveStale(t.Context()))(t); n != 3 {
+			t.Errorf("removed %d entries", n)
+		}
+		f.has(num(0), num(2))
+		if n := must(f.dead.Len(t.Context()))(t); n != 4 {
+			t.Errorf("%d entries are left", n)
+		}
+	})
+}
+
+// TestRemoveStaleYieldsToALatePut lets a user who had succeeded die anew, just when that has been
+// seen.
+func TestRemoveStaleYieldsToALatePut(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		f.bury(ledger.Block, 0)
+		f.succeed(ledger.Unblock, num(0))
+		h, looked := &lostReplies{}, false
+		h.lose = func(cmd redis.Cmder) bool {
+			if cmd.Name() == "hmget" && touches(cmd, "wablock:{"+phoneNumberID+"}:users") && !looked {
+				looked = true
+				f.bury(ledger.Block, 0)
+			}
+			return false
+		}
+		f.rdb.(*redis.Client).AddHook(h)
+		must(f.dead.RemoveStale(t.Context()))(t)
+		if !looked {
+			t.Error("the ledger was not asked")
+		}
+		f.has(num(0))
+	})
+}
+
+// TestPutMissing: users are dead, and whoever should have put their entries died before it could,
+// before it wrote the index or after that.
+func TestPutMissing(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		f.bury(ledger.Block, 0)
+		f.die(ledger.Block, num(1))
+		f.die(ledger.Block, num(2))
+		if err := f.rdb.SAdd(t.Context(), indexKey, num(2).Reveal()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		f.die(ledger.Block, num(3))
+		f.succeed(ledger.Block, num(3))
+		for _, want := range []int{2, 0} {
+			if n := must(f.dead.PutMissing(t.Context(), phoneNumberID, nums(4)))(t); n != want {
+				t.Errorf("put %d, want %d", n, want)
+			}
+			f.has(nums(3)...)
+		}
+		if e := f.all(tasks.Filter{})[num(1).Reveal()]; e.Code != 131047 || e.Version == 0 {
+			t.Errorf("%+v", e)
+		}
+	})
+}
