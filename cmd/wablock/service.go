@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
@@ -32,7 +34,7 @@ type service struct {
 
 // newService wires a worker. tune, if not nil, has the last word on its configuration.
 func newService(cfg *config.Config, n *numbers, rdb redis.UniversalClient, log *slog.Logger, tune func(*worker.Config, *metrics.Metrics)) (*service, error) {
-	m := metrics.New(buildInfo().Version)
+	m := metrics.New(buildInfo().Version, slices.Collect(maps.Keys(n.byID))...)
 	if err := m.WatchQueues(rdb); err != nil {
 		return nil, err
 	}

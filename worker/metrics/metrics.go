@@ -33,9 +33,10 @@ type Metrics struct {
 }
 
 // New returns metrics in a registry of their own, with those of the process and of Go. The
-// version is shown in wablock_build_info.
-func New(version string) *Metrics {
-	numbers := newCapped(maxNumbers)
+// version is shown in wablock_build_info; the phone number IDs that are configured have series of
+// their own, however many others there are.
+func New(version string, configured ...string) *Metrics {
+	numbers := newCapped(maxNumbers, configured...)
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		lanes:    newLanes(numbers),

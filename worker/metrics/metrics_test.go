@@ -108,6 +108,31 @@ func TestLabelsAreBounded(t *testing.T) {
 	}
 }
 
+// TestConfiguredNumbersKeepTheirLabel: whatever producers name first, and however many are configured.
+func TestConfiguredNumbersKeepTheirLabel(t *testing.T) {
+	t.Parallel()
+	var configured []string
+	for i := range 150 {
+		configured = append(configured, fmt.Sprint("106", i))
+	}
+	m := metrics.New("", configured...)
+	for i := range 1000 {
+		m.RateLimitHit(fmt.Sprint("999", i), "phone number")
+	}
+	for _, id := range configured {
+		m.RateLimitHit(id, "phone number")
+	}
+	got := scrape(t, m, "wablock_rate_limit_hits_total")
+	for _, id := range configured {
+		if want := fmt.Sprintf("wablock_rate_limit_hits_total{phone_number_id=%q,scope=\"phone number\"} 1", id); !slices.Contains(got, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if want := 150 + 100 + 1; len(got) != want {
+		t.Errorf("%d series; want %d", len(got), want)
+	}
+}
+
 func TestQueues(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
