@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -88,9 +89,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	<-ctx.Done()
 	w.cfg.Logger.Info("worker: stopping; calls in flight end first")
 	w.stopping.Store(true)
-	for _, s := range servers {
-		s.Stop()
+	var stops sync.WaitGroup
+	for _, s := range servers { // each waits for the end of a sleep between two looks at its queues
+		stops.Go(s.Stop)
 	}
+	stops.Wait()
 	stopBegin()
 	cut := time.AfterFunc(w.cfg.ShutdownTimeout, stopCalls)
 	defer cut.Stop()
