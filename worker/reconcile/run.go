@@ -185,7 +185,7 @@ func (u *run) pending(ctx context.Context) (pending map[user.ID]ledger.Version, 
 		if err != nil {
 			return nil, nil, err
 		}
-		putOff := p.Version > now && p.RequestedAt.Add(time.Minute).Before(p.Version.Time())
+		putOff := p.DueIn(now) > 0
 		for _, id := range p.Users {
 			switch {
 			case !putOff:
