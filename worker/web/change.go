@@ -89,7 +89,7 @@ func (c change) refusal() string {
 	case c.verb == "delete" && own(c.queue) && (c.state == "pending" || c.state == "retry"):
 		return "deleting a task does not call its numbers off, the ledger wants them: enqueue the opposite with `wablock block` or `wablock unblock`"
 	case c.verb == "run" && own(c.queue) && c.queue != tasks.QueueDeadLetter && c.state == "scheduled":
-		return "a delayed job counts as asked for at its time, so that if it ran now, what is asked until then would lose to it: enqueue its numbers anew, without a delay, and delete it"
+		return "a delayed job counts as asked for at its time, and a worker that gets it before puts it back: enqueue its numbers anew, without a delay, and delete it"
 	default:
 		return ""
 	}
