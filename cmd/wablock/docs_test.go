@@ -1,6 +1,7 @@
 package main
 
 import (
+	stdcmp "cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -19,7 +20,7 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-var update = flag.Bool("update", false, "write the tables of README.md")
+var update = flag.Bool("update", false, "write the generated parts of docs/settings.md, docs/errors.md and docs/commands.md")
 
 const (
 	top        = "../.."
@@ -35,46 +36,72 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// TestReadmeTables holds the tables of README.md to the code that they are about.
-func TestReadmeTables(t *testing.T) {
-	old := read(t, readmePath)
-	text := old
-	for name, table := range map[string]string{"commands": commandsTable(), "settings": settingsTable(), "codes": codesTable()} {
-		part := regexp.MustCompile(`(?s)(<!-- ` + name + `: [^>]*-->\n).*?(<!-- end -->)`)
-		if !part.MatchString(text) {
-			t.Fatalf("README.md has no markers for %s", name)
-		}
-		text = part.ReplaceAllString(text, "${1}"+strings.ReplaceAll(table, "$", "$$")+"${2}")
+// pages returns README.md and the pages of docs, by path.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(top + "/docs/*.md")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no pages in docs: %v", err)
 	}
-	if text == old {
-		return
+	all := map[string]string{readmePath: read(t, readmePath)}
+	for _, p := range paths {
+		all[p] = read(t, p)
 	}
-	if *update {
-		if err := os.WriteFile(readmePath, []byte(text), 0o600); err != nil { // it exists, and keeps its mode
-			t.Fatal(err)
-		}
-		return
-	}
-	t.Errorf("README.md is behind the code; mend it with: go test ./cmd/wablock -run TestReadme -update\n%s",
-		cmp.Diff(strings.Split(old, "\n"), strings.Split(text, "\n")))
+	return all
 }
 
-func commandsTable() string {
-	var b strings.Builder
-	b.WriteString("| command | |\n|---|---|\n")
+// TestReference holds the generated parts of docs to the code that they describe.
+func TestReference(t *testing.T) {
+	t.Parallel()
+	for name, table := range map[string]string{"settings": settingsTable(), "errors": codesTable(), "commands": commandsReference()} {
+		path := top + "/docs/" + name + ".md"
+		old := read(t, path)
+		part := regexp.MustCompile(`(?s)(<!-- generated: [^>]*-->\n).*?(<!-- end -->)`)
+		if !part.MatchString(old) {
+			t.Fatalf("%s has no markers of its generated part", path)
+		}
+		text := part.ReplaceAllString(old, "${1}"+strings.ReplaceAll(table, "$", "$$")+"${2}")
+		if text == old {
+			continue
+		}
+		if *update {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil { // it exists, and keeps its mode
+				t.Fatal(err)
+			}
+			continue
+		}
+		t.Errorf("%s is behind the code; update it with: go test ./cmd/wablock -run TestReference -update\n%s",
+			path, cmp.Diff(strings.Split(old, "\n"), strings.Split(text, "\n")))
+	}
+}
+
+// commandsReference returns a table of all commands, then the help and flags of each.
+func commandsReference() string {
+	var table, details strings.Builder
+	table.WriteString("| command | |\n|---|---|\n")
 	var walk func(*cobra.Command)
 	walk = func(parent *cobra.Command) {
 		for _, c := range parent.Commands() {
+			if c.Hidden {
+				continue
+			}
 			if c.HasSubCommands() {
 				walk(c)
 				continue
 			}
-			use := strings.TrimSuffix(strings.ReplaceAll(c.UseLine(), "|", `\|`), " [flags]")
-			fmt.Fprintf(&b, "| `%s` | %s |\n", use, c.Short)
+			use := strings.TrimSuffix(c.UseLine(), " [flags]")
+			fmt.Fprintf(&table, "| `%s` | %s |\n", strings.ReplaceAll(use, "|", `\|`), c.Short)
+			fmt.Fprintf(&details, "\n## %s\n\n```text\n%s\n", c.CommandPath(), stdcmp.Or(c.Long, c.Short))
+			if flags := c.LocalNonPersistentFlags().FlagUsages(); flags != "" {
+				fmt.Fprintf(&details, "\n%s", flags)
+			}
+			details.WriteString("```\n")
 		}
 	}
-	walk((&app{}).rootCommand())
-	return b.String()
+	root := (&app{}).rootCommand()
+	walk(root)
+	fmt.Fprintf(&details, "\n## Flags of every command\n\n```text\n%s```\n", root.PersistentFlags().FlagUsages())
+	return table.String() + details.String()
 }
 
 func settingsTable() string {
@@ -172,41 +199,47 @@ func TestReadmeFirstScreen(t *testing.T) {
 		}
 	}
 	for _, step := range builtIn().steps {
-		if want := step.what + ": " + count(len(step.users), "number"); !slices.Contains(lines, "wablock: "+want) {
-			t.Errorf("README.md shows an output of dev without %q", want)
+		said := "wablock: " + step.what + ":"
+		for _, l := range lines {
+			if want := said + " " + count(len(step.users), "number"); strings.HasPrefix(l, said) && l != want {
+				t.Errorf("README.md shows an output of dev, %q, that is %q by now", l, want)
+			}
 		}
 	}
 }
 
-// TestReadmeCommands holds what README.md tells people to type to the commands and flags there are.
-func TestReadmeCommands(t *testing.T) {
+// TestDocumentedCommands holds what the pages tell people to type to the commands and flags there are.
+func TestDocumentedCommands(t *testing.T) {
 	t.Parallel()
 	n := 0
-	for _, block := range fences(read(t, readmePath), "sh") {
-		for line := range strings.Lines(block) {
-			line, _, _ = strings.Cut(line, " #")
-			for _, m := range regexp.MustCompile(`(?:^| |go run \./cmd/)wablock ((?:[a-z-]+ ?)[^|<]*)`).FindAllStringSubmatch(line, -1) {
-				n++
-				checkCommand(t, strings.Fields(m[1]))
+	for path, text := range pages(t) {
+		for _, block := range fences(text, "sh") {
+			for line := range strings.Lines(block) {
+				line, _, _ = strings.Cut(line, " #")
+				for _, m := range regexp.MustCompile(`(?:^| |go run \./cmd/)wablock ((?:[a-z-]+ ?)[^|<>)&]*)`).FindAllStringSubmatch(line, -1) {
+					n++
+					checkCommand(t, path, strings.Fields(m[1]))
+				}
 			}
 		}
 	}
 	if n < 20 {
-		t.Errorf("found only %d commands in README.md", n)
+		t.Errorf("found only %d commands in README.md and docs", n)
 	}
 }
 
-func checkCommand(t *testing.T, words []string) {
+func checkCommand(t *testing.T, path string, words []string) {
 	t.Helper()
 	cmd, rest, err := (&app{}).rootCommand().Find(words)
 	if err != nil || !cmd.Runnable() || cmd.HasSubCommands() {
-		t.Errorf("README.md: no such command: wablock %s", strings.Join(words, " "))
+		t.Errorf("%s: no such command: wablock %s", path, strings.Join(words, " "))
 		return
 	}
 	for _, w := range rest {
 		name, isFlag := strings.CutPrefix(w, "--")
+		name, _, _ = strings.Cut(name, "=")
 		if isFlag && cmd.Flag(name) == nil && cmd.InheritedFlags().Lookup(name) == nil {
-			t.Errorf("README.md: wablock %s has no flag %s", cmd.Name(), w)
+			t.Errorf("%s: wablock %s has no flag %s", path, cmd.Name(), w)
 		}
 	}
 }
@@ -227,46 +260,62 @@ func TestReadmeGo(t *testing.T) {
 	}
 }
 
-func TestReadmeYAML(t *testing.T) {
+// TestDocumentedYAML loads each configuration file that the pages show.
+func TestDocumentedYAML(t *testing.T) {
 	t.Parallel()
-	for _, block := range fences(read(t, readmePath), "yaml") {
-		path := filepath.Join(t.TempDir(), "wablock.yaml")
-		if err := os.WriteFile(path, []byte(block), 0o600); err != nil {
-			t.Fatal(err)
+	n := 0
+	for path, text := range pages(t) {
+		for _, block := range fences(text, "yaml") {
+			if !strings.Contains(block, "phone_numbers:") || filepath.Base(path) == "simulator.md" {
+				continue // a scenario of the simulator
+			}
+			n++
+			file := filepath.Join(t.TempDir(), "wablock.yaml")
+			if err := os.WriteFile(file, []byte(block), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := config.Load(config.Input{File: file}); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
 		}
-		cfg, err := config.Load(config.Input{File: path})
-		if err != nil || len(cfg.PhoneNumbers) != 2 {
-			t.Errorf("got %v, %v", cfg, err)
-		}
+	}
+	if n == 0 {
+		t.Error("neither README.md nor docs shows a configuration file")
 	}
 }
 
-// TestReadmeNames: queues, task types, variables and metrics that README.md names are there.
-func TestReadmeNames(t *testing.T) {
+// TestDocumentedNames: queues, task types, variables and metrics that the pages name exist.
+func TestDocumentedNames(t *testing.T) {
 	t.Parallel()
-	text := read(t, readmePath)
+	var all strings.Builder
+	for path, text := range pages(t) {
+		all.WriteString(text)
+		checkVariables(t, path, text)
+		checkMetrics(t, path, text)
+	}
 	names := []string{tasks.QueueDeadLetter, tasks.TypeBlock, tasks.TypeUnblock, tasks.TypeReconcile, tasks.TypeDeadLetter}
 	for _, q := range ledger.Queues() {
 		names = append(names, string(q))
 	}
 	for _, n := range names {
-		if !strings.Contains(text, "`"+n+"`") {
-			t.Errorf("README.md does not name %s", n)
+		if !strings.Contains(all.String(), "`"+n+"`") {
+			t.Errorf("neither README.md nor docs names %s", n)
 		}
 	}
-	known := []string{"WABLOCK_", "WABLOCK_PORT", "WABLOCK_TEST_REQUIRE_REDIS", "WABLOCK_TEST_REDIS_URL"}
-	for _, s := range config.Settings() {
-		known = append(known, s.Variable)
-	}
-	for _, v := range regexp.MustCompile(`WABLOCK_[A-Z_]*`).FindAllString(text, -1) {
-		if !slices.Contains(known, v) {
-			t.Errorf("README.md names %s, which is no setting", v)
-		}
-	}
-	checkMetrics(t, text)
 }
 
-func checkMetrics(t *testing.T, text string) {
+func checkVariables(t *testing.T, path, text string) {
+	t.Helper()
+	for _, v := range regexp.MustCompile(`WABLOCK_[A-Z_]*`).FindAllString(text, -1) {
+		set := func(s config.Setting) bool { return s.Variable == v }
+		ofTests := strings.HasPrefix(v, "WABLOCK_TEST_") || strings.HasPrefix(v, "WABLOCK_CHAOS_")
+		if v != "WABLOCK_" && v != "WABLOCK_PORT" && !ofTests && !slices.ContainsFunc(config.Settings(), set) {
+			t.Errorf("%s names %s, which is not a setting", path, v)
+		}
+	}
+}
+
+func checkMetrics(t *testing.T, path, text string) {
 	t.Helper()
 	files, err := filepath.Glob(top + "/worker/metrics/*.go")
 	if err != nil || len(files) == 0 {
@@ -278,7 +327,7 @@ func checkMetrics(t *testing.T, text string) {
 	}
 	for _, m := range regexp.MustCompile("`wablock_([a-z_]+)`").FindAllStringSubmatch(text, -1) {
 		if !strings.Contains(source.String(), `"`+m[1]+`"`) && !strings.Contains(source.String(), `"wablock_`+m[1]+`"`) {
-			t.Errorf("README.md names the metric wablock_%s, which there is not", m[1])
+			t.Errorf("%s names the metric wablock_%s, which does not exist", path, m[1])
 		}
 	}
 }
