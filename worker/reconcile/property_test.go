@@ -13,10 +13,7 @@ import (
 	"github.com/wablock/wablock/worker/reconcile"
 )
 
-const (
-	chaosSeeds  = 1000
-	chaosPeople = 90
-)
+const chaosPeople = 90
 
 // someone is one person, by the numbers that people dial and the WhatsApp ID that the API has.
 type someone struct {
@@ -69,6 +66,7 @@ type chaos struct {
 func TestNobodyDesiredIsUnblocked(t *testing.T) {
 	t.Parallel()
 	const parts = 4
+	chaosSeeds := redistest.Rounds(t, 200, 1000)
 	for part := range parts {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
 			t.Parallel()
