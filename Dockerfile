@@ -2,7 +2,7 @@
 #   docker build -t wablock --build-arg VERSION=v1.2.3 --build-arg COMMIT="$(git rev-parse HEAD)" .
 #   docker run --rm wablock version
 
-# Kept equal to the go line of go.mod, which CI checks.
+# The newest patch of the release that go.mod names, which CI checks.
 ARG GO_VERSION=1.26.8
 
 FROM --platform=$BUILDPLATFORM golang:${GO_VERSION}-alpine AS build
