@@ -21,12 +21,11 @@ const (
 	burstTime = time.Second
 )
 
-// Retry budget: retries may not exceed this share of the calls of retryWindow, beyond a few that are always allowed, so
-// that a backlog of nothing but retries still moves.
+// Retry budget: a token bucket. A token comes with each second and with every retryShare fresh calls. A grant takes one,
+// and a report of a fresh call returns it, so no more than retryBurst calls can be retries at once.
 const (
-	retryShare  = 5 // one in
-	retryWindow = time.Minute
-	retryAlways = 60
+	retryShare = 5
+	retryBurst = 10
 )
 
 // view is what the bucket needs of the state: integers, as they stand in Redis.
@@ -66,18 +65,18 @@ type bucket struct {
 	probeUntil, trialUntil Instant
 	dueAt                  Instant
 	count                  Counters
-	window                 Instant // start of the running minute of the retry budget
-	calls, retries         int64   // in it
-	prevCalls, prevRetries int64   // in the minute before
+	retryTokens            int64 // in millionths
+	retryAt                Instant
 }
 
 func (b *bucket) take(v view, now Instant, set Settings) Answer {
-	a := Answer{Users: v.size, Fresh: b.retriesSpent(now)}
+	b.catchUp(now)
+	retry := b.retryBudget(now)
+	a := Answer{Users: v.size, Retry: time.Duration(max(micro-retry, 0)) * time.Microsecond}
 	if a.Users == 0 || a.Users > set.MaxUsers {
 		a.Users = set.MaxUsers
 	}
 	a.Stamp.Epoch = v.epoch
-	b.catchUp(now)
 	switch {
 	case now < v.pausedUntil:
 		a.Reason, a.Wait = Paused, v.pausedUntil.Sub(now)
@@ -105,13 +104,15 @@ func (b *bucket) take(v view, now Instant, set Settings) Answer {
 	}
 	a.Stamp.Taken = true
 	b.count.Taken++
+	if a.Stamp.Retry = a.Retry == 0; a.Stamp.Retry {
+		b.retryTokens, b.retryAt = retry-micro, now
+	}
 	return a
 }
 
-// catchUp forgets what a clock that has gone back since left too far in the future: nobody would call until then. (A pause
-// stays: it may be the API's own.)
+// catchUp drops times that a clock has left too far in the future by going back: no call would be made until then.
 func (b *bucket) catchUp(now Instant) {
-	b.at = min(b.at, now)
+	b.at, b.retryAt = min(b.at, now), min(b.retryAt, now)
 	if b.probeUntil > now.Add(lease) {
 		b.probeUntil = 0
 	}
@@ -155,6 +156,9 @@ func (b *bucket) giveBack(st Stamp) {
 	}
 	b.count.Taken--
 	b.release(st)
+	if st.Retry {
+		b.retryTokens += micro
+	}
 	if !st.Probe {
 		b.tokens += micro
 	}
@@ -177,33 +181,29 @@ func (b *bucket) release(st Stamp) {
 func (b *bucket) empty(now Instant) { b.tokens, b.at, b.probeUntil = 0, now, 0 }
 
 // reported counts a call's outcome.
-func (b *bucket) reported(o Observation, now Instant) {
-	b.turn(now)
-	b.calls++
-	if o.Retry {
-		b.retries++
-	}
+func (b *bucket) reported(st Stamp, o Observation) {
 	if o.Served {
 		b.count.Served++
 	}
+	b.retryTokens += RetryTokens(st, o)
 }
 
-func (b *bucket) turn(now Instant) {
-	switch passed := now.Sub(b.window); {
-	case passed >= 2*retryWindow:
-		b.window, b.calls, b.retries, b.prevCalls, b.prevRetries = now, 0, 0, 0, 0
-	case passed >= retryWindow:
-		b.window, b.prevCalls, b.prevRetries, b.calls, b.retries = b.window.Add(retryWindow), b.calls, b.retries, 0, 0
+// retryBudget returns the tokens of the retry budget: one more a second, which is a millionth a microsecond.
+func (b *bucket) retryBudget(now Instant) int64 {
+	return min(max(b.retryTokens+int64(now-b.retryAt), 0), retryBurst*micro)
+}
+
+// RetryTokens returns what a reported call adds to the retry budget, in millionths of a token: a fresh call adds its share
+// and the token that it was granted with; a call of retries that was granted without one takes one.
+func RetryTokens(st Stamp, o Observation) int64 {
+	switch {
+	case !o.Retry && st.Retry:
+		return micro/retryShare + micro
+	case !o.Retry:
+		return micro / retryShare
+	case !st.Retry:
+		return -micro
+	default:
+		return 0
 	}
-}
-
-// retriesSpent reports whether retries have had their share of the last minute: the running one, and of the one before
-// as much as is still within the last 60 s.
-func (b *bucket) retriesSpent(now Instant) bool {
-	b.turn(now)
-	left := int64(retryWindow/time.Microsecond) - int64(now-b.window)
-	minute := int64(retryWindow / time.Microsecond)
-	retries := b.retries*minute + b.prevRetries*left
-	calls := b.calls*minute + b.prevCalls*left
-	return retries >= retryAlways*minute && retries*retryShare >= calls
 }

@@ -107,6 +107,8 @@ func Next(s State, e Event, now Instant, set Settings) State {
 	switch {
 	case e.Limited:
 		s = s.refused(e, now, set)
+	case e.TimedOut && e.Users > 1:
+		s.Users = s.Users.timedOut(e.Users, e.Trial > 0, now)
 	case e.Served:
 		s.Users = s.Users.served(e.Users, set.MaxUsers)
 		if e.Probe && e.Epoch == s.Epoch {

@@ -31,16 +31,16 @@ type Grant struct {
 	Reason Reason
 	// MaxUsers is how many users the call may carry, at least 1. Set also when not OK, as a forecast.
 	MaxUsers int
-	// FreshOnly asks for a call with at least one user that was never tried: retries have used up their share of the
-	// last minute. Who has only retries to send cancels the grant and comes back after RetryWait.
+	// FreshOnly asks for a call with at least one user that was never tried: the retry budget has no room now. A caller
+	// with nothing but retries cancels the grant and asks again after RetryIn.
 	FreshOnly bool
+	// RetryIn is how long until the retry budget has room for one call, at most a second; 0 unless FreshOnly. Fresh calls
+	// by others may make room earlier.
+	RetryIn time.Duration
 
 	// Phone and Account are what the report must bring back to the two buckets; only limiters look into them.
 	Phone, Account Stamp
 }
-
-// RetryWait is how long to leave a call that consists of retries alone when a grant is FreshOnly.
-const RetryWait = 2 * time.Second
 
 // Reason says why a Take was refused.
 type Reason int
@@ -81,6 +81,7 @@ type Observation struct {
 	UsagePercent int           // highest usage header, 0 when there was none
 	Retry        bool          // the call carried only users that had been tried before
 	Served       bool          // the API dealt with it, with success or with verdicts per user
+	TimedOut     bool          // no answer came in time: with more than one user, a vote for calls of half the size
 }
 
 // Settings are the configured bounds of one phone number ID. Zero fields take the default named.

@@ -45,12 +45,12 @@ func (m *Memory) Take(_ context.Context, key Key) (Grant, error) {
 	defer m.mu.Unlock()
 	now := At(m.now())
 	phone := m.phone(key, now)
-	a := phone.bucket.take(phone.view, now, phone.set)
+	a := phone.take(now)
 	if key.Account == "" {
 		return Join(a, nil), nil
 	}
 	account := m.account(key, now)
-	b := account.bucket.take(account.view, now, account.set)
+	b := account.take(now)
 	g := Join(a, &b)
 	if !g.OK { // one of the two may have given a token
 		phone.bucket.giveBack(a.Stamp)
@@ -94,8 +94,14 @@ type limit struct {
 	bucket bucket
 }
 
+func (l *limit) take(now Instant) Answer {
+	l.state = l.state.caughtUp(now)
+	l.view.pausedUntil = l.state.PausedUntil
+	return l.bucket.take(l.view, now, l.set)
+}
+
 func (l *limit) report(st Stamp, o Observation, jitter func() float64, now Instant) {
-	l.bucket.reported(o, now)
+	l.bucket.reported(st, o)
 	l.bucket.release(st)
 	if !Matters(st, o) {
 		return

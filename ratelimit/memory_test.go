@@ -32,56 +32,122 @@ func call(t *testing.T, m *Memory, now *time.Time, key Key, o Observation) Grant
 	}
 }
 
+// retryWorld plays calls of 100 ms at up to ten a second, some in flight beside each other: where a grant has room for
+// retries, a retry goes. It returns when retries went and how many fresh calls did.
+func retryWorld(t *testing.T, length time.Duration, freshWaits bool) (retries []time.Duration, fresh int) {
+	t.Helper()
+	m, now := newTestMemory(t)
+	key, start := Key{PhoneNumberID: "1"}, *now
+	type flying struct {
+		at time.Time
+		g  Grant
+		o  Observation
+	}
+	var inFlight []flying
+	for ; now.Sub(start) < length; *now = now.Add(10 * time.Millisecond) {
+		for len(inFlight) > 0 && now.Sub(inFlight[0].at) >= 100*time.Millisecond {
+			if err := m.Report(t.Context(), key, inFlight[0].g, inFlight[0].o); err != nil {
+				t.Fatal(err)
+			}
+			inFlight = inFlight[1:]
+		}
+		g, err := m.Take(t.Context(), key)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case !g.OK:
+		case g.FreshOnly && !freshWaits:
+			if g.RetryIn <= 0 || g.RetryIn > time.Second {
+				t.Fatalf("no room for retries, ask again in %v", g.RetryIn)
+			}
+			if err := m.Cancel(t.Context(), key, g); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			if !g.FreshOnly {
+				retries = append(retries, now.Sub(start))
+			} else {
+				fresh++
+			}
+			inFlight = append(inFlight, flying{*now, g, Observation{Users: 1, Served: true, Retry: !g.FreshOnly}})
+		}
+	}
+	return retries, fresh
+}
+
+// In no stretch of time are there more retries than the burst, one a second and a fifth of the fresh calls; and none
+// passes without its share.
 func TestRetriesAreBounded(t *testing.T) {
 	t.Parallel()
-	m, now := newTestMemory(t)
-	key := Key{PhoneNumberID: "1"}
-	served := Observation{Users: 1, Served: true}
-	fresh, retries := 0, 0
-	for range 1000 {
-		g, _ := m.Take(t.Context(), key)
-		if !g.OK {
-			*now = now.Add(g.Wait)
-			continue
-		}
-		o := served
-		if o.Retry = !g.FreshOnly; o.Retry {
-			retries++ // a backlog that would send nothing but retries if it might
-		} else {
-			fresh++
-		}
-		_ = m.Report(t.Context(), key, g, o)
+	const length = time.Minute
+	retries, fresh := retryWorld(t, length, true)
+	perSecond := 1 + float64(fresh)/length.Seconds()/retryShare
+	if len(retries) < int(0.9*perSecond*length.Seconds()) {
+		t.Errorf("%d retries beside %d fresh calls", len(retries), fresh)
 	}
-	if retries > retryAlways+(fresh+retries)/retryShare+1 || retries < retryAlways {
-		t.Errorf("%d retries among %d calls", retries, fresh+retries)
-	}
-	*now = now.Add(2 * retryWindow)
-	if g, _ := m.Take(t.Context(), key); g.FreshOnly {
-		t.Error("two minutes later retries are still refused")
+	for i, from := range retries {
+		for j := i; j < len(retries); j++ {
+			if most := retryBurst + 3 + 1.3*perSecond*(retries[j]-from).Seconds(); float64(j-i+1) > most {
+				t.Fatalf("%d retries in %v, at most %.1f", j-i+1, retries[j]-from, most)
+			}
+		}
 	}
 }
 
-// A backlog of nothing but retries still moves.
-func TestRetriesAloneStillMove(t *testing.T) {
+// A backlog of nothing but retries moves by one call a second, with no silence in between.
+func TestRetriesAloneAreSpreadEvenly(t *testing.T) {
+	t.Parallel()
+	retries, _ := retryWorld(t, 10*time.Minute, false)
+	if len(retries) < 600 || len(retries) > 600+retryBurst {
+		t.Errorf("%d retries in ten minutes", len(retries))
+	}
+	for i := retryBurst + 1; i < len(retries); i++ {
+		if gap := retries[i] - retries[i-1]; gap > 1100*time.Millisecond {
+			t.Fatalf("no retry for %v", gap)
+		}
+	}
+}
+
+// Calls that turn out fresh return the token of the retry budget that they were granted with, and so do cancelled grants.
+func TestFreshCallsReturnRetryTokens(t *testing.T) {
 	t.Parallel()
 	m, now := newTestMemory(t)
 	key := Key{PhoneNumberID: "1"}
-	retries := 0
-	for end := now.Add(10 * time.Minute); now.Before(end); {
-		g, _ := m.Take(t.Context(), key)
-		switch {
-		case !g.OK:
-			*now = now.Add(g.Wait)
-		case g.FreshOnly:
-			_ = m.Cancel(t.Context(), key, g)
-			*now = now.Add(RetryWait)
-		default:
-			retries++
-			_ = m.Report(t.Context(), key, g, Observation{Users: 1, Served: true, Retry: true})
+	call(t, m, now, key, Observation{Users: 1, Served: true})
+	*now = now.Add(time.Minute)
+	for range 10 * retryBurst {
+		g := call(t, m, now, key, Observation{Users: 1, Served: true})
+		if g.FreshOnly {
+			t.Fatal("fresh calls, one after another, use up the retry budget")
 		}
+		*now = now.Add(10 * time.Millisecond)
 	}
-	if retries < 9*retryAlways || retries > 11*retryAlways {
-		t.Errorf("%d retries in ten minutes", retries)
+}
+
+// A clock that is set back by an hour in a pause must not prolong it by an hour, unless the API stated that time.
+func TestClockGoesBackInAPause(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		stated, least, most time.Duration
+	}{
+		"learnt": {0, 0, maxPause}, "stated": {2 * time.Hour, 2 * time.Hour, 3*time.Hour + time.Second}, "stated a day": {24 * time.Hour, maxStated, maxStated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, now := newTestMemory(t)
+			key := Key{PhoneNumberID: "1"}
+			call(t, m, now, key, Observation{Users: 1, Served: true})
+			call(t, m, now, key, Observation{Users: 1, Limited: true, RetryAfter: tt.stated})
+			*now = now.Add(-time.Hour)
+			g, _ := m.Take(t.Context(), key)
+			if g.OK || g.Wait < tt.least || g.Wait > tt.most {
+				t.Fatalf("after the clock went back: %+v", g)
+			}
+			*now = now.Add(g.Wait)
+			if g, _ = m.Take(t.Context(), key); !g.OK {
+				t.Errorf("after that pause: %+v", g)
+			}
+		})
 	}
 }
 

@@ -12,6 +12,7 @@ type Stamp struct {
 	Trial int   // size that this call alone tries; 0 when none
 	Due   bool  // its report takes the law a step further
 	Taken bool  // the bucket gave something; false once it was refused
+	Retry bool  // a token of the retry budget came with it
 }
 
 // Answer is what one bucket says to a Take.
@@ -19,7 +20,7 @@ type Answer struct {
 	Reason Reason // NotLimited gives leave
 	Wait   time.Duration
 	Users  int
-	Fresh  bool // retries have had their share
+	Retry  time.Duration // until the retry budget has room; 0 when it has
 	Stamp  Stamp
 }
 
@@ -27,7 +28,8 @@ type Answer struct {
 // is none. When the grant is not OK, a token that one of the two gave must be given back.
 func Join(phone Answer, account *Answer) Grant {
 	g := Grant{
-		Wait: phone.Wait, Reason: phone.Reason, MaxUsers: phone.Users, FreshOnly: phone.Fresh, Phone: phone.Stamp,
+		Wait: phone.Wait, Reason: phone.Reason, MaxUsers: phone.Users, FreshOnly: phone.Retry > 0, RetryIn: phone.Retry,
+		Phone: phone.Stamp,
 	}
 	if account != nil {
 		if account.Wait > g.Wait {
@@ -56,7 +58,7 @@ func (o Observation) ForPhone() Observation {
 // ForAccount is what an observation says about the account. Size and retries are the phone number's affair, and so are
 // usage headers: the number that is shown them slows down.
 func (o Observation) ForAccount() Observation {
-	o.Users, o.Retry, o.UsagePercent = 0, false, 0
+	o.Users, o.Retry, o.UsagePercent, o.TimedOut = 0, false, 0, false
 	if !o.Account {
 		o.Limited, o.RetryAfter = false, 0
 	}
@@ -65,7 +67,8 @@ func (o Observation) ForAccount() Observation {
 
 // Matters reports whether the law must hear of a call now. Most calls are only counted.
 func Matters(st Stamp, o Observation) bool {
-	return o.Limited || st.Probe || st.Trial > 0 || st.Due || o.UsagePercent >= usageStop && o.RetryAfter > 0
+	return o.Limited || o.TimedOut && o.Users > 1 || st.Probe || st.Trial > 0 || st.Due ||
+		o.UsagePercent >= usageStop && o.RetryAfter > 0
 }
 
 // EventOf is what the law hears of a call; jitter is in [0, 1).

@@ -77,6 +77,16 @@ func (s State) Pace(now Instant) float64 {
 	return clampRate(rate)
 }
 
+// caughtUp shortens a pause that a clock has prolonged by going back: only a stated pause can be long.
+func (s State) caughtUp(now Instant) State {
+	longest := maxPause
+	if s.Stated {
+		longest = maxStated
+	}
+	s.PausedUntil = min(s.PausedUntil, now.Add(longest))
+	return s
+}
+
 // bounded reports whether an operator or the configured ceiling keeps the pace from growing, whatever the law finds.
 func (s State) bounded(set Settings) bool {
 	return s.Pin > 0 || s.Cap > 0 && s.Rate >= s.Cap || !below(s.Rate, set.Rate)

@@ -60,6 +60,14 @@ func (u Users) refused(users int, now Instant) Users {
 	return u
 }
 
+// timedOut halves the size as a refusal does. An outage lets calls of any size time out, so the refused size is
+// in doubt until a trial of it times out as well.
+func (u Users) timedOut(users int, trial bool, now Instant) Users {
+	u = u.refused(users, now)
+	u.Sure = u.Sure && trial
+	return u
+}
+
 // served raises what is proven, up to the configured limit, where all doubt ends.
 func (u Users) served(users, limit int) Users {
 	u.Proven = max(u.Proven, users)

@@ -168,3 +168,72 @@ func TestLoweredCapIsFound(t *testing.T) {
 		t.Errorf("a cap lowered to 70 was found as %d", u.Size)
 	}
 }
+
+// slowAPI answers a call when it carries no more users than fit into the timeout.
+func slowAPI(s *State, fits, calls int) (timeouts int, sizes []int) {
+	set := Settings{Rate: 100}.WithDefaults()
+	for range calls {
+		v := viewOf(*s, 0, set)
+		users, e := v.size, Event{Epoch: s.Epoch}
+		if users == 0 {
+			users = set.MaxUsers
+		}
+		if v.trial > 0 {
+			users, e.Trial = v.trial, v.trial
+		}
+		e.Users, e.TimedOut = users, users > fits
+		e.Served = !e.TimedOut
+		if e.TimedOut {
+			timeouts++
+		}
+		sizes = append(sizes, users)
+		*s = Next(*s, e, 0, set)
+	}
+	return timeouts, sizes
+}
+
+// Calls that time out are made smaller until they fit; the size that works is kept, and the rate is not blamed.
+func TestTimeoutsHalveTheSize(t *testing.T) {
+	t.Parallel()
+	for _, fits := range []int{1, 7, 62, 500, 750, 999} {
+		s := Start(0, Settings{}.WithDefaults())
+		s.Probe = false
+		rate := s.Rate
+		timeouts, _ := slowAPI(&s, fits, 60)
+		if timeouts > 14 {
+			t.Errorf("%d users fit: %d of 60 calls timed out", fits, timeouts)
+		}
+		if size := s.Users.Size; size > fits || float64(size) < 0.85*float64(fits) {
+			t.Errorf("%d users fit: calls carry %d", fits, size)
+		}
+		if s.Rate != rate || s.Epoch != 0 || s.LimitErrors != 0 {
+			t.Errorf("%d users fit: the rate was cut to %v", fits, s.Rate)
+		}
+	}
+}
+
+// Calls that are in flight together time out together: they halve the size once.
+func TestTimeoutsOfOneMomentHalveOnce(t *testing.T) {
+	t.Parallel()
+	u := Users{Proven: 1000}
+	for range 32 {
+		u = u.timedOut(1000, false, 0)
+	}
+	if u.Size != 500 {
+		t.Errorf("32 timeouts of 1,000 users leave %d", u.Size)
+	}
+}
+
+// An API that hangs for a while lets calls of any size time out. Afterwards a few calls bring the old size back.
+func TestSizeRecoversFromAHangingAPI(t *testing.T) {
+	t.Parallel()
+	s := Start(0, Settings{}.WithDefaults())
+	s.Probe = false
+	slowAPI(&s, 1000, 5)
+	for s.Users.works() > 1 {
+		slowAPI(&s, 0, 1)
+	}
+	if timeouts, sizes := slowAPI(&s, 1000, 40); timeouts > 0 || s.Users.Size != 0 {
+		t.Errorf("%d timeouts, then %d users per call; calls carried %v", timeouts, s.Users.Size, sizes)
+	}
+}

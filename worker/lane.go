@@ -167,7 +167,7 @@ func (l *lane) begin(ctx, calls context.Context, wg *sync.WaitGroup) (started bo
 	if grant.FreshOnly && onlyRetries(claim.Users) {
 		l.gate.unused(adm)
 		l.cancelGrant(ctx, grant)
-		l.putBack(ctx, claim.ID, claim.Users, ratelimit.RetryWait)
+		l.putBack(ctx, claim.ID, claim.Users, grant.RetryIn)
 		return false, time.Millisecond, nil
 	}
 	l.load.claimed(len(claim.Users), claim.Backlog, time.Now())

@@ -83,7 +83,7 @@ func TestAgreesWithMemory(t *testing.T) {
 
 func observations(g ratelimit.Grant) *rapid.Generator[ratelimit.Observation] {
 	return rapid.Custom(func(rt *rapid.T) ratelimit.Observation {
-		o := ratelimit.Observation{Users: rapid.IntRange(1, g.MaxUsers).Draw(rt, "users")}
+		o := ratelimit.Observation{Users: rapid.IntRange(1, g.MaxUsers).Draw(rt, "users"), Retry: rapid.Bool().Draw(rt, "retry")}
 		switch rapid.IntRange(0, 9).Draw(rt, "outcome") {
 		case 0:
 			o.Limited = true

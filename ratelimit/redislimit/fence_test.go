@@ -60,7 +60,7 @@ func TestMemoryFollowsUse(t *testing.T) {
 	if f, c := len(l.fences.entries), len(l.tallies.entries); f > 2*sweepFrom || c > 2*sweepFrom {
 		t.Errorf("keeps %d fences and %d counts", f, c)
 	}
-	if have := l.collect(PhoneKey("1499")); have.calls != 1 {
+	if have := l.collect(PhoneKey("1499")); have.served != 1 {
 		t.Errorf("the newest count is %+v", have)
 	}
 }
@@ -70,11 +70,11 @@ func TestSweepKeepsWhatIsInUse(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := newSwept(tally.stale)
-	s.put("kept", tally{calls: 1, at: now.Add(time.Hour)}, now)
+	s.put("kept", tally{served: 1, at: now.Add(time.Hour)}, now)
 	for i := range 10 * sweepFrom {
 		s.put(fmt.Sprint(i), tally{at: now.Add(-time.Hour)}, now)
 	}
-	if len(s.entries) > sweepFrom || s.entries["kept"].calls != 1 {
+	if len(s.entries) > sweepFrom || s.entries["kept"].served != 1 {
 		t.Errorf("%d entries, kept: %+v", len(s.entries), s.entries["kept"])
 	}
 }

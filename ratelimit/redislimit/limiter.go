@@ -135,13 +135,16 @@ func (l *Limiter) ask(ctx context.Context, targets []target) ([]ratelimit.Answer
 }
 
 func readAnswer(cmd *redis.Cmd) (ratelimit.Answer, error) {
-	v, err := integers(cmd, 8)
+	v, err := integers(cmd, 9)
 	if err != nil {
 		return ratelimit.Answer{}, err
 	}
 	return ratelimit.Answer{
-		Reason: ratelimit.Reason(v[0]), Wait: time.Duration(v[1]) * time.Microsecond, Users: int(v[2]), Fresh: v[3] == 1,
-		Stamp: ratelimit.Stamp{Epoch: v[4], Probe: v[5] == 1, Trial: int(v[6]), Due: v[7] == 1, Taken: v[0] == 0},
+		Reason: ratelimit.Reason(v[0]), Wait: time.Duration(v[1]) * time.Microsecond, Users: int(v[2]),
+		Retry: time.Duration(v[3]) * time.Microsecond,
+		Stamp: ratelimit.Stamp{
+			Epoch: v[4], Probe: v[5] == 1, Trial: int(v[6]), Due: v[7] == 1, Taken: v[0] == 0, Retry: v[8] == 1,
+		},
 	}, nil
 }
 
@@ -150,7 +153,7 @@ func (t target) takeArgs(told tally) []any {
 	return []any{
 		ratelimit.MicroRate(t.set.Rate), t.set.Burst, t.set.MaxUsers,
 		start[ratelimit.FieldPace], start[ratelimit.FieldProbe], start[ratelimit.FieldEvery],
-		told.served, told.calls, told.retries, int(stateTTL.Seconds()),
+		told.served, told.retryTokens, int(stateTTL.Seconds()),
 	}
 }
 
@@ -174,7 +177,8 @@ func (l *Limiter) giveBack(ctx context.Context, key string, st ratelimit.Stamp) 
 	if !st.Taken {
 		return nil
 	}
-	return l.scripts.cancel.Run(ctx, l.rdb, []string{key}, flag(st.Probe), flag(st.Trial > 0), flag(st.Due)).Err()
+	return l.scripts.cancel.Run(ctx, l.rdb, []string{key},
+		flag(st.Probe), flag(st.Trial > 0), flag(st.Due), flag(st.Retry)).Err()
 }
 
 func flag(b bool) int {

@@ -13,24 +13,18 @@ import (
 // tally counts reports that Redis has not been told of. What a process that dies has not told is lost: the law then
 // measures a little less goodput for one step. So is what nobody came to tell for tallyLife, when it is swept.
 type tally struct {
-	served, calls, retries int64
-	at                     time.Time // of the last report
+	served      int64
+	retryTokens int64     // see ratelimit.RetryTokens
+	at          time.Time // of the last report; zero when there was none
 }
 
-// tallyLife is how long an untold report may matter: the retry budget looks back that far.
+// tallyLife is how long an untold report may matter: by then the retry budget has filled up again.
 const tallyLife = time.Minute
 
 func (t tally) stale(now time.Time) bool { return now.Sub(t.at) > tallyLife }
 
-func (l *Limiter) count(key string, o ratelimit.Observation) {
-	one := tally{calls: 1, at: l.now()}
-	if o.Served {
-		one.served = 1
-	}
-	if o.Retry {
-		one.retries = 1
-	}
-	l.restore(key, one)
+func (l *Limiter) count(key string, st ratelimit.Stamp, o ratelimit.Observation) {
+	l.restore(key, tally{served: int64(flag(o.Served)), retryTokens: ratelimit.RetryTokens(st, o), at: l.now()})
 }
 
 // collect takes what is to be told of key; restore puts it back when the telling failed.
@@ -43,13 +37,13 @@ func (l *Limiter) collect(key string) tally {
 }
 
 func (l *Limiter) restore(key string, t tally) {
-	if t.calls == 0 {
+	if t.at.IsZero() {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	have := l.tallies.entries[key]
-	t.served, t.calls, t.retries = t.served+have.served, t.calls+have.calls, t.retries+have.retries
+	t.served, t.retryTokens = t.served+have.served, t.retryTokens+have.retryTokens
 	if have.at.After(t.at) {
 		t.at = have.at
 	}
@@ -69,7 +63,7 @@ func (l *Limiter) Report(ctx context.Context, key ratelimit.Key, g ratelimit.Gra
 }
 
 func (l *Limiter) report(ctx context.Context, t target, st ratelimit.Stamp, o ratelimit.Observation) error {
-	l.count(t.key, o)
+	l.count(t.key, st, o)
 	if !ratelimit.Matters(st, o) {
 		return nil
 	}
@@ -117,7 +111,7 @@ type record struct {
 // load tells what is told and reads what Redis holds; a tally that it could not tell is put back.
 func (l *Limiter) load(ctx context.Context, t target, st ratelimit.Stamp, told tally) (record, error) {
 	reply, err := l.scripts.load.Run(ctx, l.rdb, []string{t.key},
-		told.served, told.calls, told.retries, flag(st.Probe), flag(st.Trial > 0), int(stateTTL.Seconds())).Slice()
+		told.served, told.retryTokens, flag(st.Probe), flag(st.Trial > 0), int(stateTTL.Seconds())).Slice()
 	if err != nil {
 		l.restore(t.key, told)
 		return record{}, err

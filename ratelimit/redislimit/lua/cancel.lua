@@ -4,6 +4,7 @@
 -- ARGV[1]  1 if it was the probe
 -- ARGV[2]  1 if it was a trial
 -- ARGV[3]  1 if a step was due with it
+-- ARGV[4]  1 if a token of the retry budget came with it
 --
 -- Returns 1, or 0 when the limit is gone.
 
@@ -17,4 +18,5 @@ else
 end
 if ARGV[2] == '1' then redis.call('HSET', KEYS[1], 'trial_until', 0) end
 if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'due_at', 0) end
+if ARGV[4] == '1' then redis.call('HINCRBY', KEYS[1], 'retry_tokens', 1000000) end
 return 1
