@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -31,6 +33,13 @@ func (c Credential) Name() string {
 		return c.path
 	}
 	return c.variable
+}
+
+// Account names the account whose limits phone numbers share: those with one token, by where
+// it comes from, so that the name stays when the token is rotated.
+func (c Credential) Account() string {
+	sum := sha256.Sum256([]byte(c.Name()))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Source returns the secret, having read its file if it has one. Without a secret the error

@@ -8,23 +8,25 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-func (a *app) blockCommand() *cobra.Command {
-	return a.changeCommand(ledger.Block, "Enqueue a block job", `Enqueues a job that blocks users on a business phone number. A user can be blocked who
+func blockCommand(c *cli) *cobra.Command {
+	return changeCommand(c, ledger.Block, "Enqueue a block job", `Enqueues a job that blocks users on a business phone number. A user can be blocked who
 wrote to that number in the last 24 hours. The job is carried out by a running worker.`)
 }
 
-func (a *app) unblockCommand() *cobra.Command {
-	return a.changeCommand(ledger.Unblock, "Enqueue an unblock job", `Enqueues a job that unblocks users on a business phone number. It can't always be taken
+func unblockCommand(c *cli) *cobra.Command {
+	return changeCommand(c, ledger.Unblock, "Enqueue an unblock job", `Enqueues a job that unblocks users on a business phone number. It can't always be taken
 back: a user can be blocked again only within 24 hours of writing to that number.`)
 }
 
-// change is what `block` and `unblock` were asked for.
+// change is the command `block` or `unblock`.
 type change struct {
+	*cli
 	op               ledger.Operation
 	file, queue, job string
 	delay, retention time.Duration
@@ -37,16 +39,14 @@ NUMBER is an international phone number (spaces, dashes, dots and brackets are f
 a business-scoped user ID. A file has one a line, or is CSV: the column user, phone,
 phone_number or number counts, else the first.`
 
-func (a *app) changeCommand(op ledger.Operation, short, long string) *cobra.Command {
-	c := change{op: op}
+func changeCommand(parent *cli, op ledger.Operation, short, long string) *cobra.Command {
+	c := &change{cli: parent, op: op}
 	cmd := &cobra.Command{
 		Use:     string(op) + " [NUMBER...]",
 		Short:   short,
 		Long:    long + numbersHelp,
 		Example: fmt.Sprintf("  wablock %[1]s +16505551234 --wait\n  wablock %[1]s --file numbers.csv\n  grep … | wablock %[1]s --file -", op),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.change(cmd, args, c)
-		},
+		RunE:    c.run,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&c.file, "file", "f", "", "`file` of numbers, one a line or CSV; - is standard input")
@@ -58,7 +58,7 @@ func (a *app) changeCommand(op ledger.Operation, short, long string) *cobra.Comm
 	return cmd
 }
 
-func (c change) check() error {
+func (c *change) check() error {
 	if c.queue != "" {
 		if err := oneOf("queue", c.queue, string(ledger.Interactive), string(ledger.Bulk)); err != nil {
 			return err
@@ -78,22 +78,22 @@ func (c change) check() error {
 	return nil
 }
 
-func (a *app) change(cmd *cobra.Command, args []string, c change) error {
+func (c *change) run(cmd *cobra.Command, args []string) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	cfg, number, err := a.selected(cmd)
+	cfg, number, err := c.selected(cmd)
 	if err != nil {
 		return err
 	}
-	in, err := a.inputs(args, c.file)
+	in, err := readInputs(c.cli, args, c.file)
 	if err != nil {
-		if a.json && len(in.rejected) > 0 {
-			err = errors.Join(err, printOne(a.out, jobAnswer(tasks.Job{Operation: c.op, PhoneNumberID: number.ID, Rejected: in.rejected})))
+		if c.json && len(in.rejected) > 0 {
+			err = errors.Join(err, printOne(c.out, jobAnswer(tasks.Job{Operation: c.op, PhoneNumberID: number.ID, Rejected: in.rejected})))
 		}
 		return err
 	}
-	rdb, err := a.connect(cmd.Context(), cfg)
+	rdb, err := app.Connect(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (a *app) change(cmd *cobra.Command, args []string, c change) error {
 		return enqueueFailed(cmd.Context(), cfg, err)
 	}
 	job.Rejected = in.rejected
-	return a.enqueued(cmd.Context(), p, job, c)
+	return c.enqueued(cmd.Context(), p, job)
 }
 
 // enqueueFailed says how to go on after a part, or nothing, was enqueued.
@@ -126,23 +126,23 @@ func enqueueFailed(ctx context.Context, cfg *config.Config, err error) error {
 }
 
 // enqueued answers, after waiting if that was asked for.
-func (a *app) enqueued(ctx context.Context, p *tasks.Producer, job tasks.Job, c change) error {
+func (c *change) enqueued(ctx context.Context, p *tasks.Producer, job tasks.Job) error {
 	out := jobAnswer(job)
 	if !c.wait {
-		if err := a.showJob(out); err != nil {
+		if err := c.showJob(out); err != nil {
 			return err
 		}
 		return rejectedError(job)
 	}
-	if !a.json {
-		if err := a.showJob(out); err != nil {
+	if !c.json {
+		if err := c.showJob(out); err != nil {
 			return err
 		}
 	}
-	progress, waitErr := a.wait(ctx, p, job)
-	if a.json {
+	progress, waitErr := wait(ctx, c.cli, p, job)
+	if c.json {
 		out.settle(progress)
-		if err := printOne(a.out, out); err != nil {
+		if err := printOne(c.out, out); err != nil {
 			return err
 		}
 	}
@@ -190,11 +190,11 @@ func (j *jobJSON) settle(p tasks.Progress) {
 	j.settledJSON = &settledJSON{p.Succeeded, p.DeadLettered, p.Superseded, p.Pending}
 }
 
-func (a *app) showJob(j jobJSON) error {
-	if a.json {
-		return printOne(a.out, j)
+func (c *change) showJob(j jobJSON) error {
+	if c.json {
+		return printOne(c.out, j)
 	}
-	_, err := fmt.Fprintf(a.out, "Job %s: %s to %s for phone number ID %s, in %s of the queue %s.\n",
+	_, err := fmt.Fprintf(c.out, "Job %s: %s to %s for phone number ID %s, in %s of the queue %s.\n",
 		j.JobID, count(j.Accepted, "number"), j.Operation, j.PhoneNumberID, count(j.Tasks, "task"), j.Queue)
 	return err
 }

@@ -6,12 +6,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 )
 
-func (a *app) deadLetterCommand() *cobra.Command {
+func deadLetterCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "dead-letter",
 		Aliases: []string{"dead-letters"},
@@ -23,9 +24,9 @@ or a later request for the number succeeds.
 Without --phone-number-id, WABLOCK_PHONE_NUMBER_ID and the like, the entries of all phone
 number IDs are meant.`,
 		Args: noArgs,
-		RunE: a.parent,
+		RunE: c.parent,
 	}
-	cmd.AddCommand(a.deadLetterListCommand(), a.redriveCommand(), a.discardCommand())
+	cmd.AddCommand(deadLetterListCommand(c), redriveCommand(c), discardCommand(c))
 	return cmd
 }
 
@@ -74,7 +75,7 @@ func (c choice) explicit(args []string, verb string) error {
 	return usagef("which entries? Name numbers, --code or --older-than, or %s everything with --all; --dry-run shows what would be done", verb)
 }
 
-// deadLetters is what the three commands need.
+// deadLetters is what the three commands work with.
 type deadLetters struct {
 	queue         *tasks.DeadLetters
 	producer      *tasks.Producer
@@ -83,16 +84,16 @@ type deadLetters struct {
 	close         func()
 }
 
-func (a *app) deadLetters(cmd *cobra.Command, args []string, c choice) (*deadLetters, error) {
-	cfg, err := a.config(cmd)
+func openDeadLetters(c *cli, cmd *cobra.Command, args []string, which choice) (*deadLetters, error) {
+	cfg, err := c.config(cmd)
 	if err != nil {
 		return nil, err
 	}
 	d := &deadLetters{phoneNumberID: cfg.PhoneNumberID}
-	if d.filters, err = c.filters(args, d.phoneNumberID); err != nil {
+	if d.filters, err = which.filters(args, d.phoneNumberID); err != nil {
 		return nil, err
 	}
-	rdb, err := a.connect(cmd.Context(), cfg)
+	rdb, err := app.Connect(cmd.Context(), cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -9,22 +9,23 @@ import (
 	"github.com/wablock/wablock/tasks"
 )
 
-func (a *app) discardCommand() *cobra.Command {
-	var c choice
-	var dryRun bool
+// discard is the command `dead-letter discard`.
+type discard struct {
+	*cli
+	choice
+	dryRun bool
+}
+
+func discardCommand(parent *cli) *cobra.Command {
+	c := &discard{cli: parent}
 	cmd := &cobra.Command{
 		Use:   "discard [NUMBER...]",
-		Short: "Let go of entries",
-		Long:  "Deletes entries: nobody will try them again, unless somebody asks anew.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := c.explicit(args, "discard"); err != nil {
-				return err
-			}
-			return a.discard(cmd, args, c, dryRun)
-		},
+		Short: "Delete entries without retrying",
+		Long:  "Deletes entries: they are not tried again, unless the same is requested anew.",
+		RunE:  c.run,
 	}
 	c.flags(cmd.Flags(), "everything")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done, and change nothing")
+	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "show what would be done, and change nothing")
 	return cmd
 }
 
@@ -35,34 +36,37 @@ type discardJSON struct {
 	Entries   []deadLetterJSON `json:"entries,omitempty"` // of a dry run
 }
 
-func (a *app) discard(cmd *cobra.Command, args []string, c choice, dryRun bool) error {
-	d, err := a.deadLetters(cmd, args, c)
+func (c *discard) run(cmd *cobra.Command, args []string) error {
+	if err := c.explicit(args, "discard"); err != nil {
+		return err
+	}
+	d, err := openDeadLetters(c.cli, cmd, args, c.choice)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	answer := discardJSON{DryRun: dryRun}
-	o := tasks.DiscardOptions{DryRun: dryRun}
-	if dryRun {
+	answer := discardJSON{DryRun: c.dryRun}
+	o := tasks.DiscardOptions{DryRun: c.dryRun}
+	if c.dryRun {
 		o.Each = func(e tasks.DeadLetter) { answer.Entries = append(answer.Entries, deadLetterAnswer(e)) }
 	}
 	for _, f := range d.filters {
 		n, err := d.queue.Discard(cmd.Context(), f, o)
 		answer.Discarded += n
 		if err != nil {
-			return errors.Join(fmt.Errorf("%w; repeat the command for the rest", err), a.showDiscard(answer))
+			return errors.Join(fmt.Errorf("%w; repeat the command for the rest", err), c.show(answer))
 		}
 	}
-	return a.showDiscard(answer)
+	return c.show(answer)
 }
 
-func (a *app) showDiscard(r discardJSON) error {
-	if a.json {
-		return printOne(a.out, r)
+func (c *discard) show(r discardJSON) error {
+	if c.json {
+		return printOne(c.out, r)
 	}
 	verb := "Discarded"
 	if r.DryRun {
-		out := a.answer(deadLetterColumns()...)
+		out := newAnswer(c.cli, deadLetterColumns()...)
 		for _, e := range r.Entries {
 			if err := out.add(e, e.row); err != nil {
 				return err
@@ -73,6 +77,6 @@ func (a *app) showDiscard(r discardJSON) error {
 		}
 		verb = "Would discard"
 	}
-	_, err := fmt.Fprintf(a.out, "%s: %s.\n", verb, count(r.Discarded, "entry"))
+	_, err := fmt.Fprintf(c.out, "%s: %s.\n", verb, count(r.Discarded, "entry"))
 	return err
 }

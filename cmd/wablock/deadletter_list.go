@@ -6,26 +6,30 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) deadLetterListCommand() *cobra.Command {
-	var c choice
+// deadLetterList is the command `dead-letter list`.
+type deadLetterList struct {
+	*cli
+	choice
+}
+
+func deadLetterListCommand(parent *cli) *cobra.Command {
+	c := &deadLetterList{cli: parent}
 	cmd := &cobra.Command{
 		Use:   "list [NUMBER...]",
 		Short: "Show the entries, with what the API said",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.deadLetterList(cmd, args, c)
-		},
+		RunE:  c.run,
 	}
 	c.flags(cmd.Flags(), "all entries, which is the default")
 	return cmd
 }
 
-func (a *app) deadLetterList(cmd *cobra.Command, args []string, c choice) error {
-	d, err := a.deadLetters(cmd, args, c)
+func (c *deadLetterList) run(cmd *cobra.Command, args []string) error {
+	d, err := openDeadLetters(c.cli, cmd, args, c.choice)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	out := a.answer(deadLetterColumns()...)
+	out := newAnswer(c.cli, deadLetterColumns()...)
 	for _, f := range d.filters {
 		for e, err := range d.queue.All(cmd.Context(), f) {
 			if err != nil {
@@ -37,8 +41,8 @@ func (a *app) deadLetterList(cmd *cobra.Command, args []string, c choice) error 
 			}
 		}
 	}
-	if out.rows == 0 && !a.json {
-		a.say("no entries")
+	if out.rows == 0 && !c.json {
+		c.say("no entries")
 	}
 	return out.flush()
 }

@@ -11,15 +11,16 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-// redrive is what `dead-letter redrive` was asked for.
+// redrive is the command `dead-letter redrive`.
 type redrive struct {
+	*cli
 	choice
 	queue        string
 	dryRun, wait bool
 }
 
-func (a *app) redriveCommand() *cobra.Command {
-	var r redrive
+func redriveCommand(parent *cli) *cobra.Command {
+	c := &redrive{cli: parent}
 	cmd := &cobra.Command{
 		Use:   "redrive [NUMBER...]",
 		Short: "Ask again for what failed",
@@ -27,28 +28,26 @@ func (a *app) redriveCommand() *cobra.Command {
 was done or asked for anew since is only deleted. 131047 fails again until the user has
 written to the business.`,
 		Example: "  wablock dead-letter redrive --code 139103 --wait\n  wablock dead-letter redrive --all --dry-run",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.redrive(cmd, args, r)
-		},
+		RunE:    c.run,
 	}
 	f := cmd.Flags()
-	r.flags(f, "everything")
-	f.BoolVar(&r.dryRun, "dry-run", false, "show what would be done, and change nothing")
-	f.BoolVar(&r.wait, "wait", false, "stay until every number is settled")
-	f.StringVar(&r.queue, "queue", "", "interactive or bulk (default by the number of entries)")
+	c.flags(f, "everything")
+	f.BoolVar(&c.dryRun, "dry-run", false, "show what would be done, and change nothing")
+	f.BoolVar(&c.wait, "wait", false, "stay until every number is settled")
+	f.StringVar(&c.queue, "queue", "", "interactive or bulk (default by the number of entries)")
 	return cmd
 }
 
-func (r redrive) check(args []string) error {
-	if r.queue != "" {
-		if err := oneOf("queue", r.queue, string(ledger.Interactive), string(ledger.Bulk)); err != nil {
+func (c *redrive) check(args []string) error {
+	if c.queue != "" {
+		if err := oneOf("queue", c.queue, string(ledger.Interactive), string(ledger.Bulk)); err != nil {
 			return err
 		}
 	}
-	if r.dryRun && r.wait {
+	if c.dryRun && c.wait {
 		return usagef("--dry-run has nothing to --wait for: leave one out")
 	}
-	return r.explicit(args, "redrive")
+	return c.explicit(args, "redrive")
 }
 
 // redriveJSON is the answer of redrive and discard.
@@ -62,32 +61,32 @@ type redriveJSON struct {
 	*settledJSON
 }
 
-func (a *app) redrive(cmd *cobra.Command, args []string, r redrive) error {
-	if err := r.check(args); err != nil {
+func (c *redrive) run(cmd *cobra.Command, args []string) error {
+	if err := c.check(args); err != nil {
 		return err
 	}
-	d, err := a.deadLetters(cmd, args, r.choice)
+	d, err := openDeadLetters(c.cli, cmd, args, c.choice)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	report, entries, err := d.redrive(cmd.Context(), r)
-	answer := redriveJSON{Redriven: report.Redriven, Obsolete: report.Obsolete, Refused: report.Refused, DryRun: r.dryRun, Jobs: []jobJSON{}, Entries: entries}
+	report, entries, err := c.redrive(cmd.Context(), d)
+	answer := redriveJSON{Redriven: report.Redriven, Obsolete: report.Obsolete, Refused: report.Refused, DryRun: c.dryRun, Jobs: []jobJSON{}, Entries: entries}
 	for _, j := range report.Jobs {
 		answer.Jobs = append(answer.Jobs, jobAnswer(j))
 	}
-	if r.wait {
+	if c.wait {
 		answer.settledJSON = &settledJSON{}
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("%w; repeat the command for the rest", err), a.showRedrive(answer))
+		return errors.Join(fmt.Errorf("%w; repeat the command for the rest", err), c.show(answer))
 	}
-	if !r.wait || len(report.Jobs) == 0 {
-		return errors.Join(a.showRedrive(answer), refusedError(report))
+	if !c.wait || len(report.Jobs) == 0 {
+		return errors.Join(c.show(answer), refusedError(report))
 	}
-	progress, err := a.wait(cmd.Context(), d.producer, report.Jobs...)
+	progress, err := wait(cmd.Context(), c.cli, d.producer, report.Jobs...)
 	answer.settledJSON = &settledJSON{progress.Succeeded, progress.DeadLettered, progress.Superseded, progress.Pending}
-	if err := a.showRedrive(answer); err != nil {
+	if err := c.show(answer); err != nil {
 		return err
 	}
 	if err != nil {
@@ -97,11 +96,11 @@ func (a *app) redrive(cmd *cobra.Command, args []string, r redrive) error {
 }
 
 // redrive runs over all filters. Of a dry run it returns the entries too.
-func (d *deadLetters) redrive(ctx context.Context, r redrive) (tasks.RedriveReport, []deadLetterJSON, error) {
+func (c *redrive) redrive(ctx context.Context, d *deadLetters) (tasks.RedriveReport, []deadLetterJSON, error) {
 	var sum tasks.RedriveReport
 	var entries []deadLetterJSON
-	o := tasks.RedriveOptions{DryRun: r.dryRun, Queue: ledger.Queue(r.queue)}
-	if r.dryRun {
+	o := tasks.RedriveOptions{DryRun: c.dryRun, Queue: ledger.Queue(c.queue)}
+	if c.dryRun {
 		o.Each = func(e tasks.DeadLetter, action tasks.Action, _ string) {
 			j := deadLetterAnswer(e)
 			j.Action = action
@@ -121,12 +120,12 @@ func (d *deadLetters) redrive(ctx context.Context, r redrive) (tasks.RedriveRepo
 	return sum, entries, nil
 }
 
-func (a *app) showRedrive(r redriveJSON) error {
-	if a.json {
-		return printOne(a.out, r)
+func (c *redrive) show(r redriveJSON) error {
+	if c.json {
+		return printOne(c.out, r)
 	}
 	if r.DryRun {
-		out := a.answer(append(deadLetterColumns(), "action")...)
+		out := newAnswer(c.cli, append(deadLetterColumns(), "action")...)
 		for _, e := range r.Entries {
 			if err := out.add(e, func() []string { return append(e.row(), string(e.Action)) }); err != nil {
 				return err
@@ -140,7 +139,7 @@ func (a *app) showRedrive(r redriveJSON) error {
 	if r.DryRun {
 		what = "Would redrive: " + count(r.Redriven, "entry")
 	}
-	_, err := fmt.Fprintf(a.out, "%s; %s obsolete.\n", what, thousands(r.Obsolete))
+	_, err := fmt.Fprintf(c.out, "%s; %s obsolete.\n", what, thousands(r.Obsolete))
 	return err
 }
 
@@ -148,5 +147,5 @@ func refusedError(r tasks.RedriveReport) error {
 	if r.Refused == 0 {
 		return nil
 	}
-	return partlyf("%s can't be read, now as before, and stay: `wablock dead-letter list` says why, discard lets go of them", count(r.Refused, "malformed task"))
+	return partlyf("%s can't be read, now as before, and stay: `wablock dead-letter list` says why, discard deletes them", count(r.Refused, "malformed task"))
 }

@@ -5,17 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wablock/wablock/client/simulator"
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
@@ -35,9 +40,23 @@ const (
 	devAnyAddr       = "127.0.0.1:0"
 )
 
-func (a *app) devCommand() *cobra.Command {
-	var once bool
-	var file string
+// dev is the command `dev`, and everything that runs in its process.
+type dev struct {
+	*cli
+	once bool
+	file string
+
+	redis   *miniredis.Miniredis
+	rdb     redis.UniversalClient
+	api     net.Listener
+	sim     *simulator.Simulator
+	service *app.Service
+	tally   *tally
+	log     *slog.Logger
+}
+
+func devCommand(parent *cli) *cobra.Command {
+	d := &dev{cli: parent}
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Try everything in one process: Redis, a simulated API, a worker and the web UI",
@@ -47,29 +66,26 @@ It blocks a built-in sample, some numbers of which must fail, each in another wa
 a summary and stays up until Ctrl-C. Nothing in it outlives the process.`,
 		Example: "  wablock dev --once\n  wablock dev --file numbers.csv",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.dev(cmd, once, file)
-		},
+		RunE:    d.run,
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "exit when the sample is drained: 0 if every number ended as it must, else 1")
-	cmd.Flags().StringVarP(&file, "file", "f", "", "`file` of numbers to block in place of the sample; - is standard input")
+	cmd.Flags().BoolVar(&d.once, "once", false, "exit when the sample is drained: 0 if every number ended as it must, else 1")
+	cmd.Flags().StringVarP(&d.file, "file", "f", "", "`file` of numbers to block in place of the sample; - is standard input")
 	settingFlags(cmd.Flags(), true)
 	return cmd
 }
 
-func (a *app) dev(cmd *cobra.Command, once bool, file string) error {
-	cfg, err := a.config(cmd)
+func (d *dev) run(cmd *cobra.Command, _ []string) error {
+	cfg, err := d.config(cmd)
 	if err != nil {
 		return err
 	}
 	s := builtIn()
-	if file != "" {
-		if s, err = a.ownSample(file); err != nil {
+	if d.file != "" {
+		if s, err = ownSample(d.cli, d.file); err != nil {
 			return err
 		}
 	}
-	d, err := a.startDev(cmd, cfg, s)
-	if err != nil {
+	if err := d.start(cmd, cfg, s); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(cmd.Context())
@@ -77,86 +93,74 @@ func (a *app) dev(cmd *cobra.Command, once bool, file string) error {
 	var g errgroup.Group
 	g.Go(func() error {
 		defer stop()
-		return d.run(ctx)
+		return d.keepUp(ctx)
 	})
-	a.banner(d)
-	err = a.drainSample(ctx, d, s)
+	d.banner()
+	err = d.drain(ctx, s)
 	if err != nil && cmd.Context().Err() != nil {
 		err = interruptedf("interrupted; nothing of it remains")
 	}
-	if !once && ctx.Err() == nil {
-		err = a.said(err)
-		a.say("still up: look at the pages, or enqueue from another shell; Ctrl-C ends it")
+	if !d.once && ctx.Err() == nil {
+		err = d.said(err)
+		d.say("still up: look at the pages, or enqueue from another shell; Ctrl-C ends it")
 		<-ctx.Done()
 	}
 	stop()
 	return errors.Join(err, g.Wait())
 }
 
-// said tells people of an error now rather than in the end, and returns its exit code alone.
-func (a *app) said(err error) error {
+// said prints an error now rather than in the end, and returns its exit code alone.
+func (d *dev) said(err error) error {
 	if err == nil {
 		return nil
 	}
-	report(a.err, err)
+	report(d.err, err)
 	return &exitError{code: exitCode(context.Background(), err, true)}
 }
 
-// dev is everything that runs in the process.
-type dev struct {
-	redis   *miniredis.Miniredis
-	rdb     redis.UniversalClient
-	api     net.Listener
-	sim     *simulator.Simulator
-	service *service
-	tally   *tally
-	log     *slog.Logger
-}
-
-// startDev puts the parts together. The environment's Redis, API and token are left alone: a
+// start puts the parts together. The environment's Redis, API and token are left alone: a
 // try-out must not touch real ones.
-func (a *app) startDev(cmd *cobra.Command, cfg *config.Config, s sample) (*dev, error) {
-	d := &dev{redis: miniredis.NewMiniRedis(), log: a.devLogger(cmd, cfg)}
+func (d *dev) start(cmd *cobra.Command, cfg *config.Config, s sample) error {
+	d.redis, d.log = miniredis.NewMiniRedis(), d.logger(cmd, cfg)
 	if err := d.redis.Start(); err != nil {
-		return nil, fmt.Errorf("embedded Redis: %w", err)
+		return fmt.Errorf("embedded Redis: %w", err)
 	}
 	var err error
 	if d.sim, err = simulator.New(simulator.Config{Scenario: devScenario(s), Logger: d.log}); err != nil {
-		return nil, err
+		return err
 	}
-	if d.api, err = new(net.ListenConfig).Listen(cmd.Context(), "tcp", "127.0.0.1:0"); err != nil {
-		return nil, fmt.Errorf("simulated API: %w", err)
+	if d.api, err = new(net.ListenConfig).Listen(cmd.Context(), "tcp", devAnyAddr); err != nil {
+		return fmt.Errorf("simulated API: %w", err)
 	}
-	own, err := a.devConfig(cmd, cfg, d)
+	own, err := d.ownConfig(cmd, cfg)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.rdb = own.Redis.Client()
-	n, err := newNumbers(own, d.log)
+	a, err := app.New(own, d.log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	start := func() (*service, error) {
-		return newService(own, n, d.rdb, d.log, func(w *worker.Config, m *metrics.Metrics) {
-			d.tally = &tally{Metrics: m}
-			w.Metrics = d.tally
-			w.RetryDelay, w.Poll = devRetryDelay, devPoll
-		})
+	a.Version = buildInfo().Version
+	a.Tune = func(w *worker.Config, m *metrics.Metrics) {
+		d.tally = &tally{Metrics: m}
+		w.Metrics = d.tally
+		w.RetryDelay, w.Poll = devRetryDelay, devPoll
 	}
-	d.service, err = start()
-	if errors.Is(err, syscall.EADDRINUSE) && own.HTTPAddr == cfg.HTTPAddr && !a.chosen(cmd, "WABLOCK_HTTP_ADDR", "http-addr") {
+	d.service, err = a.Service(d.rdb)
+	if errors.Is(err, syscall.EADDRINUSE) && own.HTTPAddr == cfg.HTTPAddr && !d.chosen(cmd, "WABLOCK_HTTP_ADDR", "http-addr") {
 		own.HTTPAddr = devAnyAddr // another program, such as a second dev, listens there
-		d.service, err = start()
+		d.service, err = a.Service(d.rdb)
 	}
-	return d, err
+	return err
 }
 
-// devConfig is the configuration of a worker on d's parts. What the user set of a worker's
+// ownConfig returns the configuration of a worker on d's parts. What the user set of a worker's
 // tuning stays.
-func (a *app) devConfig(cmd *cobra.Command, cfg *config.Config, d *dev) (*config.Config, error) {
+func (d *dev) ownConfig(cmd *cobra.Command, cfg *config.Config) (*config.Config, error) {
 	given := settingsGiven(cmd.Flags())
 	for _, s := range config.Settings() {
-		if v, ok := a.lookupEnv(s.Variable); ok && s.Worker && !s.Secret && given[s.Flag] == "" && s.Flag != "" {
+		if v, ok := d.lookupEnv(s.Variable); ok && s.Worker && !s.Secret && given[s.Flag] == "" && s.Flag != "" {
 			given[s.Flag] = v
 		}
 	}
@@ -177,7 +181,7 @@ func (a *app) devConfig(cmd *cobra.Command, cfg *config.Config, d *dev) (*config
 			return devToken, true
 		}
 		if strings.HasPrefix(name, "WABLOCK_HTTP_TOKEN") {
-			return a.lookupEnv(name)
+			return d.lookupEnv(name)
 		}
 		return "", false
 	}
@@ -185,28 +189,28 @@ func (a *app) devConfig(cmd *cobra.Command, cfg *config.Config, d *dev) (*config
 }
 
 // chosen reports whether the user has set a setting, by flag or environment.
-func (a *app) chosen(cmd *cobra.Command, variable, flag string) bool {
-	_, inEnv := a.lookupEnv(variable)
+func (d *dev) chosen(cmd *cobra.Command, variable, flag string) bool {
+	_, inEnv := d.lookupEnv(variable)
 	return inEnv || cmd.Flags().Changed(flag)
 }
 
-// devLogger is quiet unless a level was asked for: the progress and the pages tell more.
-func (a *app) devLogger(cmd *cobra.Command, cfg *config.Config) *slog.Logger {
-	if a.chosen(cmd, "WABLOCK_LOG_LEVEL", "log-level") {
-		return a.logger(cfg)
+// logger returns one that is quiet unless a level was asked for: the progress and the pages tell more.
+func (d *dev) logger(cmd *cobra.Command, cfg *config.Config) *slog.Logger {
+	if d.chosen(cmd, "WABLOCK_LOG_LEVEL", "log-level") {
+		return logger(d.cli, cfg)
 	}
 	return slog.New(slog.DiscardHandler)
 }
 
-// run keeps everything up until ctx ends.
-func (d *dev) run(ctx context.Context) error {
+// keepUp runs the parts until ctx ends.
+func (d *dev) keepUp(ctx context.Context) error {
 	defer d.redis.Close()
 	defer func() { _ = d.rdb.Close() }()
 	parts, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var g errgroup.Group
 	g.Go(func() error { return serve(parts, d.api, d.sim, d.log) })
 	g.Go(func() error { d.age(parts); return nil })
-	err := d.service.run(ctx)
+	err := d.service.Run(ctx)
 	stop()
 	return errors.Join(err, g.Wait())
 }
@@ -226,20 +230,8 @@ func (d *dev) age(ctx context.Context) {
 	}
 }
 
-// devScenario is an API that shows what wablock is for: it hides its limit, and is sometimes
-// out of order. What it cuts are calls that carry ordinary users: for a number that must die
-// with a code, a last attempt that was cut would be an end without one.
-func devScenario(s sample) simulator.Scenario {
-	return simulator.Scenario{
-		Latency: simulator.Latency{Base: simulator.Duration(60 * time.Millisecond), Jitter: simulator.Duration(60 * time.Millisecond)},
-		Limits:  []simulator.Limit{{Rate: 8, Burst: 4}},
-		Faults:  []simulator.Fault{{Name: "cut after applying", Effect: simulator.EffectReset, Applied: true, Skip: 5, Every: 9, Users: s.ordinary()}},
-		Journal: simulator.JournalLimits{Calls: 1000, Users: 100_000},
-	}
-}
-
-// drainSample enqueues the sample step by step, shows how it goes, and checks each end.
-func (a *app) drainSample(ctx context.Context, d *dev, s sample) error {
+// drain enqueues the sample step by step, shows how it goes, and checks each end.
+func (d *dev) drain(ctx context.Context, s sample) error {
 	p, err := tasks.NewProducer(d.rdb, tasks.ProducerConfig{PhoneNumberID: devPhoneNumberID})
 	if err != nil {
 		return err
@@ -247,12 +239,12 @@ func (a *app) drainSample(ctx context.Context, d *dev, s sample) error {
 	started := time.Now()
 	var jobs []tasks.Job
 	for _, step := range s.steps {
-		a.say("%s: %s", step.what, count(len(step.users), "number"))
+		d.say("%s: %s", step.what, count(len(step.users), "number"))
 		job, err := p.Enqueue(ctx, tasks.Request{Operation: step.op, Users: step.users})
 		if err != nil {
 			return err
 		}
-		if _, err := a.wait(ctx, p, job); err != nil {
+		if _, err := wait(ctx, d.cli, p, job); err != nil {
 			return err
 		}
 		jobs = append(jobs, job)
@@ -263,7 +255,7 @@ func (a *app) drainSample(ctx context.Context, d *dev, s sample) error {
 	}
 	r.Took = time.Since(started).Round(time.Millisecond).String()
 	r.Calls, r.RateLimitHits = d.tally.calls.Load(), d.tally.limitHits.Load()
-	return a.summarise(r, s, jobs)
+	return d.summarise(r, s, jobs)
 }
 
 // check holds each number's end against the one that it must have.
@@ -285,4 +277,71 @@ func (d *dev) check(ctx context.Context, s sample) (devSummary, error) {
 		}
 	}
 	return r, nil
+}
+
+// banner prints what runs where, and how to use it from another shell.
+func (d *dev) banner() {
+	title := "wablock dev"
+	if d.onTerminal() {
+		title = text.Bold.Sprint(title)
+	}
+	redisURL := "redis://" + d.redis.Addr() + "/0"
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("")
+	line("  %s  everything in one process, on loopback", title)
+	line("  Nothing here outlives the process, and nothing real is touched.")
+	line("")
+	if addr := d.service.Addr(); addr != nil {
+		pages := "http://" + addr.String()
+		line("  web UI          %s/monitor/", pages)
+		line("  metrics         %s/metrics", pages)
+	}
+	line("  simulated API   http://%s   (its journal: /_simulator/journal)", d.api.Addr())
+	line("  embedded Redis  %s", redisURL)
+	line("")
+	line("  From another shell:")
+	line("    export WABLOCK_REDIS_URL=%s WABLOCK_PHONE_NUMBER_ID=%s", redisURL, devPhoneNumberID)
+	line("    export WABLOCK_GRAPH_URL=http://%s WABLOCK_ACCESS_TOKEN=%s", d.api.Addr(), devToken)
+	line("    go run ./cmd/wablock block +14155550100 --wait")
+	line("    go run ./cmd/wablock dead-letter list")
+	line("    go run ./cmd/wablock list")
+	line("")
+	_, _ = d.err.Write([]byte(b.String()))
+}
+
+// summarise prints what came of the sample, and returns an error if it is not what must be.
+func (d *dev) summarise(r devSummary, s sample, jobs []tasks.Job) error {
+	r.Rejected = s.rejected
+	if d.json {
+		if err := printOne(d.out, r); err != nil {
+			return err
+		}
+	} else if err := d.summaryTable(r); err != nil {
+		return err
+	}
+	switch {
+	case r.Unexpected > 0:
+		return fmt.Errorf("%s ended otherwise than the sample says; see `wablock status` and the web UI", count(r.Unexpected, "number"))
+	case r.Rejected > 0:
+		return partlyf("%s rejected", count(r.Rejected, "line"))
+	}
+	d.say("every number of %s ended as it must", count(len(jobs), "job"))
+	return nil
+}
+
+func (d *dev) summaryTable(r devSummary) error {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.AppendRow(table.Row{"succeeded", thousands(r.Succeeded), ""})
+	for _, code := range slices.Sorted(maps.Keys(r.DeadLettered)) {
+		t.AppendRow(table.Row{"dead-lettered", thousands(r.DeadLettered[code]), meaning(code)})
+	}
+	t.AppendSeparator()
+	t.AppendRow(table.Row{"API calls", thousands(int(r.Calls)), "of up to " + fmt.Sprint(devUsersPerCall) + " numbers"})
+	t.AppendRow(table.Row{"rate-limit hits", thousands(int(r.RateLimitHits)), "while the hidden limit was learnt"})
+	t.AppendRow(table.Row{"took", r.Took, ""})
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: text.AlignRight}})
+	_, err := fmt.Fprintln(d.out, t.Render())
+	return err
 }

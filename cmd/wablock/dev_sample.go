@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
@@ -48,7 +49,7 @@ var mustFail = map[string]fate{
 // fullList stops all blocks until an unblock makes room, so it has a step of its own.
 const fullList = "+15550139101"
 
-// builtIn is the sample for who brings no numbers.
+// builtIn returns the sample that runs without a file.
 func builtIn() sample {
 	block := sampleStep{what: "blocking the sample", op: ledger.Block}
 	for i := range sampleSize {
@@ -76,8 +77,8 @@ func known(number string) user.ID {
 }
 
 // ownSample blocks the user's own numbers.
-func (a *app) ownSample(file string) (sample, error) {
-	in, err := a.inputs(nil, file)
+func ownSample(c *cli, file string) (sample, error) {
+	in, err := readInputs(c, nil, file)
 	if err != nil {
 		return sample{}, err
 	}
@@ -90,7 +91,7 @@ func (a *app) ownSample(file string) (sample, error) {
 // ordinary returns some of the sample's numbers, spread over it, none of which must fail.
 func (s sample) ordinary() []string {
 	const every = devUsersPerCall / 2   // in nearly every full call
-	numbers := []string{"+16505550000"} // never nobody, which would mean everybody
+	numbers := []string{"+16505550000"} // never empty: a fault without users hits every call
 	for i, u := range s.steps[0].users {
 		if i%every == 0 && mustFail[u.Reveal()] == (fate{}) {
 			numbers = append(numbers, u.Reveal())
@@ -99,7 +100,7 @@ func (s sample) ordinary() []string {
 	return numbers
 }
 
-// fates says how each number must end.
+// fates returns how each number must end.
 func (s sample) fates() map[user.ID]fate {
 	want := map[user.ID]fate{}
 	for _, step := range s.steps {
@@ -157,4 +158,26 @@ func (t *tally) Call(operation, outcome string, users int, took time.Duration) {
 func (t *tally) RateLimitHit(phoneNumberID, scope string) {
 	t.limitHits.Add(1)
 	t.Metrics.RateLimitHit(phoneNumberID, scope)
+}
+
+// devScenario is an API that shows what wablock is for: it hides its limit, and is sometimes
+// out of order. What it cuts are calls that carry ordinary users: for a number that must die
+// with a code, a last attempt that was cut would be an end without one.
+func devScenario(s sample) simulator.Scenario {
+	return simulator.Scenario{
+		Latency: simulator.Latency{Base: simulator.Duration(60 * time.Millisecond), Jitter: simulator.Duration(60 * time.Millisecond)},
+		Limits:  []simulator.Limit{{Rate: 8, Burst: 4}},
+		Faults:  []simulator.Fault{{Name: "cut after applying", Effect: simulator.EffectReset, Applied: true, Skip: 5, Every: 9, Users: s.ordinary()}},
+		Journal: simulator.JournalLimits{Calls: 1000, Users: 100_000},
+	}
+}
+
+// meaning explains a code in a few words, by the client's table.
+func meaning(code string) string {
+	for _, r := range client.Rules() {
+		if fmt.Sprint(r.Code) == code {
+			return code + ": " + r.Name
+		}
+	}
+	return code + ": the API never named the number"
 }

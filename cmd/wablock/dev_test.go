@@ -32,12 +32,12 @@ func TestDevCutsNoNumberThatMustFail(t *testing.T) {
 func TestDevStaysUpAfterASampleThatFailed(t *testing.T) {
 	t.Parallel()
 	out := &bytes.Buffer{}
-	a := &app{err: out}
-	err := a.said(partlyf("1 line rejected"))
+	d := &dev{cli: &cli{err: out}}
+	err := d.said(partlyf("1 line rejected"))
 	if got := exitCode(t.Context(), err, true); got != exitPartly || err.Error() != "" {
 		t.Errorf("exit code %d, text %q", got, err)
 	}
-	if !strings.Contains(out.String(), "1 line rejected") || a.said(nil) != nil {
+	if !strings.Contains(out.String(), "1 line rejected") || d.said(nil) != nil {
 		t.Errorf("said %q", out)
 	}
 }

@@ -98,7 +98,7 @@ func commandsReference() string {
 			details.WriteString("```\n")
 		}
 	}
-	root := (&app{}).rootCommand()
+	root := rootCommand(&cli{})
 	walk(root)
 	fmt.Fprintf(&details, "\n## Flags of every command\n\n```text\n%s```\n", root.PersistentFlags().FlagUsages())
 	return table.String() + details.String()
@@ -230,7 +230,7 @@ func TestDocumentedCommands(t *testing.T) {
 
 func checkCommand(t *testing.T, path string, words []string) {
 	t.Helper()
-	cmd, rest, err := (&app{}).rootCommand().Find(words)
+	cmd, rest, err := rootCommand(&cli{}).Find(words)
 	if err != nil || !cmd.Runnable() || cmd.HasSubCommands() {
 		t.Errorf("%s: no such command: wablock %s", path, strings.Join(words, " "))
 		return

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/redistest"
 )
@@ -85,16 +84,6 @@ func TestDoctorFindsAWrongPassword(t *testing.T) {
 			t.Errorf("%s", r.out)
 		}
 		f.wablock("block", number(1)).exits(exitFailed).says("put user and password into WABLOCK_REDIS_URL")
-	}
-}
-
-// Who lists or asks doctor has no dead letter to redrive.
-func TestHelpNow(t *testing.T) {
-	t.Parallel()
-	for _, r := range client.Rules() {
-		if help := helpNow(&client.APIError{Code: r.Code}); help == "" || strings.Contains(strings.ToLower(help), "redrive") {
-			t.Errorf("%d: %q", r.Code, help)
-		}
 	}
 }
 

@@ -7,10 +7,11 @@ import (
 	"io"
 	"strings"
 
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 )
 
-// Exit codes of the contract.
+// Exit codes, which scripts depend on.
 const (
 	exitDone        = 0
 	exitFailed      = 1
@@ -38,17 +39,17 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// usagef is an error of whoever typed the command, or wrote the configuration.
+// usagef returns an error in the command line or the configuration.
 func usagef(format string, args ...any) error {
 	return &exitError{code: exitUsage, text: fmt.Sprintf(format, args...)}
 }
 
-// partlyf says what was left undone by a command that did the rest.
+// partlyf returns an error that says what was left undone by a command that did the rest.
 func partlyf(format string, args ...any) error {
 	return &exitError{code: exitPartly, text: fmt.Sprintf(format, args...)}
 }
 
-// interruptedf says what goes on although the command was interrupted.
+// interruptedf returns an error that says what goes on although the command was interrupted.
 func interruptedf(format string, args ...any) error {
 	return &exitError{code: exitInterrupted, text: fmt.Sprintf(format, args...)}
 }
@@ -65,13 +66,16 @@ func exitCode(ctx context.Context, err error, started bool) int {
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code
 	}
+	if _, ok := errors.AsType[*app.ConfigError](err); ok {
+		return exitUsage
+	}
 	if _, ok := errors.AsType[*config.ValueError](err); ok || errors.Is(err, config.ErrUnset) || !started {
 		return exitUsage
 	}
 	return exitFailed
 }
 
-// report tells people what went wrong, one line an error.
+// report prints what went wrong, one line an error.
 func report(w io.Writer, err error) {
 	if err == nil || err.Error() == "" {
 		return

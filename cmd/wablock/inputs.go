@@ -22,24 +22,24 @@ type inputs struct {
 // maxShownRejections bounds what is said to people; --json has all of them.
 const maxShownRejections = 20
 
-// inputs reads numbers. With a file that is missing, unreadable or holds none, or without any
+// readInputs reads numbers. With a file that is missing, unreadable or holds none, or without any
 // number at all, the error is one of usage.
-func (a *app) inputs(args []string, file string) (inputs, error) {
+func readInputs(c *cli, args []string, file string) (inputs, error) {
 	var in inputs
 	if len(args) == 0 && file == "" {
 		return in, usagef("no numbers: name some, or a file of them with --file (- is standard input)")
 	}
 	in.parse(args)
 	if file != "" {
-		list, err := a.readNumbers(file)
+		list, err := readNumbers(c, file)
 		in.rejected = append(in.rejected, list.Rejected...)
 		in.add(list.Users)
 		if err != nil {
-			a.showRejected(in)
+			showRejected(c, in)
 			return in, &exitError{code: exitUsage, text: "--file " + file, err: err}
 		}
 	}
-	a.showRejected(in)
+	showRejected(c, in)
 	if len(in.users) == 0 {
 		return in, usagef("none of the numbers given is valid, and nothing was done")
 	}
@@ -82,8 +82,8 @@ func (in *inputs) add(users []user.ID) {
 }
 
 // readNumbers reads a file of numbers; "-" is standard input.
-func (a *app) readNumbers(name string) (numberfile.List, error) {
-	var r io.Reader = a.in
+func readNumbers(c *cli, name string) (numberfile.List, error) {
+	var r io.Reader = c.in
 	if name != "-" {
 		f, err := os.Open(name) //nolint:gosec // the user names the file
 		if err != nil {
@@ -98,9 +98,9 @@ func (a *app) readNumbers(name string) (numberfile.List, error) {
 	return numberfile.Read(r)
 }
 
-// showRejected tells people what was no number, where, and why. What it was they see in the
-// file, or in the JSON: messages end in logs.
-func (a *app) showRejected(in inputs) {
+// showRejected prints which inputs are not numbers, and why. It does not repeat them, since
+// messages end in logs: people see them in the file, or in the JSON.
+func showRejected(c *cli, in inputs) {
 	if len(in.rejected) == 0 {
 		return
 	}
@@ -109,10 +109,10 @@ func (a *app) showRejected(in inputs) {
 		if i < in.args {
 			where = "argument"
 		}
-		a.say("%s %d rejected: %s", where, r.Line, r.Reason)
+		c.say("%s %d rejected: %s", where, r.Line, r.Reason)
 	}
 	if more := len(in.rejected) - maxShownRejections; more > 0 {
-		a.say("%s more rejected; --json lists all", thousands(more))
+		c.say("%s more rejected; --json lists all", thousands(more))
 	}
 }
 
@@ -120,11 +120,11 @@ func (a *app) showRejected(in inputs) {
 func thousands(n int) string {
 	s := fmt.Sprint(n)
 	var b strings.Builder
-	for i, c := range s {
+	for i, digit := range s {
 		if i > 0 && (len(s)-i)%3 == 0 {
 			b.WriteByte(',')
 		}
-		b.WriteRune(c)
+		b.WriteRune(digit)
 	}
 	return b.String()
 }

@@ -9,27 +9,28 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/ratelimit/redislimit"
 )
 
-func (a *app) limitsCommand() *cobra.Command {
+func limitsCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "limits",
 		Short: "The rate limit as it was learnt: see it, pin it, cap it, release it",
 		Long: `wablock learns how many calls a second, and how many users a call, the API allows, and all
 workers share what was learnt. These commands show it and let an operator overrule it.`,
 		Args: noArgs,
-		RunE: a.parent,
+		RunE: c.parent,
 	}
 	cmd.AddCommand(
-		a.limitsShowCommand(),
-		a.limitsRateCommand("pin", "Use this rate in place of the one learnt, until release",
+		limitsShowCommand(c),
+		limitsRateCommand(c, "pin", "Use this rate in place of the one learnt, until release",
 			`Pauses after a limit error still happen, and the configured ceiling still holds.`, (*redislimit.Limiter).Pin),
-		a.limitsRateCommand("cap", "Never call faster than this, until release",
+		limitsRateCommand(c, "cap", "Never call faster than this, until release",
 			`Below the cap wablock goes on learning.`, (*redislimit.Limiter).Cap),
-		a.limitsReleaseCommand(),
+		limitsReleaseCommand(c),
 	)
 	return cmd
 }
@@ -42,13 +43,13 @@ type limitObject struct {
 	Account *ratelimit.Snapshot `json:"account,omitempty"`
 }
 
-func (a *app) limitsShowCommand() *cobra.Command {
+func limitsShowCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Show what was learnt, of one phone number ID or of all that are configured",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.limits(cmd, func(cfg *config.Config) ([]config.PhoneNumber, error) {
+			return withLimits(c, cmd, func(cfg *config.Config) ([]config.PhoneNumber, error) {
 				if cfg.PhoneNumberID != "" || len(cfg.PhoneNumbers) == 0 {
 					return selectedOne(cfg)
 				}
@@ -64,7 +65,7 @@ func (a *app) limitsShowCommand() *cobra.Command {
 
 type setRate func(*redislimit.Limiter, context.Context, string, float64) (ratelimit.Snapshot, error)
 
-func (a *app) limitsRateCommand(name, short, long string, set setRate) *cobra.Command {
+func limitsRateCommand(c *cli, name, short, long string, set setRate) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     name + " RATE",
 		Short:   short,
@@ -76,7 +77,7 @@ func (a *app) limitsRateCommand(name, short, long string, set setRate) *cobra.Co
 			if err != nil || !(rate >= ratelimit.MinRate && rate <= ratelimit.MaxRate) { // so that NaN is refused
 				return usagef("RATE is %q; allowed: a number of calls a second from %v to %v", args[0], ratelimit.MinRate, ratelimit.MaxRate)
 			}
-			return a.limits(cmd, selectedOne, func(ctx context.Context, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
+			return withLimits(c, cmd, selectedOne, func(ctx context.Context, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
 				return set(l, ctx, n.ID, rate)
 			})
 		},
@@ -85,13 +86,13 @@ func (a *app) limitsRateCommand(name, short, long string, set setRate) *cobra.Co
 	return cmd
 }
 
-func (a *app) limitsReleaseCommand() *cobra.Command {
+func limitsReleaseCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "release",
-		Short: "Undo pin and cap, and end a pause: one call finds out whether it was over",
+		Short: "Clear pin and cap, and resume after a pause with one probe call",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.limits(cmd, selectedOne, releaseBoth)
+			return withLimits(c, cmd, selectedOne, releaseBoth)
 		},
 	}
 	settingFlags(cmd.Flags(), true)
@@ -100,7 +101,7 @@ func (a *app) limitsReleaseCommand() *cobra.Command {
 
 // releaseBoth also ends a pause of the account, which holds the phone number back as well.
 func releaseBoth(ctx context.Context, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
-	if _, err := l.ReleaseAccount(ctx, accountOf(n.Token)); err != nil {
+	if _, err := l.ReleaseAccount(ctx, n.Token.Account()); err != nil {
 		return ratelimit.Snapshot{}, err
 	}
 	return l.Release(ctx, n.ID)
@@ -111,12 +112,12 @@ func selectedOne(cfg *config.Config) ([]config.PhoneNumber, error) {
 	return []config.PhoneNumber{n}, err
 }
 
-// limits does something with the limits of some phone number IDs, and shows them.
-func (a *app) limits(
-	cmd *cobra.Command, which func(*config.Config) ([]config.PhoneNumber, error),
+// withLimits does something with the limits of some phone number IDs, and shows them.
+func withLimits(
+	c *cli, cmd *cobra.Command, which func(*config.Config) ([]config.PhoneNumber, error),
 	do func(context.Context, *redislimit.Limiter, config.PhoneNumber) (ratelimit.Snapshot, error),
 ) error {
-	cfg, err := a.config(cmd)
+	cfg, err := c.config(cmd)
 	if err != nil {
 		return err
 	}
@@ -124,20 +125,20 @@ func (a *app) limits(
 	if err != nil {
 		return err
 	}
-	rdb, err := a.connect(cmd.Context(), cfg)
+	rdb, err := app.Connect(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	limiter := newLimiter(cfg, rdb)
-	out := a.answer("phone number id", "rate", "learnt", "ceiling", "pinned", "capped", "users a call", "limit errors", "state")
+	limiter := app.NewLimiter(cfg, rdb)
+	out := newAnswer(c, "phone number id", "rate", "learnt", "ceiling", "pinned", "capped", "users a call", "limit errors", "state")
 	for _, n := range phones {
 		s, err := do(cmd.Context(), limiter, n)
 		if err != nil {
 			return errors.Join(err, out.flush())
 		}
 		o := limitObject{PhoneNumberID: n.ID, Snapshot: s}
-		account, err := limiter.ShowAccount(cmd.Context(), accountOf(n.Token))
+		account, err := limiter.ShowAccount(cmd.Context(), n.Token.Account())
 		if err != nil {
 			return errors.Join(err, out.flush())
 		}

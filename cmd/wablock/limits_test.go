@@ -69,7 +69,7 @@ func TestLimitsOfTheAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := ratelimit.Key{PhoneNumberID: phoneNumberID, Account: accountOf(number.Token)}
+	key := ratelimit.Key{PhoneNumberID: phoneNumberID, Account: number.Token.Account()}
 	l := redislimit.New(f.rdb, nil)
 	g, err := l.Take(t.Context(), key)
 	if err != nil || !g.OK {

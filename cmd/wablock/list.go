@@ -5,23 +5,27 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wablock/wablock/client"
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
-	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/worker/reconcile"
 )
 
-func (a *app) listCommand() *cobra.Command {
-	var limit int
+// list is the command `list`.
+type list struct {
+	*cli
+	limit int
+}
+
+func listCommand(parent *cli) *cobra.Command {
+	c := &list{cli: parent}
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "Show the blocklist as the API holds it now",
@@ -29,40 +33,38 @@ func (a *app) listCommand() *cobra.Command {
 is known to be whole. It asks for a page again when the API wants less haste, and starts
 over when the list changes meanwhile.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if limit < 1 || limit > 1000 {
-				return usagef("--limit is %d; allowed: 1 to 1000", limit)
-			}
-			return a.list(cmd, limit)
-		},
+		RunE: c.run,
 	}
-	cmd.Flags().IntVar(&limit, "limit", 100, "users to ask for in one page")
+	cmd.Flags().IntVar(&c.limit, "limit", 100, "users to ask for in one page")
 	return cmd
 }
 
-func (a *app) list(cmd *cobra.Command, limit int) error {
-	cfg, number, err := a.selected(cmd)
+func (c *list) run(cmd *cobra.Command, _ []string) error {
+	if c.limit < 1 || c.limit > 1000 {
+		return usagef("--limit is %d; allowed: 1 to 1000", c.limit)
+	}
+	cfg, number, err := c.selected(cmd)
 	if err != nil {
 		return err
 	}
 	token, err := number.Token.Source()
 	if err != nil {
-		return &exitError{code: exitUsage, err: err}
+		return &app.ConfigError{Err: err}
 	}
-	api, err := newClient(cfg, token)
+	api, err := app.NewClient(cfg, token)
 	if err != nil {
 		return err
 	}
 	l := reconcile.Listing{
-		API: api, PhoneNumberID: number.ID, Limit: limit, Say: a.say,
-		Key: ratelimit.Key{PhoneNumberID: number.ID, Account: accountOf(number.Token)},
+		API: api, PhoneNumberID: number.ID, Limit: c.limit, Say: c.say,
+		Key: ratelimit.Key{PhoneNumberID: number.ID, Account: number.Token.Account()},
 	}
-	defer a.shareRate(cmd.Context(), cfg, &l)()
+	defer c.shareRate(cmd.Context(), cfg, &l)()
 	entries, err := l.Whole(cmd.Context())
 	if err != nil {
 		return apiError(err)
 	}
-	out := a.answer()
+	out := newAnswer(c.cli)
 	for _, e := range entries {
 		if err := out.entry(e); err != nil {
 			return err
@@ -72,17 +74,18 @@ func (a *app) list(cmd *cobra.Command, limit int) error {
 }
 
 // shareRate makes a listing take its calls from the budget that it shares with the workers,
-// after whoever waits to be blocked or unblocked. Without Redis it goes at the API's own pace.
-func (a *app) shareRate(ctx context.Context, cfg *config.Config, l *reconcile.Listing) (closeRedis func()) {
+// after the users who wait to be blocked or unblocked. Without Redis it goes at the API's own
+// pace.
+func (c *list) shareRate(ctx context.Context, cfg *config.Config, l *reconcile.Listing) (closeRedis func()) {
 	rdb := cfg.Redis.Client()
 	ping, cancel := context.WithTimeout(ctx, listConnect)
 	defer cancel()
 	if rdb.Ping(ping).Err() != nil {
-		a.say("Redis at %s does not answer: listing without regard to the rate limit that workers share there", cfg.Redis)
+		c.say("Redis at %s does not answer: listing without regard to the rate limit that workers share there", cfg.Redis)
 		_ = rdb.Close()
 		return func() {}
 	}
-	l.Limiter = newLimiter(cfg, rdb)
+	l.Limiter = app.NewLimiter(cfg, rdb)
 	waiting := ledger.New(rdb, l.PhoneNumberID)
 	l.Writes = func(ctx context.Context) bool {
 		b, err := waiting.Backlog(ctx)
@@ -94,33 +97,12 @@ func (a *app) shareRate(ctx context.Context, cfg *config.Config, l *reconcile.Li
 // listConnect is how long a listing waits for a Redis that it can do without.
 const listConnect = 2 * time.Second
 
-// newClient returns a client of the API as configured.
-func newClient(cfg *config.Config, token *secret.Source) (*client.Client, error) {
-	opts := []client.Option{client.WithTimeout(cfg.RequestTimeout)}
-	appSecret, err := cfg.AppSecretSource()
-	if err != nil {
-		return nil, &exitError{code: exitUsage, err: err}
-	}
-	if appSecret != nil {
-		opts = append(opts, client.WithAppSecret(appSecret))
-	}
-	return client.New(cfg.GraphURL, cfg.GraphVersion, token, opts...)
-}
-
 // apiError adds what to do about an error of the API.
 func apiError(err error) error {
-	if help := helpNow(err); help != "" {
+	if help := app.Advice(err); help != "" {
 		return fmt.Errorf("%w. %s", err, help)
 	}
 	return err
-}
-
-// helpNow says what to do about an error of the API that no dead letter came of.
-func helpNow(err error) string {
-	if errors.Is(err, context.Canceled) {
-		return ""
-	}
-	return strings.NewReplacer("redrive", "try again", "Redrive", "Try again").Replace(client.Classify(err).Help)
 }
 
 // entry writes what the API returned for a user; for people its most telling name.

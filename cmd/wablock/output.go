@@ -25,10 +25,10 @@ type answer struct {
 // maxRows is how much of a table is kept in memory to align its columns.
 const maxRows = 1000
 
-// answer starts an answer; columns are those of the table.
-func (a *app) answer(columns ...string) *answer {
-	o := &answer{w: bufio.NewWriterSize(a.out, 64<<10), columns: columns}
-	if a.json {
+// newAnswer starts an answer; columns are those of the table.
+func newAnswer(c *cli, columns ...string) *answer {
+	o := &answer{w: bufio.NewWriterSize(c.out, 64<<10), columns: columns}
+	if c.json {
 		o.enc = json.NewEncoder(o.w)
 		o.enc.SetEscapeHTML(false)
 	}

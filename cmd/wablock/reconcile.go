@@ -4,19 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"github.com/wablock/wablock/client"
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/worker/reconcile"
 )
 
-// reconciliation is what `reconcile` was asked for.
+// reconciliation is the command `reconcile`.
 type reconciliation struct {
+	*cli
 	plan, apply, history, wait             bool
 	file, source, mode, approve, planFile  string
 	maxChanges                             int
@@ -24,14 +27,14 @@ type reconciliation struct {
 	sourceAt                               string // the source, as a saved plan may name it
 }
 
-func (a *app) reconcileCommand() *cobra.Command {
-	var r reconciliation
+func reconcileCommand(parent *cli) *cobra.Command {
+	r := &reconciliation{cli: parent}
 	cmd := &cobra.Command{
 		Use:   "reconcile [--plan|--apply]",
 		Short: "Compare the desired with the actual blocklist, and repair it",
 		Long: `Compares who should be blocked with whom the API lists, and shows the difference. With
 --apply it enqueues it, for running workers to carry out: blocks, and in mode enforce
-unblocks. An unblock can't always be taken back, so whoever is in doubt is left blocked, and
+unblocks. An unblock can't always be taken back, so users in doubt are left blocked, and
 guards stop all unblocks of a run that would unblock many: see docs/reconciliation.md.
 
 Who should be blocked is told by a file, a URL, or the ledger: what was last asked for with
@@ -48,9 +51,9 @@ else the ledger.`,
 				return err
 			}
 			if r.history {
-				return a.reconcileHistory(cmd)
+				return reconcileHistory(r.cli, cmd)
 			}
-			return a.reconcile(cmd, r)
+			return r.run(cmd)
 		},
 	}
 	f := cmd.Flags()
@@ -91,8 +94,8 @@ func (r *reconciliation) check() error {
 
 // target puts together what is to be reconciled, from flags, then the saved plan, then the
 // configuration.
-func (a *app) target(cfg *config.Config, n config.PhoneNumber, r *reconciliation, saved *savedPlan) (reconcile.Target, error) {
-	t := reconcile.Target{PhoneNumberID: n.ID, Account: accountOf(n.Token), Mode: reconcile.Enforce, MaxChanges: config.DefaultMaxChanges}
+func (r *reconciliation) target(cfg *config.Config, n config.PhoneNumber, saved *savedPlan) (reconcile.Target, error) {
+	t := reconcile.Target{PhoneNumberID: n.ID, Account: n.Token.Account(), Mode: reconcile.Enforce, MaxChanges: config.DefaultMaxChanges}
 	name := reconcile.LedgerName
 	if c := n.Reconcile; c != nil {
 		name, t.MaxChanges = c.Source, c.MaxChanges
@@ -117,24 +120,24 @@ func (a *app) target(cfg *config.Config, n config.PhoneNumber, r *reconciliation
 		t.MaxChanges = r.maxChanges
 	}
 	var err error
-	if t.Source, r.sourceAt, err = a.sourceOf(*r, name); err != nil {
-		return t, &exitError{code: exitUsage, err: err}
+	if t.Source, r.sourceAt, err = r.sourceOf(name); err != nil {
+		return t, &app.ConfigError{Err: err}
 	}
 	token, err := n.Token.Source()
 	if err != nil {
-		return t, &exitError{code: exitUsage, err: err}
+		return t, &app.ConfigError{Err: err}
 	}
-	t.API, err = newClient(cfg, token)
+	t.API, err = app.NewClient(cfg, token)
 	return t, err
 }
 
 // sourceOf returns the source, and how a saved plan names it: "" when it can't be read again,
 // or may hold a key.
-func (a *app) sourceOf(r reconciliation, otherwise string) (s reconcile.Source, at string, err error) {
+func (r *reconciliation) sourceOf(otherwise string) (s reconcile.Source, at string, err error) {
 	at = otherwise
 	switch {
 	case r.file == "-":
-		return reconcile.FromReader("standard input", a.in), "", nil
+		return reconcile.FromReader("standard input", r.in), "", nil
 	case r.file != "":
 		at = absolute(r.file)
 		return reconcile.FromFile(at), at, nil
@@ -159,8 +162,8 @@ func absolute(path string) string {
 	return path
 }
 
-func (a *app) reconcile(cmd *cobra.Command, r reconciliation) error {
-	cfg, number, err := a.selected(cmd)
+func (r *reconciliation) run(cmd *cobra.Command) error {
+	cfg, number, err := r.selected(cmd)
 	if err != nil {
 		return err
 	}
@@ -170,39 +173,39 @@ func (a *app) reconcile(cmd *cobra.Command, r reconciliation) error {
 			return err
 		}
 	}
-	target, err := a.target(cfg, number, &r, saved)
+	target, err := r.target(cfg, number, saved)
 	if err != nil {
 		return err
 	}
-	rdb, err := a.connect(cmd.Context(), cfg)
+	rdb, err := app.Connect(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: newLimiter(cfg, rdb), Logger: a.quietLogger()})
+	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: app.NewLimiter(cfg, rdb), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
-	o := reconcile.Options{Apply: r.apply, Approve: r.approve, Trigger: reconcile.ByCommand, Say: a.say}
+	o := reconcile.Options{Apply: r.apply, Approve: r.approve, Trigger: reconcile.ByCommand, Say: r.say}
 	if saved != nil {
 		o.Expect = saved.check
 	}
-	res, err := a.runOnce(cmd.Context(), runner, target, o)
+	res, err := r.runOnce(cmd.Context(), runner, target, o)
 	if err != nil {
-		return a.reconcileFailed(res, r, err)
+		return r.failed(res, err)
 	}
-	return a.reconciled(cmd.Context(), rdb, res, r, target)
+	return r.done(cmd.Context(), rdb, res, target)
 }
 
 // runOnce runs, waiting for another run to end if there is one.
-func (a *app) runOnce(ctx context.Context, r *reconcile.Runner, t reconcile.Target, o reconcile.Options) (*reconcile.Result, error) {
+func (r *reconciliation) runOnce(ctx context.Context, runner *reconcile.Runner, t reconcile.Target, o reconcile.Options) (*reconcile.Result, error) {
 	for waited := 0; ; waited++ {
-		res, err := r.Run(ctx, t, o)
+		res, err := runner.Run(ctx, t, o)
 		if !errors.Is(err, reconcile.ErrRunning) || waited == leaseWaits {
 			return res, err
 		}
 		if waited == 0 {
-			a.say("another reconciliation of this phone number ID is running: waiting for it")
+			r.say("another reconciliation of this phone number ID is running: waiting for it")
 		}
 		if err := pauseFor(ctx, reconcile.LeaseTime/leaseWaits*2); err != nil {
 			return res, err
@@ -213,10 +216,10 @@ func (a *app) runOnce(ctx context.Context, r *reconcile.Runner, t reconcile.Targ
 // leaseWaits is how often runOnce tries; all of it takes twice as long as a dead run's lease.
 const leaseWaits = 30
 
-// reconcileFailed says why, and how it ends the command.
-func (a *app) reconcileFailed(res *reconcile.Result, r reconciliation, err error) error {
+// failed says why, and how it ends the command.
+func (r *reconciliation) failed(res *reconcile.Result, err error) error {
 	if res != nil && len(res.Rejected) > 0 {
-		a.showRejected(inputs{rejected: res.Rejected})
+		showRejected(r.cli, inputs{rejected: res.Rejected})
 	}
 	if errors.Is(err, reconcile.ErrSource) && (r.file != "" || r.source != "") && !isURL(r.source) {
 		return &exitError{code: exitUsage, text: "nothing was done", err: err}
@@ -238,40 +241,40 @@ func saidByAPI(err error) bool {
 	return (stated || unreadable || network) && !errors.Is(err, reconcile.ErrNeverQuiet)
 }
 
-// reconciled answers, after waiting if that was asked for.
-func (a *app) reconciled(ctx context.Context, rdb redis.UniversalClient, res *reconcile.Result, r reconciliation, t reconcile.Target) error {
-	out := planAnswer(res, r, t)
+// done answers, after waiting if that was asked for.
+func (r *reconciliation) done(ctx context.Context, rdb redis.UniversalClient, res *reconcile.Result, t reconcile.Target) error {
+	out := planAnswer(res, r.sourceAt, t)
 	if r.planFile != "" && !r.apply {
 		if err := savePlan(r.planFile, out); err != nil {
 			return err
 		}
 	}
-	var waitErr error
-	if !a.json {
-		a.showPlan(res, out)
+	var waitErr, unprinted error
+	if !r.json {
+		unprinted = showPlan(r.cli, res, out)
 	}
 	if r.wait && len(res.Jobs) > 0 {
 		p, err := tasks.NewProducer(rdb, tasks.ProducerConfig{})
 		if err != nil {
 			return err
 		}
-		progress, err := a.wait(ctx, p, res.Jobs...)
+		progress, err := wait(ctx, r.cli, p, res.Jobs...)
 		waitErr = err
 		if err == nil {
 			waitErr = deadError(progress)
 		}
 		out.settledJSON = &settledJSON{progress.Succeeded, progress.DeadLettered, progress.Superseded, progress.Pending}
 	}
-	if a.json {
-		if err := printOne(a.out, out); err != nil {
+	if r.json {
+		if err := printOne(r.out, out); err != nil {
 			return err
 		}
 	}
-	return errors.Join(waitErr, a.unprinted, reconcileShort(res, r))
+	return errors.Join(waitErr, unprinted, r.short(res))
 }
 
-// reconcileShort is the error of a run that left something undone, nil when it did not.
-func reconcileShort(res *reconcile.Result, r reconciliation) error {
+// short returns the error of a run that left something undone, nil when it did not.
+func (r *reconciliation) short(res *reconcile.Result) error {
 	if r.apply && len(res.Trips) > 0 && !res.Approved {
 		return partlyf("guards stopped all %s, the blocks were done; when the plan is right, add --approve %s",
 			count(len(res.Plan.ToUnblock), "unblock"), res.Plan.Hash)

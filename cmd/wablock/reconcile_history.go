@@ -7,18 +7,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/worker/reconcile"
 )
 
 // maxShownRuns is how many runs are kept, and shown.
 const maxShownRuns = 100
 
-func (a *app) reconcileHistory(cmd *cobra.Command) error {
-	cfg, number, err := a.selected(cmd)
+func reconcileHistory(c *cli, cmd *cobra.Command) error {
+	cfg, number, err := c.selected(cmd)
 	if err != nil {
 		return err
 	}
-	rdb, err := a.connect(cmd.Context(), cfg)
+	rdb, err := app.Connect(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}
@@ -27,10 +28,10 @@ func (a *app) reconcileHistory(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if len(runs) == 0 && !a.json {
-		a.say("no runs yet")
+	if len(runs) == 0 && !c.json {
+		c.say("no runs yet")
 	}
-	out := a.answer("started", "took", "by", "mode", "source", "desired", "actual", "blocks", "unblocks", "result")
+	out := newAnswer(c, "started", "took", "by", "mode", "source", "desired", "actual", "blocks", "unblocks", "result")
 	for _, r := range runs {
 		if err := out.add(r, func() []string { return historyRow(r) }); err != nil {
 			return err

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
 	"net/url"
 	"os"
 	"slices"
@@ -53,12 +53,12 @@ type ambiguousJSON struct {
 	Reason reconcile.Doubt `json:"reason"`
 }
 
-func planAnswer(res *reconcile.Result, r reconciliation, t reconcile.Target) planJSON {
+func planAnswer(res *reconcile.Result, sourceAt string, t reconcile.Target) planJSON {
 	p := res.Plan
 	j := planJSON{
 		PhoneNumberID: p.PhoneNumberID, Desired: p.Desired, Actual: p.Actual,
 		ToBlock: revealed(p.ToBlock), ToUnblock: revealed(p.ToUnblock), ToAdopt: revealed(p.ToAdopt), Applied: res.Applied,
-		Mode: p.Mode, Source: t.Source.Name(), SourceAt: r.sourceAt, Hash: p.Hash,
+		Mode: p.Mode, Source: t.Source.Name(), SourceAt: sourceAt, Hash: p.Hash,
 		Ambiguous: make([]ambiguousJSON, 0, len(p.Ambiguous)), LeftAlone: p.LeftAlone, LikelyToFail: p.LikelyToFail,
 		After: p.After(), OverCapacity: p.After() > reconcile.Capacity, Calls: res.Calls, Seconds: res.Takes.Seconds(),
 		Guards: append([]reconcile.Trip{}, res.Trips...), Approved: res.Approved,
@@ -124,7 +124,7 @@ func loadPlan(path, phoneNumberID string) (*savedPlan, error) {
 	}
 	s := &savedPlan{}
 	if json.Unmarshal(b, &s.planJSON) != nil || s.Hash == "" || !s.Mode.Valid() {
-		return nil, usagef("--plan-file: that is no plan: make one with wablock reconcile --plan-file F")
+		return nil, usagef("--plan-file: not a plan: make one with wablock reconcile --plan-file F")
 	}
 	if s.PhoneNumberID != phoneNumberID {
 		return nil, usagef("--plan-file: the plan is for phone number ID %s, not for %s", user.Scrub(s.PhoneNumberID), phoneNumberID)
@@ -149,64 +149,69 @@ func (s *savedPlan) check(p *reconcile.Plan) error {
 // maxShownChanges bounds what people are shown of each list; --json has all.
 const maxShownChanges = 20
 
-func (a *app) showPlan(res *reconcile.Result, j planJSON) {
+// showPlan writes a plan for people.
+func showPlan(c *cli, res *reconcile.Result, j planJSON) error {
+	w := &printer{w: c.out}
 	p := res.Plan
-	a.print("%s should be blocked (%s), %s are. Mode %s, plan %s.", thousands(p.Desired), j.Source, thousands(p.Actual), p.Mode, p.Hash)
-	a.showNumbers("To block", j.ToBlock)
-	a.showNumbers("To unblock", j.ToUnblock)
+	w.print("%s should be blocked (%s), %s are. Mode %s, plan %s.", thousands(p.Desired), j.Source, thousands(p.Actual), p.Mode, p.Hash)
+	w.numbers("To block", j.ToBlock)
+	w.numbers("To unblock", j.ToUnblock)
 	if p.Mode == reconcile.Adopt {
-		a.showNumbers("To take into the ledger", j.ToAdopt)
+		w.numbers("To take into the ledger", j.ToAdopt)
 	}
 	if n := len(j.Ambiguous); n > 0 {
-		a.print("Left as they are, because it is not clear who they are: %s.", thousands(n))
+		w.print("Left as they are, because it is not clear who they are: %s.", thousands(n))
 		for _, d := range j.Ambiguous[:min(n, maxShownChanges)] {
-			a.print("  %s: %s", d.User, d.Reason)
+			w.print("  %s: %s", d.User, d.Reason)
 		}
 	}
 	if p.LeftAlone > 0 {
-		a.print("Left alone, because work for them is under way: %s.", thousands(p.LeftAlone))
+		w.print("Left alone, because work for them is under way: %s.", thousands(p.LeftAlone))
 	}
 	if p.LikelyToFail > 0 {
-		a.print("Of the blocks %s are likely to fail: nothing shows that these users wrote within 24 hours.", thousands(p.LikelyToFail))
+		w.print("Of the blocks %s are likely to fail: nothing shows that these users wrote within 24 hours.", thousands(p.LikelyToFail))
 	}
 	if j.OverCapacity {
-		a.print("The list would have %s users, and holds %s: some blocks will fail.", thousands(j.After), thousands(reconcile.Capacity))
+		w.print("The list would have %s users, and holds %s: some blocks will fail.", thousands(j.After), thousands(reconcile.Capacity))
 	}
 	if res.Calls > 0 {
-		a.print("It takes %s, about %.0f s at the learnt rate.", count(res.Calls, "call"), j.Seconds)
+		w.print("It takes %s, about %.0f s at the learnt rate.", count(res.Calls, "call"), j.Seconds)
 	}
-	a.showOutcome(res, j)
-	a.showRejected(inputs{rejected: res.Rejected})
+	w.outcome(res, j)
+	showRejected(c, inputs{rejected: res.Rejected})
+	return w.err
 }
 
-func (a *app) showOutcome(res *reconcile.Result, j planJSON) {
+// printer writes lines for people, and keeps the first error.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (w *printer) print(format string, args ...any) {
+	_, err := fmt.Fprintln(w.w, printable(fmt.Sprintf(format, args...)))
+	w.err = cmp.Or(w.err, err)
+}
+
+func (w *printer) outcome(res *reconcile.Result, j planJSON) {
 	stopped := len(res.Trips) > 0 && !res.Approved
 	for _, t := range res.Trips {
-		a.print("Guard %s: %s.", t.Guard, t.Text)
+		w.print("Guard %s: %s.", t.Guard, t.Text)
 	}
 	if stopped && res.Record.Blocks+res.Record.Adopted == 0 {
-		a.print("Guards stop all unblocks until the plan is approved: --apply --approve %s", res.Plan.Hash)
+		w.print("Guards stop all unblocks until the plan is approved: --apply --approve %s", res.Plan.Hash)
 	}
 	if j.Applied || res.Record.Blocks+res.Record.Adopted > 0 {
-		a.print("Enqueued: %s and %s; taken into the ledger: %s.", count(j.Blocks, "block"), count(j.Unblocks, "unblock"), thousands(j.Adopted))
+		w.print("Enqueued: %s and %s; taken into the ledger: %s.", count(j.Blocks, "block"), count(j.Unblocks, "unblock"), thousands(j.Adopted))
 	}
 }
 
-func (a *app) showNumbers(what string, numbers []string) {
-	a.print("%s: %s.", what, thousands(len(numbers)))
+func (w *printer) numbers(what string, numbers []string) {
+	w.print("%s: %s.", what, thousands(len(numbers)))
 	for _, n := range numbers[:min(len(numbers), maxShownChanges)] {
-		a.print("  %s", n)
+		w.print("  %s", n)
 	}
 	if more := len(numbers) - maxShownChanges; more > 0 {
-		a.print("  and %s more: --json shows them", thousands(more))
+		w.print("  and %s more: --json shows them", thousands(more))
 	}
 }
-
-// print writes a line of an answer for people, and keeps the first error.
-func (a *app) print(format string, args ...any) {
-	_, err := fmt.Fprintln(a.out, printable(fmt.Sprintf(format, args...)))
-	a.unprinted = cmp.Or(a.unprinted, err)
-}
-
-// quietLogger is for what a command says in its own words anyway.
-func (a *app) quietLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -15,7 +15,7 @@ import (
 )
 
 // rootCommand puts the commands together. A new one needs a file of its own and a line here.
-func (a *app) rootCommand() *cobra.Command {
+func rootCommand(c *cli) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "wablock",
 		Short: "Block and unblock WhatsApp users, in order and with nothing lost",
@@ -28,32 +28,32 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArgs,
-		RunE:          a.parent,
+		RunE:          c.parent,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := noEmptyFlag(cmd.Flags()); err != nil {
 				return err
 			}
-			a.started = true
+			c.started = true
 			return nil
 		},
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.configFile, "config", "", "YAML `file` of settings")
-	flags.BoolVar(&a.json, "json", false, "machine output on stdout: one JSON object, or one a line")
+	flags.StringVar(&c.configFile, "config", "", "YAML `file` of settings")
+	flags.BoolVar(&c.json, "json", false, "machine output on stdout: one JSON object, or one a line")
 	settingFlags(flags, false)
 	root.AddCommand(
-		a.blockCommand(),
-		a.unblockCommand(),
-		a.statusCommand(),
-		a.listCommand(),
-		a.reconcileCommand(),
-		a.deadLetterCommand(),
-		a.limitsCommand(),
-		a.simulatorCommand(),
-		a.doctorCommand(),
-		a.workerCommand(),
-		a.devCommand(),
-		a.versionCommand(),
+		blockCommand(c),
+		unblockCommand(c),
+		statusCommand(c),
+		listCommand(c),
+		reconcileCommand(c),
+		deadLetterCommand(c),
+		limitsCommand(c),
+		simulatorCommand(c),
+		doctorCommand(c),
+		workerCommand(c),
+		devCommand(c),
+		versionCommand(c),
 	)
 	return root
 }

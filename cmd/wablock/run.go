@@ -6,17 +6,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/wablock/wablock/config"
 )
 
-// app is one run of the program: what it got from its surroundings, and the common flags.
-type app struct {
+// cli is one run of the program: what it got from its surroundings, and the common flags. Each
+// command embeds it.
+type cli struct {
 	lookupEnv func(string) (string, bool)
 	in        io.Reader
 	out       io.Writer // answers
@@ -24,48 +23,47 @@ type app struct {
 
 	json       bool
 	configFile string
-	started    bool  // a command began: errors before are of usage
-	unprinted  error // of print
+	started    bool // a command began: errors before are of usage
 }
 
 // run is the program but for the process around it.
 func run(ctx context.Context, args []string, lookupEnv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{lookupEnv: lookupEnv, in: interruptible(ctx, stdin), out: stdout, err: stderr}
-	root := a.rootCommand()
+	c := &cli{lookupEnv: lookupEnv, in: interruptible(ctx, stdin), out: stdout, err: stderr}
+	root := rootCommand(c)
 	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	code := exitCode(ctx, err, a.started)
+	code := exitCode(ctx, err, c.started)
 	if e, ok := errors.AsType[*exitError](err); code == exitInterrupted && (!ok || e.code != code) {
-		a.say("interrupted")
+		c.say("interrupted")
 	}
 	report(stderr, err)
-	if code == exitUsage && !a.started && cmd != nil {
+	if code == exitUsage && !c.started && cmd != nil {
 		_, _ = fmt.Fprintf(stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
 	}
 	return code
 }
 
 // config loads the settings for a command. Its warnings go to people.
-func (a *app) config(cmd *cobra.Command) (*config.Config, error) {
-	cfg, err := a.load(cmd)
+func (c *cli) config(cmd *cobra.Command) (*config.Config, error) {
+	cfg, err := c.load(cmd)
 	if err != nil {
 		return nil, &exitError{code: exitUsage, err: err}
 	}
 	for _, w := range cfg.Warnings {
-		a.say("warning: %s", w)
+		c.say("warning: %s", w)
 	}
 	return cfg, nil
 }
 
-func (a *app) load(cmd *cobra.Command) (*config.Config, error) {
-	return config.Load(config.Input{Flags: settingsGiven(cmd.Flags()), LookupEnv: a.lookupEnv, File: a.configFile})
+func (c *cli) load(cmd *cobra.Command) (*config.Config, error) {
+	return config.Load(config.Input{Flags: settingsGiven(cmd.Flags()), LookupEnv: c.lookupEnv, File: c.configFile})
 }
 
 // selected loads the settings for a command about one phone number.
-func (a *app) selected(cmd *cobra.Command) (*config.Config, config.PhoneNumber, error) {
-	cfg, err := a.config(cmd)
+func (c *cli) selected(cmd *cobra.Command) (*config.Config, config.PhoneNumber, error) {
+	cfg, err := c.config(cmd)
 	if err != nil {
 		return nil, config.PhoneNumber{}, err
 	}
@@ -73,62 +71,23 @@ func (a *app) selected(cmd *cobra.Command) (*config.Config, config.PhoneNumber, 
 	return cfg, n, err
 }
 
-// connectTimeout bounds the first answer of Redis, for people who wait in front of it.
-const connectTimeout = 10 * time.Second
-
-// connect returns a client of a Redis that answers. The caller closes it.
-func (a *app) connect(ctx context.Context, cfg *config.Config) (redis.UniversalClient, error) {
-	rdb := cfg.Redis.Client()
-	ping, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	if err := rdb.Ping(ping).Err(); err != nil {
-		_ = rdb.Close()
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		return nil, &redisError{cfg.Redis.String(), err}
-	}
-	return rdb, nil
+// say writes a message for people to stderr.
+func (c *cli) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(c.err, "wablock: "+format+"\n", args...)
 }
 
-// redisError is a Redis that does not answer.
-type redisError struct {
-	at  string
-	err error
-}
-
-func (e *redisError) Error() string {
-	what, help := e.fault()
-	return fmt.Sprintf("Redis at %s; %s; `wablock doctor` looks closer", what, help)
-}
-
-// fault says what is wrong, and what to do about it.
-func (e *redisError) fault() (what, help string) {
-	if redis.HasErrorPrefix(e.err, "NOAUTH") || redis.HasErrorPrefix(e.err, "WRONGPASS") {
-		return fmt.Sprintf("%s lets nobody in without the right password: %v", e.at, e.err), "put user and password into WABLOCK_REDIS_URL"
-	}
-	return fmt.Sprintf("%s does not answer: %v", e.at, e.err), "start Redis 6.2 or later, or correct WABLOCK_REDIS_URL"
-}
-
-func (e *redisError) Unwrap() error { return e.err }
-
-// say tells people something, on stderr.
-func (a *app) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(a.err, "wablock: "+format+"\n", args...)
-}
-
-// onTerminal reports whether messages are read by somebody right now.
-func (a *app) onTerminal() bool {
-	f, ok := a.err.(*os.File)
+// onTerminal reports whether messages go to a terminal.
+func (c *cli) onTerminal() bool {
+	f, ok := c.err.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 var errHelpWanted = errors.New("name a command")
 
 // parent is the RunE of commands that only hold others.
-func (a *app) parent(cmd *cobra.Command, _ []string) error {
-	a.started = false
-	cmd.SetOut(a.err)
+func (c *cli) parent(cmd *cobra.Command, _ []string) error {
+	c.started = false
+	cmd.SetOut(c.err)
 	_ = cmd.Help()
 	return errHelpWanted
 }

@@ -15,40 +15,45 @@ import (
 	"github.com/wablock/wablock/client/simulator"
 )
 
-func (a *app) simulatorCommand() *cobra.Command {
-	var addr, scenario string
+// simulate is the command `simulator`.
+type simulate struct {
+	*cli
+	addr, scenario string
+}
+
+func simulatorCommand(parent *cli) *cobra.Command {
+	c := &simulate{cli: parent}
 	cmd := &cobra.Command{
 		Use:   "simulator",
 		Short: "Run the simulated Block Users API alone",
-		Long: `Runs a simulated Block Users API, for tests of whatever calls the real one. It keeps its
-blocklists in memory, accepts any token unless the scenario says otherwise, and asks for no
-password at its control endpoints: keep it on loopback, or inside a network of your own.`,
+		Long: `Runs a simulated Block Users API, for tests of programs that call the real one. It keeps
+its blocklists in memory, accepts any token unless the scenario says otherwise, and asks for
+no password at its control endpoints: keep it on loopback, or inside a network of your own.`,
 		Example: "  wablock simulator --addr 127.0.0.1:0 --json\n  WABLOCK_GRAPH_URL=http://127.0.0.1:8090 WABLOCK_ACCESS_TOKEN=any wablock worker",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.simulator(cmd, addr, scenario)
-		},
+		RunE:    c.run,
 	}
-	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8090", "`address` to listen on; port 0 picks a free one")
-	cmd.Flags().StringVar(&scenario, "scenario", "", "YAML or JSON `file` that says how it behaves")
+	cmd.Flags().StringVar(&c.addr, "addr", "127.0.0.1:8090", "`address` to listen on; port 0 picks a free one")
+	cmd.Flags().StringVar(&c.scenario, "scenario", "", "YAML or JSON `file` that says how it behaves")
 	return cmd
 }
 
-func (a *app) simulator(cmd *cobra.Command, addr, file string) error {
-	_, port, err := net.SplitHostPort(addr)
+func (c *simulate) run(cmd *cobra.Command, _ []string) error {
+	_, port, err := net.SplitHostPort(c.addr)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return usagef("--addr is %q; allowed: host:port such as 127.0.0.1:8090", addr)
+		return usagef("--addr is %q; allowed: host:port such as 127.0.0.1:8090", c.addr)
 	}
-	cfg, err := a.config(cmd)
+	cfg, err := c.config(cmd)
 	if err != nil {
 		return err
 	}
-	sim := simulator.Config{Logger: a.logger(cfg)}
-	if file != "" {
-		if sim.Scenario, err = simulator.LoadScenario(file); err != nil {
+	log := logger(c.cli, cfg)
+	sim := simulator.Config{Logger: log}
+	if c.scenario != "" {
+		if sim.Scenario, err = simulator.LoadScenario(c.scenario); err != nil {
 			return &exitError{code: exitUsage, text: "--scenario", err: err}
 		}
 	}
@@ -56,20 +61,20 @@ func (a *app) simulator(cmd *cobra.Command, addr, file string) error {
 	if err != nil {
 		return &exitError{code: exitUsage, text: "--scenario", err: err}
 	}
-	l, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", addr)
+	l, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", c.addr)
 	if err != nil {
 		return &exitError{code: exitFailed, text: "--addr", err: err}
 	}
 	url := "http://" + l.Addr().String()
-	if a.json {
-		err = printOne(a.out, map[string]string{"url": url, "addr": l.Addr().String()})
+	if c.json {
+		err = printOne(c.out, map[string]string{"url": url, "addr": l.Addr().String()})
 	} else {
-		_, err = fmt.Fprintf(a.out, "Simulated Block Users API on %s (Ctrl-C ends it)\n", url)
+		_, err = fmt.Fprintf(c.out, "Simulated Block Users API on %s (Ctrl-C ends it)\n", url)
 	}
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	return serve(cmd.Context(), l, handler, a.logger(cfg))
+	return serve(cmd.Context(), l, handler, log)
 }
 
 const (
@@ -78,7 +83,7 @@ const (
 	stopTimeout   = 5 * time.Second
 )
 
-// serve serves until ctx ends, then lets answers under way go out. That is no error.
+// serve serves until ctx ends, then lets answers under way go out, which is not an error.
 func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()

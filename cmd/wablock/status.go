@@ -8,38 +8,43 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-func (a *app) statusCommand() *cobra.Command {
-	var file string
+// status is the command `status`.
+type status struct {
+	*cli
+	file string
+}
+
+func statusCommand(parent *cli) *cobra.Command {
+	c := &status{cli: parent}
 	cmd := &cobra.Command{
-		Use:   "status NUMBER...",
+		Use:   "status [NUMBER...]",
 		Short: "Show where numbers stand",
 		Long:  "Shows what is wanted for each number, and what has come of it." + numbersHelp,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.status(cmd, args, file)
-		},
+		RunE:  c.run,
 	}
-	cmd.Flags().StringVarP(&file, "file", "f", "", "`file` of numbers, one a line or CSV; - is standard input")
+	cmd.Flags().StringVarP(&c.file, "file", "f", "", "`file` of numbers, one a line or CSV; - is standard input")
 	return cmd
 }
 
-func (a *app) status(cmd *cobra.Command, args []string, file string) error {
-	cfg, number, err := a.selected(cmd)
+func (c *status) run(cmd *cobra.Command, args []string) error {
+	cfg, number, err := c.selected(cmd)
 	if err != nil {
 		return err
 	}
-	in, err := a.inputs(args, file)
+	in, err := readInputs(c.cli, args, c.file)
 	if err != nil {
 		return err
 	}
-	rdb, err := a.connect(cmd.Context(), cfg)
+	rdb, err := app.Connect(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	if err := a.showStatus(cmd.Context(), ledger.New(rdb, number.ID), in); err != nil {
+	if err := c.show(cmd.Context(), ledger.New(rdb, number.ID), in); err != nil {
 		return err
 	}
 	if n := len(in.rejected); n > 0 {
@@ -48,8 +53,8 @@ func (a *app) status(cmd *cobra.Command, args []string, file string) error {
 	return nil
 }
 
-func (a *app) showStatus(ctx context.Context, l *ledger.Ledger, in inputs) error {
-	out := a.answer("user", "wanted", "state", "code", "message", "attempts", "requested", "settled")
+func (c *status) show(ctx context.Context, l *ledger.Ledger, in inputs) error {
+	out := newAnswer(c.cli, "user", "wanted", "state", "code", "message", "attempts", "requested", "settled")
 	for chunk := range slices.Chunk(in.users, ledger.MaxBatch) {
 		entries, err := l.Entries(ctx, chunk)
 		if err != nil {
@@ -83,7 +88,7 @@ type statusJSON struct {
 	SettledAt     time.Time        `json:"settled_at,omitzero"`
 }
 
-// The states of the contract.
+// The states that scripts depend on.
 const (
 	statePending      = "pending"
 	stateInFlight     = "in_flight"

@@ -158,8 +158,7 @@ func TestHelp(t *testing.T) {
 
 // commands lists every command by its path.
 func (f *fixture) commands() (all [][]string) {
-	a := &app{}
-	for _, c := range a.rootCommand().Commands() {
+	for _, c := range rootCommand(&cli{}).Commands() {
 		all = append(all, []string{c.Name()})
 		for _, s := range c.Commands() {
 			all = append(all, []string{c.Name(), s.Name()})

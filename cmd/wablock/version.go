@@ -56,17 +56,17 @@ func (b build) String() string {
 	return fmt.Sprintf("wablock %s (commit %s, %s, %s)", b.Version, c, b.Go, b.Platform)
 }
 
-func (a *app) versionCommand() *cobra.Command {
+func versionCommand(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Show version, commit and Go version",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			b := buildInfo()
-			if a.json {
-				return printOne(a.out, b)
+			if c.json {
+				return printOne(c.out, b)
 			}
-			_, err := fmt.Fprintln(a.out, b)
+			_, err := fmt.Fprintln(c.out, b)
 			return err
 		},
 	}

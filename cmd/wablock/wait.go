@@ -21,12 +21,12 @@ const (
 
 // wait returns when all users of the jobs have ended. Its error says that it was interrupted,
 // or that Redis stayed away; the progress is then the last one seen.
-func (a *app) wait(ctx context.Context, p *tasks.Producer, jobs ...tasks.Job) (tasks.Progress, error) {
+func wait(ctx context.Context, c *cli, p *tasks.Producer, jobs ...tasks.Job) (tasks.Progress, error) {
 	last := tasks.Progress{}
 	for _, j := range jobs {
 		last.Pending += len(j.Users)
 	}
-	show := a.meter(last.Pending)
+	show := newMeter(c, last.Pending)
 	defer show.end()
 	seen := time.Now()
 	for {
@@ -85,12 +85,12 @@ type meter interface {
 	end()
 }
 
-func (a *app) meter(total int) meter {
-	if !a.onTerminal() {
-		return &lines{a: a, total: total, said: time.Now()}
+func newMeter(c *cli, total int) meter {
+	if !c.onTerminal() {
+		return &lines{c: c, total: total, said: time.Now()}
 	}
 	w := progress.NewWriter()
-	w.SetOutputWriter(a.err)
+	w.SetOutputWriter(c.err)
 	w.SetAutoStop(false)
 	w.SetUpdateFrequency(waitLeast)
 	w.SetStyle(progress.StyleBlocks)
@@ -128,7 +128,7 @@ func (b *bar) end() {
 
 // lines tells those who read a log.
 type lines struct {
-	a     *app
+	c     *cli
 	total int
 	said  time.Time
 }
@@ -138,7 +138,7 @@ func (l *lines) set(p tasks.Progress) {
 		return
 	}
 	l.said = time.Now()
-	l.a.say("%s of %s settled: %s", thousands(l.total-p.Pending), thousands(l.total), summary(p))
+	l.c.say("%s of %s settled: %s", thousands(l.total-p.Pending), thousands(l.total), summary(p))
 }
 
 func (l *lines) end() {}

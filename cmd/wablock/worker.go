@@ -1,10 +1,15 @@
 package main
 
 import (
+	"log/slog"
+
 	"github.com/spf13/cobra"
+
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
+	"github.com/wablock/wablock/config"
 )
 
-func (a *app) workerCommand() *cobra.Command {
+func workerCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "worker",
 		Short: "Carry out what is queued; serve the web UI, metrics and health",
@@ -16,27 +21,36 @@ One worker serves all phone number IDs of the --config file. With WABLOCK_ACCESS
 also serves those that only producers name.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.config(cmd)
+			cfg, err := c.config(cmd)
 			if err != nil {
 				return err
 			}
-			log := a.logger(cfg)
-			n, err := newNumbers(cfg, log)
+			a, err := app.New(cfg, logger(c, cfg))
 			if err != nil {
 				return err
 			}
-			rdb, err := a.connect(cmd.Context(), cfg)
+			a.Version = buildInfo().Version
+			rdb, err := app.Connect(cmd.Context(), cfg)
 			if err != nil {
 				return err
 			}
 			defer func() { _ = rdb.Close() }()
-			s, err := newService(cfg, n, rdb, log, nil)
+			s, err := a.Service(rdb)
 			if err != nil {
 				return err
 			}
-			return s.run(cmd.Context())
+			return s.Run(cmd.Context())
 		},
 	}
 	settingFlags(cmd.Flags(), true)
 	return cmd
+}
+
+// logger returns the log of a long-running command, on stderr.
+func logger(c *cli, cfg *config.Config) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogFormat == "json" || cfg.LogFormat == "" && !c.onTerminal() {
+		return slog.New(slog.NewJSONHandler(c.err, opts))
+	}
+	return slog.New(slog.NewTextHandler(c.err, opts))
 }

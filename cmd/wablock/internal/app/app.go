@@ -1,0 +1,134 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/config/secret"
+	"github.com/wablock/wablock/worker"
+	"github.com/wablock/wablock/worker/metrics"
+	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/web"
+)
+
+// ConfigError reports a setting that can't be used.
+type ConfigError struct{ Err error }
+
+func (e *ConfigError) Error() string { return e.Err.Error() }
+
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// App is a worker that has read everything it needs but Redis.
+type App struct {
+	cfg       *config.Config
+	numbers   *numbers
+	httpToken secret.String
+	log       *slog.Logger
+
+	// Version is shown on pages and in metrics.
+	Version string
+	// Tune, if not nil, has the last word on the worker's configuration.
+	Tune func(*worker.Config, *metrics.Metrics)
+}
+
+// New reads tokens and secrets, and checks everything that needs no network.
+func New(cfg *config.Config, log *slog.Logger) (*App, error) {
+	n, err := newNumbers(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{cfg: cfg, numbers: n, log: log}
+	if cfg.HTTPAddr == "" {
+		return a, nil
+	}
+	if a.httpToken, err = cfg.HTTPTokenValue(); err != nil {
+		return nil, &ConfigError{err}
+	}
+	return a, nil
+}
+
+// Service is a worker with its schedules and its HTTP address.
+type Service struct {
+	worker    *worker.Worker
+	schedules *reconcile.Scheduler
+	server    *web.Server // nil when the address is turned off
+}
+
+// Service wires the worker on rdb, which stays the caller's to close, and binds its address.
+func (a *App) Service(rdb redis.UniversalClient) (*Service, error) {
+	m := metrics.New(a.Version, slices.Collect(maps.Keys(a.numbers.byID))...)
+	if err := m.WatchQueues(rdb); err != nil {
+		return nil, err
+	}
+	wc := worker.Config{
+		Redis: rdb, Resolve: a.numbers.resolve, Limiter: NewLimiter(a.cfg, rdb),
+		MaxAttempts: a.cfg.MaxAttempts, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
+		Concurrency: a.cfg.Concurrency, Logger: a.log, Metrics: m,
+	}
+	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: wc.Limiter, Logger: a.log, Metrics: m})
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{}
+	if s.schedules, err = reconcile.NewScheduler(runner, a.numbers.schedules); err != nil {
+		return nil, err
+	}
+	wc.Slots = s.schedules
+	if a.Tune != nil {
+		a.Tune(&wc, m)
+	}
+	if s.worker, err = worker.New(wc); err != nil {
+		return nil, err
+	}
+	if a.cfg.HTTPAddr == "" {
+		return s, nil
+	}
+	pages, err := web.New(web.Config{
+		Redis: rdb, Token: a.httpToken, Gatherer: m.Registry(), Ready: s.worker.Ready, Version: a.Version, Logger: a.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.server, err = web.Listen(a.cfg.HTTPAddr, pages, a.log); err != nil {
+		return nil, err
+	}
+	a.log.Info("http: listening", "addr", s.server.Addr().String())
+	return s, nil
+}
+
+// Addr returns the HTTP address, nil when it is turned off.
+func (s *Service) Addr() net.Addr {
+	if s.server == nil {
+		return nil
+	}
+	return s.server.Addr()
+}
+
+// Run works until ctx ends, and returns when everything has stopped. The pages stay up until
+// the worker has handed back its tasks.
+func (s *Service) Run(ctx context.Context) error {
+	pages, stopPages := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPages()
+	ctx, fail := context.WithCancel(ctx)
+	defer fail()
+	var g errgroup.Group
+	if s.server != nil {
+		g.Go(func() error {
+			defer fail() // a worker without its pages can't be watched: it is better started anew
+			return s.server.Run(pages)
+		})
+	}
+	g.Go(func() error {
+		defer stopPages()
+		return s.worker.Run(ctx)
+	})
+	g.Go(func() error { return s.schedules.Run(ctx) })
+	return g.Wait()
+}

@@ -1,0 +1,74 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/wablock/wablock/client"
+	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/tasks/redistest"
+	"github.com/wablock/wablock/worker"
+	"github.com/wablock/wablock/worker/metrics"
+)
+
+const phoneNumberID = "106540352242922"
+
+// load returns a configuration for phoneNumberID with some variables set besides.
+func load(t *testing.T, env map[string]string) *config.Config {
+	t.Helper()
+	all := map[string]string{"WABLOCK_ACCESS_TOKEN": "hunter2", "WABLOCK_PHONE_NUMBER_ID": phoneNumberID}
+	maps.Copy(all, env)
+	cfg, err := config.Load(config.Input{LookupEnv: func(name string) (string, bool) { v, ok := all[name]; return v, ok }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// TestMetricsKnowConfiguredNumbers, so that others can't take their series.
+func TestMetricsKnowConfiguredNumbers(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	a, err := New(load(t, map[string]string{"WABLOCK_HTTP_ADDR": ""}), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m *metrics.Metrics
+	a.Tune = func(_ *worker.Config, made *metrics.Metrics) { m = made }
+	if _, err := a.Service(rdb); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		m.Kept(fmt.Sprint(999_000+i), 1, 0)
+	}
+	m.Kept(phoneNumberID, 1, 0)
+	families, err := m.Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, family := range families {
+		if family.GetName() == "wablock_ledger_kept_users_total" {
+			for _, series := range family.GetMetric() {
+				ids = append(ids, series.GetLabel()[0].GetValue())
+			}
+		}
+	}
+	if !slices.Contains(ids, phoneNumberID) {
+		t.Errorf("%s has no series of its own among %d", phoneNumberID, len(ids))
+	}
+}
+
+// TestAdvice: where no dead letter came of an error there is nothing to redrive.
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	for _, r := range client.Rules() {
+		if help := Advice(&client.APIError{Code: r.Code}); help == "" || strings.Contains(strings.ToLower(help), "redrive") {
+			t.Errorf("%d: %q", r.Code, help)
+		}
+	}
+}

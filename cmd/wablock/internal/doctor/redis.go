@@ -1,0 +1,199 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
+	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
+)
+
+// Clocks may differ by this much before delayed jobs and leases are visibly off, and by that
+// much before they are wrong.
+const (
+	skewWarning = 2 * time.Second
+	skewFailed  = 10 * time.Second
+)
+
+func redisFindings(ctx context.Context, cfg *config.Config) []Finding {
+	rdb, err := app.Connect(ctx, cfg)
+	if err != nil {
+		if e, ok := errors.AsType[*app.RedisError](err); ok {
+			what, help := e.Fault()
+			return []Finding{{"Redis", Failed, what, help}}
+		}
+		return nil // interrupted
+	}
+	defer func() { _ = rdb.Close() }()
+	infos, err := serverInfos(ctx, rdb)
+	if err != nil {
+		return []Finding{{"Redis", Failed, err.Error(), "let the Redis user run INFO"}}
+	}
+	var all []Finding
+	for _, i := range infos {
+		all = append(all, server(cfg, i)...)
+	}
+	return append(append(all, clock(ctx, rdb)), queues(rdb)...)
+}
+
+// info is the answer of INFO, by name.
+type info map[string]string
+
+// serverInfos asks the server, or each master of a cluster.
+func serverInfos(ctx context.Context, rdb redis.UniversalClient) ([]info, error) {
+	cluster, ok := rdb.(*redis.ClusterClient)
+	if !ok {
+		text, err := rdb.Info(ctx).Result()
+		return []info{parseInfo(text)}, err
+	}
+	var mu sync.Mutex
+	var all []info
+	err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+		text, err := c.Info(ctx).Result()
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, parseInfo(text))
+		return err
+	})
+	return all, err
+}
+
+func parseInfo(text string) info {
+	i := info{}
+	for line := range strings.Lines(text) {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			i[k] = v
+		}
+	}
+	return i
+}
+
+// server checks one server. What it does not tell is not a failure: miniredis and some hosted
+// ones tell little.
+func server(cfg *config.Config, i info) []Finding {
+	return []Finding{version(cfg, i["redis_version"]), eviction(i["maxmemory_policy"]), persistence(i["aof_enabled"])}
+}
+
+func version(cfg *config.Config, v string) Finding {
+	switch {
+	case v == "":
+		return Finding{"Redis", Warning, fmt.Sprintf("answers at %s but does not tell its version", cfg.Redis), "see that it is 6.2 or later"}
+	case atLeast(v, 6, 2):
+		return Finding{"Redis", OK, fmt.Sprintf("version %s answers at %s", v, cfg.Redis), ""}
+	}
+	return Finding{"Redis", Failed, fmt.Sprintf("version %s at %s is too old", v, cfg.Redis), "upgrade to 6.2 or later"}
+}
+
+func eviction(policy string) Finding {
+	const check = "Redis eviction"
+	switch policy {
+	case "noeviction":
+		return Finding{check, OK, "maxmemory-policy is noeviction", ""}
+	case "":
+		return Finding{check, Warning, "it does not tell its maxmemory-policy", "see that it is noeviction: anything else loses requests when memory is full"}
+	}
+	return Finding{check, Failed, "maxmemory-policy is " + policy + ", which drops requests when memory is full",
+		"CONFIG SET maxmemory-policy noeviction, and the same in redis.conf"}
+}
+
+func persistence(aof string) Finding {
+	const check = "Redis persistence"
+	switch aof {
+	case "1":
+		return Finding{check, OK, "appendonly is on", ""}
+	case "":
+		return Finding{check, Warning, "it does not tell whether it writes an append-only file", "see that appendonly is on"}
+	}
+	return Finding{check, Failed, "appendonly is off: a crash loses requests that were accepted",
+		"CONFIG SET appendonly yes, and the same in redis.conf"}
+}
+
+// atLeast compares a version such as 7.0.15.
+func atLeast(version string, major, minor int) bool {
+	parts := strings.SplitN(version, ".", 3)
+	a, err := strconv.Atoi(parts[0])
+	if err != nil || a != major {
+		return err == nil && a > major
+	}
+	if len(parts) < 2 {
+		return minor == 0
+	}
+	b, err := strconv.Atoi(parts[1])
+	return err == nil && b >= minor
+}
+
+func clock(ctx context.Context, rdb redis.UniversalClient) Finding {
+	before := time.Now()
+	theirs, err := rdb.Time(ctx).Result()
+	after := time.Now()
+	if err != nil {
+		return Finding{"clock", Warning, "Redis does not tell the time: " + err.Error(), "let the Redis user run TIME"}
+	}
+	skew := theirs.Sub(before.Add(after.Sub(before) / 2)).Abs().Round(time.Millisecond)
+	f := Finding{"clock", OK, fmt.Sprintf("this machine and Redis are %v apart", skew), ""}
+	if skew > skewWarning {
+		f.Status, f.Help = Warning, "set both machines by NTP"
+	}
+	if skew > skewFailed {
+		f.Status = Failed
+	}
+	return f
+}
+
+// queues looks for what keeps jobs from being done although everything else is in order.
+func queues(rdb redis.UniversalClient) (all []Finding) {
+	inspector := asynq.NewInspectorFromRedisClient(rdb)
+	known, err := inspector.Queues()
+	if err != nil {
+		return []Finding{{"queues", Failed, err.Error(), "look at what else uses this Redis database"}}
+	}
+	pending, dead := 0, 0
+	for _, q := range known {
+		qi, err := inspector.GetQueueInfo(q)
+		switch {
+		case err != nil:
+			all = append(all, Finding{"queue " + q, Warning, err.Error(), ""})
+		case q == tasks.QueueDeadLetter:
+			dead = qi.Size
+		case ledger.Queue(q).Valid():
+			pending += qi.Pending + qi.Scheduled + qi.Retry + qi.Active
+			if qi.Paused {
+				all = append(all, Finding{"queue " + q, Failed, "it is paused", "resume it in the web UI"})
+			}
+		}
+	}
+	return append(all, workers(inspector, pending, dead))
+}
+
+func workers(inspector *asynq.Inspector, pending, dead int) Finding {
+	servers, err := inspector.Servers()
+	state := fmt.Sprintf("tasks waiting: %d, dead letters: %d", pending, dead)
+	switch {
+	case err != nil:
+		return Finding{"workers", Warning, err.Error(), ""}
+	case len(servers) == 0 && pending > 0:
+		return Finding{"workers", Warning, "none is running; " + state, "start one with `wablock worker`"}
+	case len(servers) == 0:
+		return Finding{"workers", OK, "none is running, and nothing waits; " + state, ""}
+	}
+	return Finding{"workers", OK, fmt.Sprintf("running: %d; %s", processes(servers), state), ""}
+}
+
+// processes counts workers: each runs several of asynq's servers.
+func processes(servers []*asynq.ServerInfo) int {
+	seen := map[string]bool{}
+	for _, s := range servers {
+		seen[fmt.Sprintf("%s/%d", s.Host, s.PID)] = true
+	}
+	return len(seen)
+}
