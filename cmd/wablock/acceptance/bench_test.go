@@ -186,7 +186,7 @@ func BenchmarkIdleLatency(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkInteractiveDuringBulk is how many calls begin, while 64,000 numbers are under way,
+// BenchmarkInteractiveDuringBulk counts the calls that begin, while 64,000 numbers are under way,
 // from the enqueueing of an interactive number up to the one that carries it.
 func BenchmarkInteractiveDuringBulk(b *testing.B) {
 	s, _, p := benchSystem(b)

@@ -55,7 +55,7 @@ type appointment struct {
 	do func()
 }
 
-// tally counts what was done to whom.
+// tally counts faults by kind.
 type tally map[string]int
 
 func (t tally) String() string {
@@ -68,7 +68,7 @@ func (t tally) String() string {
 
 // newChaos starts everything, behind proxies. Redis writes before it answers, so that what it
 // accepted outlives its being killed at any moment. WABLOCK_CHAOS_APPENDFSYNC=everysec shows
-// what a usual Redis keeps, and =off, with no file at all, that the judge notices a loss.
+// what a usual Redis keeps, and =off, with no file at all, that the check notices a loss.
 func newChaos(t *testing.T, seed uint64) *chaos {
 	t.Helper()
 	args := []string{"--appendfsync", "always"}
@@ -235,7 +235,7 @@ func (s *system) setScenario(sc simulator.Scenario) {
 	s.send(http.MethodPut, "/_simulator/scenario", sc)
 }
 
-// snapshot is who is on the list of a phone number ID.
+// snapshot returns the WhatsApp IDs on the list of a phone number ID.
 func (c *chaos) snapshot(phone string) []string {
 	c.t.Helper()
 	var all []struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/cmd/wablock/acceptance/history"
+	"github.com/wablock/wablock/tasks/redistest"
 )
 
 // What a chaos run is made of. The request timeout is short, so that claims of 10 s expire
@@ -25,14 +26,14 @@ const (
 
 // TestChaos runs workers and producers while processes are killed and stopped, Redis is killed
 // and started again, connections are cut, held and robbed of replies, and the API is down,
-// slow and resets what it has done. Then everything is let be, and the history is judged.
+// slow and resets what it has done. Then the faults end, and the history is checked.
 //
 // It is the same run for the same seed, as far as the machine allows:
 //
 //	WABLOCK_CHAOS_SECONDS=1800 WABLOCK_CHAOS_SEED=7 go test -run 'TestChaos$' -timeout 1h -v ./cmd/wablock/acceptance
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	seed, seconds := envInt(t, "WABLOCK_CHAOS_SEED", 20261122), envInt(t, "WABLOCK_CHAOS_SECONDS", 40)
+	seed, seconds := envInt(t, "WABLOCK_CHAOS_SEED", 20261122), envInt(t, "WABLOCK_CHAOS_SECONDS", redistest.Rounds(t, 20, 40))
 	c := newChaos(t, uint64(seed))
 	c.run(time.Duration(seconds) * time.Second)
 	c.calm()

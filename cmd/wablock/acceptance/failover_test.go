@@ -159,7 +159,7 @@ func (f *failover) reconciles(desired []string) {
 	}
 }
 
-// limits is what operators do with the learnt limit.
+// limits overrules the learnt limit, as operators do.
 func (f *failover) limits() {
 	f.t.Helper()
 	f.want(0, f.run("limits", "pin", "7", "--json"))

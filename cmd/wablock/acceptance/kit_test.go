@@ -57,7 +57,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// parallel is how many tests run at once, unless -parallel says otherwise: they wait for other processes most of the time.
+// parallel is the number of tests that run at once, unless -parallel says otherwise: they wait for other processes most of the time.
 const parallel = 4
 
 func TestMain(m *testing.M) {
@@ -205,7 +205,7 @@ func (s *system) worker(name string, env ...string) *process {
 	return p
 }
 
-// httpAddr is where a worker serves its pages.
+// httpAddr returns the address that a worker serves its pages on.
 func (p *process) httpAddr() string {
 	p.t.Helper()
 	for line := range strings.Lines(p.log.String()) {
@@ -244,7 +244,7 @@ func (p *process) signal(sig syscall.Signal) {
 	}
 }
 
-// answer is what one run of wablock gave.
+// answer holds exit code and output of one run of wablock.
 type answer struct {
 	code     int
 	out, err string

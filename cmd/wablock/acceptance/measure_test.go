@@ -34,7 +34,7 @@ func (p *process) peakMemory() int {
 	return kb << 10
 }
 
-// redisMemory is what Redis says it uses, in bytes.
+// redisMemory returns the memory that Redis reports as used, in bytes.
 func (s *system) redisMemory() int {
 	s.t.Helper()
 	var n int
@@ -61,7 +61,7 @@ func (s *system) info(section string) string {
 	return info
 }
 
-// lineWith is what stands after prefix in the line that begins with it.
+// lineWith returns the rest of the line that begins with prefix.
 func lineWith(t testing.TB, text, prefix string) string {
 	t.Helper()
 	for line := range strings.Lines(text) {

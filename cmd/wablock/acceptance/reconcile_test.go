@@ -67,7 +67,7 @@ func (s *system) reconcile(code int, args ...string) planObject {
 	return objects[planObject](s.t, s.want(code, s.run(append([]string{"reconcile", "--json"}, args...)...)).out)[0]
 }
 
-// unblocked returns whom the API was asked to unblock.
+// unblocked returns the users that the API was asked to unblock.
 func (s *system) unblocked() []string {
 	s.t.Helper()
 	var users []string

@@ -15,7 +15,7 @@ const quietPhone = "106540352242999"
 
 // TestRecoveryAfterKill kills one of two workers, with the default timeouts, while its calls for
 // two phone number IDs are in flight. Of one of them the other worker has never heard: it was
-// started after that job's poke, and its task is the dead worker's until asynq takes it away.
+// started after that job's wake-up message, and its task is the dead worker's until asynq takes it away.
 func TestRecoveryAfterKill(t *testing.T) {
 	t.Parallel()
 	const hangs, goesOn = "+16502000001", "+16502000002"

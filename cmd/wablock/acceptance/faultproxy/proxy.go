@@ -41,7 +41,7 @@ func Listen(target string) (*Proxy, error) {
 	return p, nil
 }
 
-// Addr is where the proxy listens.
+// Addr returns the address that the proxy listens on.
 func (p *Proxy) Addr() string { return p.l.Addr().String() }
 
 // Close ends the proxy and every connection, and returns when nothing is left of them.
@@ -102,7 +102,7 @@ func (p *Proxy) LoseReplies(n int) {
 	p.lose = n
 }
 
-// Lost is how many replies have been lost so far.
+// Lost returns the number of replies lost so far.
 func (p *Proxy) Lost() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package history judges what happened in a run under faults: whether what was accepted, what
+// Package history checks what happened in a run under faults: whether what was accepted, what
 // the API was asked for, and what is left in the end fit together.
 //
 // It knows no more than an onlooker: the producers' own notes of what they asked for and what
@@ -22,7 +22,7 @@ type User struct{ PhoneNumberID, Number string }
 type Request struct {
 	JobID     string
 	Operation ledger.Operation
-	// Began is when the producer was first asked for it.
+	// Began is the time at which the producer was first asked for it.
 	Began time.Time
 	// Accepted says that a producer call for it succeeded. Otherwise it is ambiguous: the call
 	// failed, or its process died, and it may have been taken or not.
@@ -78,8 +78,8 @@ func (p Problem) String() string {
 	return fmt.Sprintf("user %s of %s: %s", p.User.Number, p.User.PhoneNumberID, p.What)
 }
 
-// judge gathers problems.
-type judge struct {
+// checker gathers problems.
+type checker struct {
 	Run
 	report  Report
 	calls   map[User][]simulator.Call // in the order in which they began
@@ -88,91 +88,200 @@ type judge struct {
 	dead    map[User]int
 }
 
-// Check judges a run.
+// Check compares a run with the promises.
 func Check(r Run) Report {
-	j := &judge{Run: r, calls: map[User][]simulator.Call{}, applied: map[User][]simulator.Call{}, listed: map[User]bool{}, dead: map[User]int{}}
-	j.index()
+	k := &checker{Run: r, calls: map[User][]simulator.Call{}, applied: map[User][]simulator.Call{}, listed: map[User]bool{}, dead: map[User]int{}}
+	k.index()
 	for user, requests := range r.Requests {
-		j.report.Users++
-		j.counted(requests)
-		j.user(user, requests)
+		k.report.Users++
+		k.counted(requests)
+		k.user(user, requests)
 	}
-	for user := range j.calls {
+	for user := range k.calls {
 		if len(r.Requests[user]) == 0 {
-			j.problem(user, "was in a call, and nobody asked for it")
+			k.problem(user, "was in a call that was never requested")
 		}
 	}
-	for user, n := range j.dead {
+	for user, n := range k.dead {
 		if n > 1 {
-			j.problem(user, "stands %d times in the dead-letter queue", n)
+			k.problem(user, "stands %d times in the dead-letter queue", n)
 		}
 	}
-	j.overlaps()
-	slices.SortFunc(j.report.Problems, func(a, b Problem) int {
+	k.overlaps()
+	slices.SortFunc(k.report.Problems, func(a, b Problem) int {
 		if a.User.Number < b.User.Number {
 			return -1
 		}
 		return 1
 	})
-	return j.report
+	return k.report
 }
 
-func (j *judge) index() {
-	calls := slices.Clone(j.Run.Calls)
+func (k *checker) index() {
+	calls := slices.Clone(k.Run.Calls)
 	slices.SortFunc(calls, func(a, b simulator.Call) int { return int(a.Begun - b.Begun) })
-	j.report.Calls = len(calls)
+	k.report.Calls = len(calls)
 	for _, c := range calls {
 		for _, u := range c.Users {
 			user := User{c.PhoneNumberID, u.User}
-			j.calls[user] = append(j.calls[user], c)
+			k.calls[user] = append(k.calls[user], c)
 			if u.Outcome == simulator.OutcomeSucceeded {
-				j.applied[user] = append(j.applied[user], c)
+				k.applied[user] = append(k.applied[user], c)
 			}
 		}
 	}
-	for id, list := range j.Lists {
+	for id, list := range k.Lists {
 		for _, waID := range list {
-			j.listed[User{id, "+" + waID}] = true
+			k.listed[User{id, "+" + waID}] = true
 		}
 	}
-	for _, user := range j.Run.Dead {
-		j.dead[user]++
-		j.report.Dead++
+	for _, user := range k.Run.Dead {
+		k.dead[user]++
+		k.report.Dead++
 	}
 }
 
-func (j *judge) counted(requests []Request) {
-	j.report.Requests += len(requests)
+func (k *checker) counted(requests []Request) {
+	k.report.Requests += len(requests)
 	for _, r := range requests {
 		if r.Accepted {
-			j.report.Accepted++
+			k.report.Accepted++
 		} else {
-			j.report.Ambiguous++
+			k.report.Ambiguous++
 		}
 	}
 }
 
-func (j *judge) problem(user User, format string, args ...any) {
-	j.report.Problems = append(j.report.Problems, Problem{user, fmt.Sprintf(format, args...)})
+func (k *checker) problem(user User, format string, args ...any) {
+	k.report.Problems = append(k.report.Problems, Problem{user, fmt.Sprintf(format, args...)})
 }
 
 // late is problem for what a call that came late can bring about.
-func (j *judge) late(user User, at []time.Time, format string, args ...any) {
+func (k *checker) late(user User, at []time.Time, format string, args ...any) {
 	for _, t := range at {
-		if j.excused(t, t) {
-			j.report.Explained = append(j.report.Explained, Problem{user, fmt.Sprintf(format, args...)})
+		if k.excused(t, t) {
+			k.report.Explained = append(k.report.Explained, Problem{user, fmt.Sprintf(format, args...)})
 			return
 		}
 	}
-	j.problem(user, format, args...)
+	k.problem(user, format, args...)
 }
 
 // excused reports whether a worker stood still, or had just gone on, between two times.
-func (j *judge) excused(from, to time.Time) bool {
-	for _, s := range j.Stops {
-		if from.Before(s.To.Add(j.Grace)) && to.After(s.From) {
+func (k *checker) excused(from, to time.Time) bool {
+	for _, s := range k.Stops {
+		if from.Before(s.To.Add(k.Grace)) && to.After(s.From) {
 			return true
 		}
 	}
 	return false
+}
+
+// user checks one user's history.
+func (k *checker) user(user User, requests []Request) {
+	last := lastAccepted(requests)
+	k.order(user, requests)
+	e := k.Entries[user]
+	if e.State == ledger.Unknown {
+		if last >= 0 {
+			k.problem(user, "an accepted request has left no trace in the ledger")
+		}
+		return
+	}
+	if !e.State.Ended() || e.Busy {
+		k.problem(user, "has no end: %v, busy %v", e.State, e.Busy)
+		return
+	}
+	k.lastWins(user, requests, last, e)
+	k.list(user, e)
+	k.deadLetter(user, e)
+}
+
+func lastAccepted(requests []Request) int {
+	for i, r := range slices.Backward(requests) {
+		if r.Accepted {
+			return i
+		}
+	}
+	return -1
+}
+
+// lastWins holds the ledger's last word against the last accepted request, or an ambiguous one
+// after it.
+func (k *checker) lastWins(user User, requests []Request, last int, e ledger.Entry) {
+	if last >= 0 && e.Version == requests[last].Version && e.Operation == requests[last].Operation {
+		return
+	}
+	if last >= 0 && e.Version <= requests[last].Version {
+		k.problem(user, "ended with %s at version %d, the last accepted request was %s at %d",
+			e.Operation, e.Version, requests[last].Operation, requests[last].Version)
+		return
+	}
+	for _, r := range requests[last+1:] {
+		if r.Operation == e.Operation {
+			return
+		}
+	}
+	k.problem(user, "ended with %s at version %d, which was never requested since the last accepted request", e.Operation, e.Version)
+}
+
+// list holds the list against the ledger, and against what the calls did.
+func (k *checker) list(user User, e ledger.Entry) {
+	done := k.applied[user]
+	want := len(done) > 0 && done[len(done)-1].Operation == simulator.Block
+	if k.listed[user] != want {
+		k.problem(user, "on the list: %v; by the journal: %v", k.listed[user], want)
+	}
+	if e.State != ledger.Succeeded || k.listed[user] == (e.Operation == ledger.Block) {
+		return
+	}
+	var at []time.Time
+	if len(done) > 0 {
+		at = append(at, done[len(done)-1].Begin, done[len(done)-1].End)
+	}
+	k.late(user, at, "the ledger says that %s succeeded; on the list: %v", e.Operation, k.listed[user])
+}
+
+// deadLetter holds the dead-letter queue against the ledger, and the ledger against who must
+// die.
+func (k *checker) deadLetter(user User, e ledger.Entry) {
+	switch dead := e.State == ledger.Dead; {
+	case dead != (k.dead[user] > 0):
+		k.problem(user, "dead by the ledger: %v; in the dead-letter queue: %v", dead, k.dead[user] > 0)
+	case dead != (k.Doomed[user] && e.Operation == ledger.Block):
+		k.problem(user, "dead: %v, though %s", dead, e.Operation)
+	}
+}
+
+// order holds the calls against the requests: going through them, each call must carry out the
+// same request as the one before or a later one, which had been made by then.
+func (k *checker) order(user User, requests []Request) {
+	at := 0
+	for _, c := range k.calls[user] {
+		found := -1
+		for i := at; i < len(requests) && !requests[i].Began.After(c.Begin); i++ {
+			if string(requests[i].Operation) == string(c.Operation) {
+				found = i
+				break
+			}
+		}
+		if found < 0 {
+			k.late(user, []time.Time{c.Begin, c.End}, "call %d (%s) carries out a request that a later one has superseded, or that was never made", c.Seq, c.Operation)
+			continue
+		}
+		at = found
+	}
+}
+
+// overlaps looks for users in two calls at once.
+func (k *checker) overlaps() {
+	bySeq := map[int64]simulator.Call{}
+	for _, c := range k.Run.Calls {
+		bySeq[c.Seq] = c
+	}
+	for _, o := range simulator.Overlaps(k.Run.Calls) {
+		first, second := bySeq[o.First], bySeq[o.Second]
+		p := User{o.PhoneNumberID, o.User}
+		k.late(p, []time.Time{first.End, second.Begin}, "was in two calls at once, %d and %d", o.First, o.Second)
+	}
 }

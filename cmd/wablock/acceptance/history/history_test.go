@@ -91,9 +91,9 @@ func TestCheck(t *testing.T) {
 			},
 			want: "the last accepted request was unblock",
 		},
-		"a version nobody asked for": {
+		"a version never requested": {
 			change: func(r *history.Run) { entry(r, func(e *ledger.Entry) { e.Version = 9 }) },
-			want:   "nobody asked for since",
+			want:   "never requested since",
 		},
 		"carried out the wrong way round": {
 			change: func(r *history.Run) {
@@ -103,7 +103,7 @@ func TestCheck(t *testing.T) {
 					call(3, simulator.Unblock, 10, 11, simulator.OutcomeSucceeded),
 				}
 			},
-			want: "overtaken", stop: true,
+			want: "superseded", stop: true,
 		},
 		"success by the ledger alone": {
 			change: func(r *history.Run) {
@@ -149,7 +149,7 @@ func TestCheck(t *testing.T) {
 				c.Users[0].User = "+16505559999"
 				r.Calls = append(r.Calls, c)
 			},
-			want: "nobody asked for it",
+			want: "never requested",
 		},
 	}
 	for name, c := range cases {

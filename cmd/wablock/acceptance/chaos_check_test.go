@@ -43,7 +43,7 @@ func (c *chaos) calm() {
 	}
 }
 
-// open returns the users that have not ended, or of whom an accepted request is not known yet.
+// open returns the users that have not ended, or whose accepted request the ledger does not have yet.
 func (c *chaos) open() []history.User {
 	var open []history.User
 	entries := c.entries()
@@ -112,7 +112,7 @@ func (c *chaos) history() history.Run {
 	return r
 }
 
-// story is all that is known of one user, for whoever has to find out what happened.
+// story prints all that is known of one user, to find out what happened.
 func (c *chaos) story(u history.User) string {
 	type event struct {
 		at   time.Time
