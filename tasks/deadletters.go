@@ -116,8 +116,7 @@ func (d *DeadLetters) Get(ctx context.Context, phoneNumberID string, u user.ID) 
 	return *e, true, nil
 }
 
-// fetch returns the entry of a task ID, nil when there is none. A task that is no entry comes
-// out as a malformed one.
+// fetch returns the entry of a task ID, nil when there is none.
 func (d *DeadLetters) fetch(id string) (*DeadLetter, error) {
 	info, err := d.inspector.GetTaskInfo(QueueDeadLetter, id)
 	if isGone(err) {
@@ -126,11 +125,13 @@ func (d *DeadLetters) fetch(id string) (*DeadLetter, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := readEntry(info.Type, id, info.Payload)
+	e := ReadDeadLetter(info.Type, id, info.Payload)
 	return &e, nil
 }
 
-func readEntry(typ, id string, payload []byte) DeadLetter {
+// ReadDeadLetter decodes the payload of a task in the queue. A task that is not an entry comes
+// out as a malformed one.
+func ReadDeadLetter(typ, id string, payload []byte) DeadLetter {
 	e, err := decodeDeadLetter(typ, payload)
 	if err != nil {
 		e = NewMalformed(typ, QueueDeadLetter, id, payload, err)

@@ -12,6 +12,8 @@ import (
 // Filter chooses entries of the dead-letter queue; an entry must pass everything that is set.
 // The zero Filter chooses all.
 type Filter struct {
+	// IDs are those of the entries' tasks, which are found at once.
+	IDs           []string
 	PhoneNumberID string
 	// Users are found at once when PhoneNumberID is set, else by reading the whole queue.
 	Users []user.ID

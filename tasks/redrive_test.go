@@ -157,6 +157,9 @@ func TestDiscard(t *testing.T) {
 		if _, ok := f.get(2); n != 1 || ok || len(f.all(tasks.Filter{})) != 2 {
 			t.Errorf("%d discarded, %v", n, ok)
 		}
+		if n := must(f.dead.Discard(t.Context(), tasks.Filter{IDs: []string{"none"}}, tasks.DiscardOptions{}))(t); n != 0 {
+			t.Errorf("%d discarded under an ID that does not exist", n)
+		}
 		f.put(entry(2, died)) // a task that runs again
 		if _, ok := f.get(2); ok {
 			t.Error("a discarded entry came back")

@@ -69,6 +69,9 @@ func (d *DeadLetters) fetchAll(ctx context.Context, ids []string) ([]DeadLetter,
 
 // ids returns the task IDs that may pass f, each once, those of a phone number ID together.
 func (d *DeadLetters) ids(ctx context.Context, f Filter) ([]string, error) {
+	if len(f.IDs) > 0 {
+		return slices.Compact(slices.Sorted(slices.Values(f.IDs))), nil
+	}
 	if f.PhoneNumberID != "" && len(f.Users) > 0 {
 		h, err := d.hasher(ctx)
 		if err != nil {
