@@ -2,17 +2,14 @@ package web
 
 import "slices"
 
-// The fields of asynqmon's answers by what may be in them. What is in none of these lists is
+// The fields of asynqmon's answers by what may be in them. A field in none of these lists is
 // text from outside, and masked as such.
 var (
-	// What showPayload and maskBytes made.
+	// Made by showPayload and maskBytes.
 	maskedFields = []string{"payload", "task_payload", "result"}
-	// What others may have named, and requests name again.
-	nameFields = []string{
-		"id", "task_id", "queue", "group",
-		"canceled_ids", "error_ids", "deleted_ids", "failed_ids", "pending_ids",
-	}
-	// What asynq or asynqmon writes itself, and what a mask would take for a number.
+	// Names that producers choose.
+	nameFields = []string{"id", "task_id", "queue", "group"}
+	// Written by asynq or asynqmon itself; a mask would take some of them for numbers.
 	ownFields = []string{
 		"next_process_at", "start_time", "deadline", "last_failed_at", "completed_at", "timestamp", "date",
 		"next_enqueue_at", "prev_enqueue_at", "enqueued_at", "host", "spec",
@@ -20,14 +17,14 @@ var (
 )
 
 // maskAnswer masks an answer of asynqmon's, v being the value of the field named.
-func (m *monitor) maskAnswer(field string, v any) any {
+func maskAnswer(field string, v any) any {
 	switch v := v.(type) {
 	case string:
 		switch {
 		case slices.Contains(maskedFields, field), slices.Contains(ownFields, field):
 			return v
 		case slices.Contains(nameFields, field):
-			return m.aliases.of(v)
+			return maskName(v)
 		default:
 			return maskText(v)
 		}
@@ -36,13 +33,13 @@ func (m *monitor) maskAnswer(field string, v any) any {
 			v = slices.DeleteFunc(v, bodiless)
 		}
 		for i := range v {
-			v[i] = m.maskAnswer(field, v[i])
+			v[i] = maskAnswer(field, v[i])
 		}
 		return v
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, e := range v {
-			out[m.aliases.of(k)] = m.maskAnswer(k, e) // some objects have queues' names for keys
+			out[maskName(k)] = maskAnswer(k, e) // some objects have queues' names for keys
 		}
 		return out
 	default:

@@ -77,7 +77,7 @@ func command[P, R any](c cdp.Command[P, R], params P) chromedp.Action[chromedp.V
 	})
 }
 
-// pictures is where pictures are left: WABLOCK_TEST_ARTIFACTS, or the test's own folder, which
+// pictures returns the folder for pictures: WABLOCK_TEST_ARTIFACTS, or the test's own, which
 // go test keeps with -artifacts.
 func pictures(t *testing.T) string {
 	t.Helper()

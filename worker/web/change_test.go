@@ -1,13 +1,22 @@
 package web_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/redistest"
+	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/worker/web"
 )
 
 var queueBulk = asynq.Queue("bulk")
@@ -25,64 +34,72 @@ func seeded(t *testing.T) *fixture {
 	return f
 }
 
-func TestArchiveIsRefused(t *testing.T) {
+// All changes but those of single dead letters are refused, with what to do in their place.
+func TestRefusedChanges(t *testing.T) {
 	t.Parallel()
 	f := seeded(t)
+	for _, c := range []struct{ method, path, why string }{
+		{http.MethodDelete, "dead-letter/scheduled_tasks:delete_all", "wablock dead-letter discard"},
+		{http.MethodPost, "dead-letter/scheduled_tasks:batch_delete", "wablock dead-letter discard"},
+		{http.MethodPost, "dead-letter/scheduled_tasks:run_all", "wablock dead-letter redrive"},
+		{http.MethodPost, "dead-letter/scheduled_tasks:batch_run", "wablock dead-letter redrive"},
+		{http.MethodPost, "dead-letter/scheduled_tasks/scheduled-a", "wablock dead-letter"},
+		{http.MethodPost, "dead-letter:pause", "stop the workers"},
+		{http.MethodDelete, "dead-letter", "wablock's own"},
+		{http.MethodDelete, "interactive", "wablock's own"},
+		{http.MethodDelete, "bulk", "wablock's own"},
+		{http.MethodDelete, "reconcile", "wablock's own"},
+		{http.MethodPost, "bulk:pause", "stop the workers"},
+		{http.MethodPost, "bulk:resume", "stop the workers"},
+		{http.MethodDelete, "bulk/pending_tasks/pending-a", "wablock unblock"},
+		{http.MethodDelete, "bulk/pending_tasks:delete_all", "wablock unblock"},
+		{http.MethodPost, "bulk/pending_tasks:batch_delete", "wablock unblock"},
+		{http.MethodDelete, "bulk/retry_tasks:delete_all", "wablock unblock"},
+		{http.MethodDelete, "bulk/completed_tasks:delete_all", "wablock unblock"},
+		{http.MethodDelete, "bulk/groups/g/aggregating_tasks/pending-a", "wablock unblock"},
+		// Accepted delayed jobs.
+		{http.MethodDelete, "bulk/scheduled_tasks/scheduled-a", "wablock unblock"},
+		{http.MethodDelete, "bulk/scheduled_tasks:delete_all", "wablock unblock"},
+		{http.MethodPost, "bulk/scheduled_tasks:batch_delete", "wablock unblock"},
+		{http.MethodPost, "bulk/scheduled_tasks/scheduled-a:run", "without --delay"},
+		{http.MethodPost, "bulk/retry_tasks/scheduled-a:run", "without --delay"},
+		{http.MethodPost, "bulk/scheduled_tasks:run_all", "without --delay"},
+		{http.MethodPost, "bulk/scheduled_tasks:batch_run", "without --delay"},
+		{http.MethodPost, "bulk/active_tasks/x:cancel", "in flight"},
+		{http.MethodPost, "bulk/active_tasks:batch_cancel", "in flight"},
+		{http.MethodPost, "bulk/active_tasks:cancel_all", "in flight"},
+		{http.MethodPost, "foreign:pause", "stop the workers"},
+		{http.MethodDelete, "foreign", "asynq's own tools"},
+		{http.MethodPost, "foreign/scheduled_tasks:run_all", "asynq's own tools"},
+		{http.MethodDelete, "foreign/pending_tasks:delete_all", "asynq's own tools"},
+		{http.MethodDelete, "foreign/scheduled_tasks/scheduled-a", "asynq's own tools"},
+		// Paths that asynqmon does not have.
+		{http.MethodPost, "", "only dead letters"},
+		{http.MethodPost, "bulk", "wablock's own"},
+		{http.MethodPost, "bulk/groups/g", "only dead letters"},
+		{http.MethodPost, "dead-letter/scheduled_tasks/a/b:run", "one dead letter at a time"},
+	} {
+		f.refused(c.method, "/monitor/api/queues/"+c.path, `{"task_ids":["scheduled-b","pending-b"]}`, c.why)
+	}
 	for _, q := range []string{"bulk", "dead-letter", "foreign"} {
 		for _, state := range []string{"pending", "scheduled", "retry"} {
 			for _, path := range []string{
 				"_tasks/" + state + "-a:archive", "_tasks:archive_all", "_tasks:batch_archive", "_tasks/%70ending-a%3Aarchive",
 			} {
-				path = "/monitor/api/queues/" + q + "/" + state + path
-				f.refused(http.MethodPost, path, `{"task_ids":["`+state+`-b"]}`, "archive")
+				f.refused(http.MethodPost, "/monitor/api/queues/"+q+"/"+state+path, `{"task_ids":["`+state+`-b"]}`, "archive")
 			}
-		}
-		group := "/monitor/api/queues/" + q + "/groups/g/aggregating_tasks"
-		for _, path := range []string{"/a:archive", ":archive_all", ":batch_archive"} {
-			f.refused(http.MethodPost, group+path, `{"task_ids":["a"]}`, "archive")
 		}
 	}
 	if n := f.archived(); n != 0 {
 		t.Errorf("%d tasks are archived", n)
 	}
-}
-
-func TestWhatLosesSomethingIsRefused(t *testing.T) {
-	t.Parallel()
-	f := seeded(t)
-	for _, c := range []struct{ method, path, why string }{
-		{http.MethodDelete, "dead-letter/scheduled_tasks/scheduled-a", "wablock dead-letter discard"},
-		{http.MethodDelete, "dead-letter/scheduled_tasks:delete_all", "wablock dead-letter discard"},
-		{http.MethodPost, "dead-letter/scheduled_tasks:batch_delete", "wablock dead-letter discard"},
-		{http.MethodDelete, "dead-letter/pending_tasks/pending-a", "wablock dead-letter discard"},
-		{http.MethodDelete, "dead%2Dletter/scheduled_tasks/scheduled-a", "wablock dead-letter discard"},
-		{http.MethodPost, "dead-letter/scheduled_tasks:run_all", "wablock dead-letter redrive --all"},
-		{http.MethodDelete, "dead-letter", "wablock's own"},
-		{http.MethodDelete, "interactive", "wablock's own"},
-		{http.MethodDelete, "bulk", "wablock's own"},
-		{http.MethodDelete, "reconcile", "wablock's own"},
-		{http.MethodDelete, "bulk/pending_tasks/pending-a", "wablock unblock"},
-		{http.MethodDelete, "bulk/pending_tasks:delete_all", "wablock unblock"},
-		{http.MethodPost, "bulk/pending_tasks:batch_delete", "wablock unblock"},
-		{http.MethodDelete, "bulk/retry_tasks:delete_all", "wablock unblock"},
-		// Under another state's name the task is the same.
-		{http.MethodDelete, "bulk/completed_tasks/pending-a", "wablock unblock"},
-		{http.MethodDelete, "bulk/scheduled_tasks/pending-a", "wablock unblock"},
-		{http.MethodDelete, "bulk/groups/g/aggregating_tasks/pending-a", "wablock unblock"},
-		// A delayed job that ran early would beat every request until its time.
-		{http.MethodPost, "bulk/scheduled_tasks/scheduled-a:run", "delayed job"},
-		{http.MethodPost, "bulk/retry_tasks/scheduled-a:run", "delayed job"},
-		{http.MethodPost, "bulk/scheduled_tasks:run_all", "delayed job"},
-		{http.MethodPost, "bulk/scheduled_tasks:batch_run", "delayed job"},
-	} {
-		f.refused(c.method, "/monitor/api/queues/"+c.path, `{"task_ids":["scheduled-b","pending-b"]}`, c.why)
-	}
-	for _, q := range []string{"bulk", "dead-letter"} {
+	for _, q := range []string{"bulk", "dead-letter", "foreign"} {
 		info, err := f.inspector.GetQueueInfo(q)
-		if err != nil || info.Pending != 2 || info.Scheduled != 2 {
+		if err != nil || info.Pending != 2 || info.Scheduled != 2 || info.Paused {
 			t.Errorf("%s: %+v, %v; want all tasks where they were", q, info, err)
 		}
 	}
+	f.refused(http.MethodDelete, "/monitor/api/servers", "", "only dead letters")
 }
 
 // refused expects 403 with a reason in JSON.
@@ -95,93 +112,132 @@ func (f *fixture) refused(method, path, body, why string) {
 	}
 }
 
-func TestAllowedChanges(t *testing.T) {
+// A delayed job that was accepted stays accepted: no number of clicks removes it.
+func TestDelayedJobSurvivesDeleteAll(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		method, path, body string
-		status             int
-		want               string // in the answer
-		queue              string
-		after              asynq.QueueInfo // of which the counts are compared
-	}{
-		{http.MethodPost, "dead-letter/scheduled_tasks/scheduled-a:run", "", 204, "", "dead-letter", asynq.QueueInfo{Pending: 3, Scheduled: 1}},
-		{
-			http.MethodPost, "dead-letter/scheduled_tasks:batch_run", `{"task_ids":["scheduled-a","scheduled-b","nobody"]}`, 200,
-			`{"error_ids":["nobody"],"pending_ids":["scheduled-a","scheduled-b"]}`, "dead-letter",
-			asynq.QueueInfo{Pending: 4},
-		},
-		{http.MethodPost, "foreign/scheduled_tasks:run_all", "", 200, `{"scheduled":2}`, "foreign", asynq.QueueInfo{Pending: 4}},
-		{
-			http.MethodPost, "bulk/archived_tasks:batch_run", `{"task_ids":["scheduled-a"]}`, 200,
-			`{"error_ids":["scheduled-a"],"pending_ids":[]}`, "bulk",
-			asynq.QueueInfo{Pending: 2, Scheduled: 2},
-		},
-		{
-			http.MethodPost, "bulk/completed_tasks:batch_delete", `{"task_ids":["pending-a","scheduled-a"]}`, 200,
-			`{"deleted_ids":["scheduled-a"],"failed_ids":["pending-a"]}`, "bulk",
-			asynq.QueueInfo{Pending: 2, Scheduled: 1},
-		},
-		{http.MethodDelete, "bulk/scheduled_tasks/scheduled-a", "", 204, "", "bulk", asynq.QueueInfo{Pending: 2, Scheduled: 1}},
-		{
-			http.MethodPost, "bulk/scheduled_tasks:batch_delete", `{"task_ids":["scheduled-a"]}`, 200,
-			`{"deleted_ids":["scheduled-a"],"failed_ids":[]}`, "bulk",
-			asynq.QueueInfo{Pending: 2, Scheduled: 1},
-		},
-		{http.MethodDelete, "foreign/pending_tasks:delete_all", "", 200, `{"deleted":2}`, "foreign", asynq.QueueInfo{Scheduled: 2}},
-		{
-			http.MethodPost, "bulk/active_tasks:batch_cancel", `{"task_ids":["x"]}`, 200,
-			`{"canceled_ids":["x"],"error_ids":[]}`, "bulk",
-			asynq.QueueInfo{Pending: 2, Scheduled: 2},
-		},
-		{http.MethodPost, "bulk:pause", "", 204, "", "bulk", asynq.QueueInfo{Pending: 2, Scheduled: 2, Paused: true}},
-	} {
-		t.Run(c.method+" "+c.path, func(t *testing.T) {
-			t.Parallel()
-			f := seeded(t)
-			got := f.do(c.method, "/monitor/api/queues/"+c.path, c.body)
-			if got.status != c.status || strings.TrimSpace(got.body) != c.want {
-				t.Errorf("%d %s; want %d %s", got.status, got.body, c.status, c.want)
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		f := setupOn(t, rdb)
+		p, err := tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: businessNumber})
+		if err != nil {
+			t.Fatal(err)
+		}
+		job, err := p.Unblock(t.Context(), []string{"+16505551234"}, tasks.WithDelay(7*24*time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.refused(http.MethodDelete, "/monitor/api/queues/interactive/scheduled_tasks:delete_all", "", "wablock block")
+		for _, id := range fields(t, f.get("/monitor/api/queues/interactive/scheduled_tasks"), "id") {
+			f.refused(http.MethodDelete, "/monitor/api/queues/interactive/scheduled_tasks/"+id, "", "wablock block")
+		}
+		status, err := p.Job(t.Context(), job.ID)
+		if err != nil || status.Tasks != 1 {
+			t.Errorf("the job is %+v, %v; want its task in place", status, err)
+		}
+	})
+}
+
+// One dead letter is discarded, in the ledger too; what runs is left to the worker.
+func TestOneDeadLetter(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		var log bytes.Buffer
+		f := setupOn(t, rdb, func(c *web.Config) { c.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
+		ctx := t.Context()
+		l, dead := ledger.New(rdb, businessNumber), tasks.NewDeadLetters(rdb)
+		users := f.fail(l, "+16505550001", "+16505550002")
+		f.enqueue("x", "{}", asynq.Queue("dead-letter"), asynq.TaskID("stray"), asynq.ProcessIn(time.Hour))
+		path := func(u user.ID) string {
+			e, ok, err := dead.Get(ctx, businessNumber, u)
+			if err != nil || !ok {
+				t.Fatal(ok, err)
 			}
-			info, err := f.inspector.GetQueueInfo(c.queue)
-			if err != nil || info.Pending != c.after.Pending || info.Scheduled != c.after.Scheduled || info.Paused != c.after.Paused {
-				t.Errorf("the queue is %+v, %v; want %+v", info, err, c.after)
+			return "/monitor/api/queues/dead-letter/scheduled_tasks/" + e.ID
+		}
+		run, gone := path(users[0])+":run", path(users[1])
+		for _, c := range []struct {
+			method, path string
+			status       int
+		}{
+			{http.MethodPost, run, http.StatusNoContent},
+			{http.MethodDelete, gone, http.StatusNoContent},
+			{http.MethodDelete, gone, http.StatusNotFound},
+			{http.MethodPost, gone + ":run", http.StatusNotFound},
+			{http.MethodDelete, "/monitor/api/queues/dead-letter/scheduled_tasks/stray", http.StatusNoContent},
+		} {
+			if got := f.do(c.method, c.path, ""); got.status != c.status {
+				t.Errorf("%s %s = %d %s; want %d", c.method, c.path, got.status, got.body, c.status)
 			}
+		}
+		info, err := f.inspector.GetQueueInfo("dead-letter")
+		if err != nil || info.Pending != 1 || info.Scheduled != 0 {
+			t.Errorf("the queue is %+v, %v; want one entry to be redriven", info, err)
+		}
+		entries, err := l.Entries(ctx, users)
+		if err != nil || entries[0].State != ledger.Dead || entries[1].State != ledger.Discarded {
+			t.Errorf("the ledger holds %+v, %v", entries, err)
+		}
+		for _, want := range []string{
+			`"msg":"web: changed","method":"POST","path":"` + run + `","remote":"192.0.2.1:1234"`,
+			`"msg":"web: changed","method":"DELETE","path":"` + gone + `","remote":"192.0.2.1:1234"`,
+		} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("the log has no %s:\n%s", want, &log)
+			}
+		}
+	})
+}
+
+// fail makes users fail for good, with an entry each among the dead letters.
+func (f *fixture) fail(l *ledger.Ledger, numbers ...string) []user.ID {
+	f.t.Helper()
+	ctx := f.t.Context()
+	v, err := l.NextVersion(ctx)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var users []user.ID
+	var requests []ledger.Request
+	var settlements []ledger.Settlement
+	for _, n := range numbers {
+		u, err := user.FromCanonical(n)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		users = append(users, u)
+		requests = append(requests, ledger.Request{User: u, Operation: ledger.Block, Version: v, Queue: ledger.Bulk})
+		settlements = append(settlements, ledger.Settlement{
+			User: u, Version: v, Verdict: ledger.Kill, Failure: &ledger.Failure{Code: 131047, Message: "Re-engagement message"},
 		})
 	}
-}
-
-func TestUnknownActions(t *testing.T) {
-	t.Parallel()
-	f := seeded(t)
-	for _, r := range []struct{ method, path string }{
-		{http.MethodPost, "queues"},
-		{http.MethodPost, "queues/bulk"},
-		{http.MethodPost, "queues/bulk:explode"},
-		{http.MethodPost, "queues/bulk/pending_tasks/pending-a"},
-		{http.MethodPost, "queues/bulk/pending_tasks:archive"},
-		{http.MethodPost, "queues/bulk/pending_tasks:all"},
-		{http.MethodPost, "queues/bulk/groups/g"},
-		{http.MethodDelete, "queues/bulk/tasks/pending-a"},
-		{http.MethodDelete, "servers"},
-		{http.MethodPost, "queues/bulk/pending_tasks/a/b:archive"},
-	} {
-		if got := f.do(r.method, "/monitor/api/"+r.path, ""); got.status != http.StatusNotFound {
-			t.Errorf("%s %s = %d %s", r.method, r.path, got.status, got.body)
+	if _, err := l.Mark(ctx, requests); err != nil {
+		f.t.Fatal(err)
+	}
+	if _, err := l.Claim(ctx, ledger.ClaimOptions{ID: "c", Max: len(users), Hold: time.Hour}); err != nil {
+		f.t.Fatal(err)
+	}
+	if _, err := l.Settle(ctx, "c", settlements); err != nil {
+		f.t.Fatal(err)
+	}
+	entries, err := l.Entries(ctx, users)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, e := range entries {
+		if err := tasks.NewDeadLetters(f.rdb).Put(ctx, tasks.DeadLetterOf(businessNumber, e)); err != nil {
+			f.t.Fatal(err)
 		}
 	}
+	return users
 }
 
-// Pausing a queue of wablock's does not do what people expect of it, and the answer says so.
-func TestPauseHasANote(t *testing.T) {
+// A log line about a change holds no number, whatever the path.
+func TestChangesAreLoggedMasked(t *testing.T) {
 	t.Parallel()
-	f := seeded(t)
-	for queue, noted := range map[string]bool{"bulk": true, "foreign": false, "dead-letter": false} {
-		got := f.do(http.MethodPost, "/monitor/api/queues/"+queue+":pause", "")
-		if got.status != http.StatusNoContent || (got.header.Get("Wablock-Note") != "") != noted {
-			t.Errorf("%s: %d, note %q", queue, got.status, got.header.Get("Wablock-Note"))
-		}
-	}
-	if got := f.do(http.MethodPost, "/monitor/api/queues/bulk:resume", ""); got.header.Get("Wablock-Note") != "" {
-		t.Error("resuming has a note")
+	var log bytes.Buffer
+	f := setup(t, func(c *web.Config) { c.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
+	f.do(http.MethodDelete, "/monitor/api/queues/bulk/scheduled_tasks/block-16505551234", "")
+	f.do(http.MethodPost, "/monitor/api/queues/dead-letter/scheduled_tasks/+16505551234:run", "")
+	if strings.Contains(log.String(), "16505551234") || strings.Count(log.String(), `"path":"/monitor/api/queues/`) != 2 {
+		t.Errorf("the log is\n%s", &log)
 	}
 }

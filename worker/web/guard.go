@@ -30,12 +30,12 @@ func securityHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// requireToken asks for the token, as a bearer token or as the password of basic auth (any user
-// name), which is what a browser can send by itself.
+// requireToken requires the token, as a bearer token or as the password of basic auth (any user
+// name), which a browser can send by itself.
 func requireToken(next http.Handler, token secret.String) http.Handler {
 	want := sha256.Sum256([]byte(token.Reveal()))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Hashes have one length, so the time taken tells nothing of the token's.
+		// Hashes have one length, so the time taken reveals nothing of the token's.
 		got := sha256.Sum256([]byte(presented(r)))
 		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			hangUp(w)
@@ -59,8 +59,8 @@ func presented(r *http.Request) string {
 	return strings.TrimSpace(rest)
 }
 
-// loopbackHostOnly answers requests that name this machine. Where no token is asked for, a name
-// that somebody made to resolve to 127.0.0.1 would otherwise open the pages to a site elsewhere.
+// loopbackHostOnly answers requests that name this machine. Without a token, a domain that
+// resolves to 127.0.0.1 would otherwise open the pages to a site elsewhere (DNS rebinding).
 func loopbackHostOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !loopbackHost(r.Host) {
@@ -85,7 +85,7 @@ func loopbackHost(hostport string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// inFlightLimit turns requests away while n others are being served.
+// inFlightLimit refuses requests while n others are being served.
 func inFlightLimit(next http.Handler, n int) http.Handler {
 	slots := make(chan struct{}, n)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -100,7 +100,7 @@ func inFlightLimit(next http.Handler, n int) http.Handler {
 	})
 }
 
-// hangUp ends the connection with the answer: who has shown no right to be here holds none open.
+// hangUp ends the connection with the answer, so that unauthorized clients hold none open.
 func hangUp(w http.ResponseWriter) { w.Header().Set("Connection", "close") }
 
 // refuse answers with a reason that a person can act upon.
@@ -113,5 +113,5 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // the client has gone; nobody is left to tell
+	_ = enc.Encode(v) // the client is gone
 }

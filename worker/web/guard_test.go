@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/hibiken/asynq"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/wablock/wablock/config/secret"
@@ -126,20 +128,18 @@ func TestCrossSite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, r := range []struct{ method, path string }{
-				{http.MethodPost, "/monitor/api/queues/bulk:pause"},
-				{http.MethodDelete, "/monitor/api/queues/bulk/completed_tasks:delete_all"},
-				{http.MethodPost, "/monitor/api/queues/bulk/retry_tasks:batch_run"},
+				{http.MethodPost, "/monitor/api/queues/dead-letter/scheduled_tasks/stray:run"},
+				{http.MethodDelete, "/monitor/api/queues/dead-letter/scheduled_tasks/stray"},
 			} {
 				f := setup(t)
-				f.enqueue("x", "")
-				f.enqueue("x", "", queueBulk)
-				got := f.do(r.method, r.path, `{"task_ids":[]}`, c.headers...)
+				f.enqueue("x", "", asynq.Queue("dead-letter"), asynq.TaskID("stray"), asynq.ProcessIn(time.Hour))
+				got := f.do(r.method, r.path, "", c.headers...)
 				if (got.status < 300) != c.allowed {
 					t.Errorf("%s %s = %d %s", r.method, r.path, got.status, got.body)
 				}
-				info, err := f.inspector.GetQueueInfo("bulk")
-				if err != nil || info.Paused && !c.allowed {
-					t.Errorf("the queue is paused: %v, %v", info, err)
+				info, err := f.inspector.GetQueueInfo("dead-letter")
+				if err != nil || (info.Scheduled == 0) != c.allowed {
+					t.Errorf("the queue is %+v, %v", info, err)
 				}
 			}
 		})
@@ -177,15 +177,6 @@ func TestSecurityHeaders(t *testing.T) {
 func TestRequestIsBounded(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	body := `{"task_ids":["` + strings.Repeat("x", 1<<20) + `"]}`
-	got := f.do(http.MethodPost, "/monitor/api/queues/bulk/retry_tasks:batch_run", body)
-	if got.status != http.StatusBadRequest {
-		t.Errorf("a body of 1 MiB: %d", got.status)
-	}
-	many := `{"task_ids":["x"` + strings.Repeat(`,"x"`, 100) + `]}`
-	if got := f.do(http.MethodPost, "/monitor/api/queues/bulk/retry_tasks:batch_run", many); got.status != http.StatusBadRequest {
-		t.Errorf("101 IDs: %d", got.status)
-	}
 	for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodOptions, http.MethodTrace} {
 		for _, path := range []string{"/", "/monitor/", "/monitor/api/queues", "/healthz"} {
 			if got := f.do(method, path, ""); got.status < 400 {

@@ -9,18 +9,18 @@ import (
 
 const (
 	readyTimeout   = 3 * time.Second
-	readyFor       = time.Second // how long an answer is given again
+	readyFor       = time.Second // an answer is reused for this long
 	metricsTimeout = 20 * time.Second
 )
 
-// alive answers /healthz: whoever runs this code lives.
+// alive answers /healthz: a process that runs this lives.
 func alive(w http.ResponseWriter, _ *http.Request) {
 	hangUp(w)
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// readiness answers /readyz. It stands open to anybody, so it asks no more often than once in
-// readyFor however often it is asked.
+// readiness answers /readyz. It needs no token, so it checks at most once in readyFor, however
+// often it is requested.
 type readiness struct {
 	check func(ctx context.Context) error
 
@@ -35,7 +35,7 @@ func (r *readiness) now(ctx context.Context) error {
 	if time.Now().Before(r.until) {
 		return r.err
 	}
-	// The answer is for everybody: that one asker hung up must not spoil it.
+	// The answer is shared: one client that hangs up must not cancel the check.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
 	defer cancel()
 	r.err = r.check(ctx)

@@ -70,7 +70,7 @@ func TestReadyAsksRedis(t *testing.T) {
 	}
 }
 
-// Anybody may ask /readyz, so it must not be a way to keep Redis busy, or to hang.
+// Anyone may request /readyz, so it must neither keep Redis busy nor hang.
 func TestReadyIsAskedOnceASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

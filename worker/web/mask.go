@@ -14,7 +14,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// maxShown bounds, in bytes, what is shown of one text; maxParsed what is looked at at all.
+// maxShown and maxParsed bound, in bytes, the text that is shown and the text that is read.
 const (
 	maxShown  = 2 << 10
 	maxParsed = 1 << 20
@@ -22,8 +22,8 @@ const (
 
 const hidden = "…"
 
-// maskBytes returns what may be shown of a payload or a result of unknown making. JSON is masked
-// value by value, because the page decodes it and would undo any escape that hid a number.
+// maskBytes masks a payload or a result of unknown origin. JSON is masked value by value, because
+// the page decodes it, which would undo an escape that hid a number.
 func maskBytes(b []byte) string {
 	switch {
 	case len(b) == 0:
@@ -37,11 +37,11 @@ func maskBytes(b []byte) string {
 	return cut(maskText(string(b)), len(b))
 }
 
-// graphToken matches what could be a token of the Graph API, which has been known to repeat a
-// refused one in its message.
+// graphToken matches a possible token of the Graph API, which has been known to repeat a refused
+// one in its message.
 var graphToken = regexp.MustCompile(`\bEAA[0-9A-Za-z]{12,}|(?i:\bbearer) +[^\s"',]{8,}`)
 
-// maskText returns s with what could be a phone number, a BSUID or an access token left out.
+// maskText returns s without possible phone numbers, BSUIDs and access tokens.
 func maskText(s string) string {
 	if strings.Contains(s, "EAA") || strings.Contains(strings.ToLower(s), "bearer") {
 		s = graphToken.ReplaceAllString(s, hidden)
@@ -49,11 +49,43 @@ func maskText(s string) string {
 	return user.Scrub(s)
 }
 
-// ownNumber is how errors of wablock's name a phone number ID, which is no user's number, and
-// which operators need.
+// ownName matches the IDs whose digits belong to no user: a dead letter's, which starts with the
+// phone number ID, and a UUID, alone or as a job's ID with the number of its task.
+var ownName = regexp.MustCompile(`^(?:[0-9]{1,32}:[a-p]{32}|` +
+	`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?::[0-9]{1,6})?)$`)
+
+// dateInName matches a day, as people put it into the names of jobs.
+var dateInName = regexp.MustCompile(`(^|[^0-9])20[0-9]{2}[-.]?(?:0[1-9]|1[0-2])[-.]?(?:0[1-9]|[12][0-9]|3[01])($|[^0-9])`)
+
+// maskName masks an ID or a queue's name.
+func maskName(name string) string {
+	if ownName.MatchString(name) {
+		return name
+	}
+	if undated := dateInName.ReplaceAllString(name, "${1}date$2"); maskText(undated) == undated {
+		return name
+	}
+	return maskText(name)
+}
+
+// maskPath masks each name in a path of the API.
+func maskPath(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		name, run := strings.CutSuffix(s, ":run")
+		segments[i] = maskName(name)
+		if run {
+			segments[i] += ":run"
+		}
+	}
+	return cut(strings.Join(segments, "/"), len(path))
+}
+
+// ownNumber matches a phone number ID in errors of wablock's, which operators need and which
+// belongs to no user.
 var ownNumber = regexp.MustCompile(`\bphone number ID [0-9]{1,32}\b`)
 
-// maskReason masks the text of an error of wablock's own, and leaves phone number IDs in it.
+// maskReason masks the text of an error of wablock's own, but for phone number IDs.
 func maskReason(s string) string {
 	ids := ownNumber.FindAllString(s, -1)
 	var b strings.Builder
@@ -125,7 +157,7 @@ func encodeJSON(v any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// cut shortens a text that is too long to be shown, and says how long the whole is.
+// cut shortens a text that is too long to be shown, and adds the length of the whole.
 func cut(s string, size int) string {
 	if len(s) <= maxShown {
 		return s

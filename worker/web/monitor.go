@@ -11,6 +11,8 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/hibiken/asynqmon"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/tasks"
 )
 
 const (
@@ -20,35 +22,31 @@ const (
 	maxPageSize = 100
 )
 
-// monitor serves asynqmon under /monitor/, masked and held back where it would do harm.
+// monitor serves asynqmon under /monitor/: masked, and read only but for single dead letters.
 type monitor struct {
-	redis     monitorRedis
 	inner     http.Handler
 	inspector *asynq.Inspector
-	aliases   *aliases
+	dead      *tasks.DeadLetters
 	page      *monitorPage
 	log       *slog.Logger
 }
 
 func newMonitor(rdb redis.UniversalClient, log *slog.Logger) (*monitor, error) {
-	names, err := newAliases()
-	if err != nil {
-		return nil, err
-	}
 	shared := monitorRedis{rdb}
 	m := &monitor{
-		redis:     shared,
 		inspector: asynq.NewInspectorFromRedisClient(shared),
-		aliases:   names,
+		dead:      tasks.NewDeadLetters(rdb),
 		log:       log,
 		// asynqmon is never closed: its Close closes the client, which is not its own.
 		inner: asynqmon.New(asynqmon.Options{
 			RootPath:         monitorRoot,
 			RedisConnOpt:     shared,
+			ReadOnly:         true, // serveChange makes the changes
 			PayloadFormatter: asynqmon.PayloadFormatterFunc(showPayload),
 			ResultFormatter:  asynqmon.ResultFormatterFunc(func(_ string, b []byte) string { return maskBytes(b) }),
 		}),
 	}
+	var err error
 	if m.page, err = newMonitorPage(m.inner); err != nil {
 		return nil, err
 	}
@@ -58,11 +56,6 @@ func newMonitor(rdb redis.UniversalClient, log *slog.Logger) (*monitor, error) {
 func (m *monitor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.Path, apiRoot) {
 		m.page.serve(w, r, m.inner)
-		return
-	}
-	r, ok := m.unmask(r)
-	if !ok {
-		refuse(w, http.StatusNotFound, "this name was hidden by a worker that is gone, or has a slash in it: reload the page; if that does not help, use redis-cli")
 		return
 	}
 	path := strings.TrimPrefix(r.URL.Path, apiRoot)
@@ -77,22 +70,16 @@ func (m *monitor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// serveRead lets asynqmon answer, and masks what it says.
 func (m *monitor) serveRead(w http.ResponseWriter, r *http.Request, path string) {
-	switch path {
-	case "redis_info":
-		m.serveRedisInfo(w, r)
-		return
-	case "metrics":
+	if path == "metrics" {
 		// asynqmon would ask a Prometheus server, and none is configured.
 		http.Error(w, "wablock's metrics are at /metrics, for Prometheus to collect", http.StatusNotFound)
 		return
 	}
+	r = r.Clone(r.Context())
+	r.URL.RawPath = ""
 	r.URL.RawQuery = boundPage(r.URL.Query()).Encode()
-	m.serveMasked(w, r)
-}
-
-// serveMasked lets asynqmon answer, and masks what it says.
-func (m *monitor) serveMasked(w http.ResponseWriter, r *http.Request) {
 	var c capture
 	m.inner.ServeHTTP(&c, r)
 	if c.status() >= http.StatusBadRequest {
@@ -109,21 +96,10 @@ func (m *monitor) serveMasked(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "asynqmon's API has no such path", http.StatusNotFound)
 		return
 	}
-	writeJSON(w, c.status(), m.maskAnswer("", v))
+	writeJSON(w, c.status(), maskAnswer("", v))
 }
 
-// unmask returns the request with the aliases in its path replaced by the names they stand for.
-func (m *monitor) unmask(r *http.Request) (*http.Request, bool) {
-	path, ok := m.aliases.in(r.URL.Path)
-	if !ok {
-		return nil, false
-	}
-	r = r.Clone(r.Context())
-	r.URL.Path, r.URL.RawPath = path, ""
-	return r, true
-}
-
-// boundPage keeps a page's size and number to what Redis answers in no time.
+// boundPage limits a page's size and number to what costs Redis little.
 func boundPage(q url.Values) url.Values {
 	bound := func(name string, least, most int) {
 		if !q.Has(name) {
@@ -141,7 +117,7 @@ func boundPage(q url.Values) url.Values {
 	return q
 }
 
-// capture keeps an answer in memory. asynqmon's are bounded: a page of tasks, each cut short.
+// capture keeps an answer in memory. Those of asynqmon are bounded: a page of tasks, each cut short.
 type capture struct {
 	header http.Header
 	code   int

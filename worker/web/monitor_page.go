@@ -73,7 +73,7 @@ func (p *monitorPage) serve(w http.ResponseWriter, r *http.Request, inner http.H
 		serveText(w, "text/javascript", monitorJS)
 	case path == "/wablock.css":
 		serveText(w, "text/css", monitorCSS)
-	case path == "/q/metrics": // charts from a Prometheus server, which none is configured for
+	case path == "/q/metrics", path == "/redis": // pages without an API behind them
 		http.Redirect(w, r, monitorRoot+"/", http.StatusSeeOther)
 	case strings.HasPrefix(path, "/static/"):
 		// Their names change with their content.

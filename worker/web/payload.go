@@ -1,15 +1,13 @@
 package web
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/wablock/wablock/tasks"
-	"github.com/wablock/wablock/tasks/user"
 )
 
-// showPayload returns what may be shown of a task's payload: a summary of wablock's own kinds,
+// showPayload returns a task's payload as the pages show it: a summary of wablock's own types,
 // anything else masked.
 func showPayload(typ string, payload []byte) string {
 	switch typ {
@@ -18,14 +16,12 @@ func showPayload(typ string, payload []byte) string {
 			return showJob(p)
 		}
 	case tasks.TypeDeadLetter:
-		if d, ok := decodeDeadLetter(payload); ok {
-			return encodeJSON(d)
-		}
+		return showDeadLetter(tasks.ReadDeadLetter(typ, "", payload))
 	}
 	return maskBytes(payload)
 }
 
-// firstUsers is how many of a task's users are shown, masked.
+// firstUsers is the number of a task's users that are shown, masked.
 const firstUsers = 3
 
 func showJob(p tasks.Payload) string {
@@ -52,74 +48,41 @@ func showJob(p tasks.Payload) string {
 	})
 }
 
-// deadLetterView is a dead letter as it is shown: the fields of package tasks that tell an
-// operator something, masked while they are read.
-type deadLetterView struct {
-	User          maskedUser     `json:"user,omitempty"`
-	Operation     maskedText     `json:"operation,omitempty"`
-	Code          int            `json:"code,omitempty"`
-	Message       maskedText     `json:"message,omitempty"`
-	Details       maskedText     `json:"details,omitempty"`
-	Attempts      int            `json:"attempts,omitempty"`
-	PhoneNumberID phoneNumberID  `json:"phone_number_id,omitempty"`
-	FirstFailedAt time.Time      `json:"first_failed_at,omitzero"`
-	LastFailedAt  time.Time      `json:"last_failed_at,omitzero"`
-	FBTraceID     maskedText     `json:"fbtrace_id,omitempty"`
-	Malformed     *malformedView `json:"malformed,omitempty"`
-}
-
-type malformedView struct {
-	Reason  maskedText    `json:"reason"`
-	Type    maskedText    `json:"task_type,omitempty"`
-	Queue   maskedText    `json:"queue,omitempty"`
-	TaskID  maskedText    `json:"task_id,omitempty"`
-	Size    int           `json:"payload_size"`
-	Payload maskedPayload `json:"payload,omitempty"`
-}
-
-func decodeDeadLetter(payload []byte) (deadLetterView, bool) {
-	var d deadLetterView
-	if len(payload) > 2*maxParsed || json.Unmarshal(payload, &d) != nil {
-		return deadLetterView{}, false
+// showDeadLetter summarizes an entry: the fields that tell an operator something, masked.
+func showDeadLetter(d tasks.DeadLetter) string {
+	type malformed struct {
+		Reason  string `json:"reason"`
+		Type    string `json:"task_type,omitempty"`
+		Queue   string `json:"queue,omitempty"`
+		TaskID  string `json:"task_id,omitempty"`
+		Size    int    `json:"payload_size"`
+		Payload string `json:"payload,omitempty"`
 	}
-	return d, d.User != "" || d.Malformed != nil
-}
-
-// These mask while JSON is decoded, so that no clear value is held at all.
-type (
-	maskedText    string
-	maskedUser    string
-	maskedPayload string
-	phoneNumberID string
-)
-
-func (m *maskedText) UnmarshalText(b []byte) error {
-	*m = maskedText(cut(maskText(string(b)), len(b)))
-	return nil
-}
-
-func (m *maskedUser) UnmarshalText(b []byte) error {
-	*m = hidden
-	if id, err := user.FromCanonical(string(b)); err == nil {
-		*m = maskedUser(id.String())
+	view := struct {
+		User          string     `json:"user,omitempty"`
+		Operation     string     `json:"operation,omitempty"`
+		Code          int        `json:"code,omitempty"`
+		Message       string     `json:"message,omitempty"`
+		Details       string     `json:"details,omitempty"`
+		Attempts      int        `json:"attempts,omitempty"`
+		PhoneNumberID string     `json:"phone_number_id,omitempty"`
+		FirstFailedAt time.Time  `json:"first_failed_at,omitzero"`
+		LastFailedAt  time.Time  `json:"last_failed_at,omitzero"`
+		FBTraceID     string     `json:"fbtrace_id,omitempty"`
+		Malformed     *malformed `json:"malformed,omitempty"`
+	}{
+		Operation: string(d.Operation), Code: d.Code, Message: cutText(d.Message), Details: cutText(d.Details), Attempts: d.Attempts,
+		PhoneNumberID: d.PhoneNumberID, FirstFailedAt: d.FirstFailedAt, LastFailedAt: d.LastFailedAt, FBTraceID: cutText(d.FBTraceID),
 	}
-	return nil
+	if m := d.Malformed; m != nil {
+		view.Malformed = &malformed{
+			Reason: cutText(m.Reason), Type: cutText(m.Type), Queue: cutText(m.Queue), TaskID: maskName(m.TaskID),
+			Size: m.Size, Payload: maskBytes(m.Payload),
+		}
+	} else {
+		view.User = d.User.String()
+	}
+	return encodeJSON(view)
 }
 
-func (m *maskedPayload) UnmarshalJSON(b []byte) error {
-	var raw []byte
-	if err := json.Unmarshal(b, &raw); err != nil {
-		*m = hidden
-		return nil //nolint:nilerr // what is no base64 is not shown
-	}
-	*m = maskedPayload(maskBytes(raw))
-	return nil
-}
-
-func (p *phoneNumberID) UnmarshalText(b []byte) error {
-	*p = hidden
-	if tasks.CheckPhoneNumberID(string(b)) == nil {
-		*p = phoneNumberID(b)
-	}
-	return nil
-}
+func cutText(s string) string { return cut(maskText(s), len(s)) }

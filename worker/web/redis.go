@@ -9,9 +9,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// monitorRedis is the shared client as asynqmon gets it: with a Close that closes nothing, and
-// with one script of asynq's mended. It is an asynq.RedisConnOpt as well, whatever kind of client
-// is shared; asynqmon then serves no page on Redis itself, which redis_info.go does.
+// monitorRedis wraps the shared client for asynqmon: its Close closes nothing, and it repairs one
+// script of asynq's. It is an asynq.RedisConnOpt for any kind of client. asynqmon does not know
+// this type, so it serves no page on Redis itself; `wablock doctor` checks that.
 type monitorRedis struct{ redis.UniversalClient }
 
 // MakeRedisClient implements asynq.RedisConnOpt.
@@ -22,12 +22,12 @@ func (m monitorRedis) Close() error { return nil }
 
 // EvalSha runs a script of asynq's.
 func (m monitorRedis) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
-	return m.mend(ctx, m.UniversalClient.EvalSha(ctx, sha, keys, args...), keys, args)
+	return m.repair(ctx, m.UniversalClient.EvalSha(ctx, sha, keys, args...), keys, args)
 }
 
-// Eval runs a script of asynq's that Redis did not know by its hash.
+// Eval runs a script of asynq's whose hash Redis did not know.
 func (m monitorRedis) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
-	return m.mend(ctx, m.UniversalClient.Eval(ctx, script, keys, args...), keys, args)
+	return m.repair(ctx, m.UniversalClient.Eval(ctx, script, keys, args...), keys, args)
 }
 
 //go:embed memory_usage.lua
@@ -35,10 +35,10 @@ var memoryUsageLua string
 
 var memoryUsage = redis.NewScript(memoryUsageLua)
 
-// mend answers for asynq's estimate of a queue's memory when that failed: it stops at the first
-// task whose body is missing, and with it everything that shows the queue. The script is known by
-// its keys, which no other of asynq's has.
-func (m monitorRedis) mend(ctx context.Context, cmd *redis.Cmd, keys []string, args []any) *redis.Cmd {
+// repair replaces a failed estimate of a queue's memory: the script stops at the first task whose
+// body is missing, and every page that shows the queue with it. The script is recognized by its
+// keys, which no other of asynq's has.
+func (m monitorRedis) repair(ctx context.Context, cmd *redis.Cmd, keys []string, args []any) *redis.Cmd {
 	var fromRedis redis.Error
 	if cmd.Err() == nil || !errors.As(cmd.Err(), &fromRedis) || redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
 		return cmd

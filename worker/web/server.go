@@ -10,13 +10,15 @@ import (
 	"time"
 )
 
-// Bounds for slow and greedy clients. The slowest honest answer is a page of tasks from a Redis
-// that is itself slow; nobody uploads anything.
+// Bounds for slow and greedy clients. The slowest legitimate answer is a page of tasks from a
+// Redis that is itself slow. A connection that asks for nothing costs a file descriptor and some
+// kilobytes until one of these passes; connections are not counted, so that a client which holds
+// many of them open cannot shut out the probe of /healthz.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
 	writeTimeout      = 60 * time.Second
-	idleTimeout       = 60 * time.Second
+	idleTimeout       = 10 * time.Second
 	maxHeaderBytes    = 16 << 10
 	stopTimeout       = 5 * time.Second
 )
@@ -28,12 +30,12 @@ type Server struct {
 }
 
 // Listen binds addr ("host:port"; port 0 takes a free one) and serves nothing before Run. The
-// logger may be nil. Who never calls Run calls Close.
+// logger may be nil. A caller that never calls Run must call Close.
 func Listen(addr string, h http.Handler, logger *slog.Logger) (*Server, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	l, err := net.Listen("tcp", addr) //nolint:noctx // binding a port does not wait
+	l, err := net.Listen("tcp", addr) //nolint:noctx // binding a port does not block
 	if err != nil {
 		return nil, fmt.Errorf("web: %w: choose another address with WABLOCK_HTTP_ADDR, or none with an empty one", err)
 	}
@@ -46,14 +48,13 @@ func Listen(addr string, h http.Handler, logger *slog.Logger) (*Server, error) {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
-	follow(srv)
-	return &Server{listener: newLimitListener(l), http: srv}, nil
+	return &Server{listener: l, http: srv}, nil
 }
 
-// Addr is the address that was bound.
+// Addr returns the address that was bound.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Close lets go of the address at once, whether Run was called or not.
+// Close releases the address at once, whether Run was called or not.
 func (s *Server) Close() error { return errors.Join(s.listener.Close(), s.http.Close()) }
 
 // Run serves until ctx ends, then lets requests in flight end for up to five seconds. It returns
@@ -69,8 +70,8 @@ func (s *Server) Run(ctx context.Context) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(stop); err != nil {
-		_ = s.http.Close() // the answer that did not end in time is given up
+		_ = s.http.Close() // drops the answers that did not end in time
 	}
-	<-served //nolint:errcheck // that it was closed
+	<-served //nolint:errcheck // http.ErrServerClosed
 	return nil
 }

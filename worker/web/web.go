@@ -17,20 +17,17 @@ import (
 // few, and each request may cost Redis a script.
 const maxInFlight = 32
 
-// maxRequestBody bounds what a request may carry. The largest that asynqmon sends names 100 tasks.
-const maxRequestBody = 256 << 10
-
-// Config is what the pages are made from.
+// Config holds what the pages are made from.
 type Config struct {
 	// Redis is shared with the worker, and never closed here. Required.
 	Redis redis.UniversalClient
 	// Token opens everything but health and readiness. Zero: no token is asked for, and only
 	// requests to a loopback host are answered.
 	Token secret.String
-	// Gatherer is what /metrics shows. Nil: /metrics answers 404.
+	// Gatherer has the metrics of /metrics. Nil: /metrics answers 404.
 	Gatherer prometheus.Gatherer
-	// Ready says why the worker can't work, nil when it can. It is called at most once a second
-	// and given three seconds. Nil: whether Redis answers.
+	// Ready returns why the worker can't work, nil when it can. It is called at most once a second,
+	// with a timeout of three seconds. Nil: Redis is pinged.
 	Ready func(ctx context.Context) error
 	// Version is shown on the first page; it may be empty.
 	Version string
@@ -71,10 +68,10 @@ func New(cfg Config) (http.Handler, error) {
 	open.HandleFunc("GET /healthz", alive)
 	open.Handle("GET /readyz", ready)
 	open.Handle("/", guard(closed, cfg.Token))
-	return securityHeaders(http.MaxBytesHandler(open, maxRequestBody)), nil
+	return securityHeaders(open), nil
 }
 
-// guard lets through who may: order matters, the cheapest refusal comes first.
+// guard admits authorized requests from wablock's own pages. The cheapest refusal comes first.
 func guard(next http.Handler, token secret.String) http.Handler {
 	csrf := http.NewCrossOriginProtection()
 	csrf.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

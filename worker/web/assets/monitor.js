@@ -1,7 +1,13 @@
-// Shows why the server refused an action, or what an action does not do, which asynqmon's pages
-// keep to themselves, and hides the actions that are always refused.
+// Shows why the server refused an action, which asynqmon's pages do not, and offers actions only
+// where the server takes them: on the pages of dead letters.
 (function () {
   "use strict";
+
+  // asynqmon reads this whenever it draws a table; what its page assigns is ignored.
+  Object.defineProperty(window, "READ_ONLY", {
+    get: function () { return !/\/queues\/dead-letter(\/|$)/.test(location.pathname); },
+    set: function () {}
+  });
 
   var toast;
   function show(text) {
@@ -20,8 +26,6 @@
   XMLHttpRequest.prototype.open = function (method) {
     if (String(method).toUpperCase() !== "GET") {
       this.addEventListener("load", function () {
-        var note = this.getResponseHeader("Wablock-Note");
-        if (note) show(note);
         if (this.status < 400) return;
         var reason = this.responseText;
         try { reason = JSON.parse(reason).error || reason; } catch (e) { /* text as it is */ }
@@ -30,11 +34,4 @@
     }
     return open.apply(this, arguments);
   };
-
-  // Menus are drawn when they are opened, so look at whatever is added.
-  new MutationObserver(function () {
-    document.querySelectorAll('li[role="menuitem"]').forEach(function (item) {
-      if (item.textContent === "Archive All") item.hidden = true;
-    });
-  }).observe(document, { childList: true, subtree: true });
 })();
