@@ -106,24 +106,13 @@ func (p *Producer) parseAndEnqueue(ctx context.Context, op ledger.Operation, inp
 	for _, o := range opts {
 		o(&r)
 	}
-	var rejected []Rejection
-	for i, in := range inputs {
-		id, err := user.Parse(in)
-		if err == nil {
-			r.Users = append(r.Users, id)
-			continue
-		}
-		reason := "not a phone number"
-		if invalid, ok := errors.AsType[*user.InvalidError](err); ok {
-			reason = invalid.Reason
-		}
-		rejected = append(rejected, Rejection{Input: in, Line: i + 1, Reason: reason})
-	}
+	list := numbers.Parse(inputs, user.Country{})
+	r.Users = list.Users
 	if len(r.Users) == 0 {
-		return Job{Operation: op, Rejected: rejected},
+		return Job{Operation: op, Rejected: list.Rejected},
 			fmt.Errorf("tasks: enqueue: %w: none of %d inputs is a phone number or BSUID", ErrNoUsers, len(inputs))
 	}
 	job, err := p.Enqueue(ctx, r)
-	job.Rejected = rejected
+	job.Rejected = list.Rejected
 	return job, err
 }

@@ -92,9 +92,10 @@ func TestFilesOfNumbers(t *testing.T) {
 		"first column":      {number(1) + ",Bob\n" + number(2) + ",Al\n", exitDone, 2, nil},
 		"duplicates":        {number(1) + "\n+1 (650) 200-0001\n001650.200.0001\n", exitDone, 1, nil},
 		"broken lines":      {number(1) + "\nhello\n\n+999123456789\n" + number(2) + "\n12\n", exitPartly, 2, []float64{2, 4, 6}},
-		"broken first line": {"hello\n" + number(1) + "\n", exitPartly, 1, []float64{1}},
+		"broken first line": {"12345\n" + number(1) + "\n", exitPartly, 1, []float64{1}},
+		"a word on top":     {"hello\n" + number(1) + "\n", exitDone, 1, nil},
 		"stray quote":       {number(1) + "\n\"" + number(2) + "\n" + number(3) + "\n", exitPartly, 2, []float64{2}},
-		"nothing but wrong": {"hello\nworld\n", exitUsage, 0, []float64{1, 2}},
+		"nothing but wrong": {"hello\nworld\n", exitUsage, 0, []float64{2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -47,21 +47,10 @@ func readInputs(c *cli, args []string, file string) (inputs, error) {
 }
 
 func (in *inputs) parse(args []string) {
-	var valid []user.ID
-	for i, arg := range args {
-		id, err := user.Parse(arg)
-		if err == nil {
-			valid = append(valid, id)
-			continue
-		}
-		reason := "not a phone number"
-		if invalid, ok := errors.AsType[*user.InvalidError](err); ok {
-			reason = invalid.Reason
-		}
-		in.rejected = append(in.rejected, tasks.Rejection{Input: arg, Line: i + 1, Reason: reason})
-	}
+	list := numberfile.Parse(args, user.Country{})
+	in.rejected = append(in.rejected, list.Rejected...)
 	in.args = len(in.rejected)
-	in.add(valid)
+	in.add(list.Users)
 }
 
 // add adds users that are not there yet.
@@ -95,7 +84,7 @@ func readNumbers(c *cli, name string) (numberfile.List, error) {
 		defer func() { _ = f.Close() }()
 		r = f
 	}
-	return numberfile.Read(r)
+	return numberfile.Read(r, numberfile.Options{})
 }
 
 // showRejected prints which inputs are not numbers, and why. It does not repeat them, since

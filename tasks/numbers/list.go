@@ -2,10 +2,21 @@ package numbers
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/wablock/wablock/tasks/user"
 )
+
+// Options say how a file is to be read. The zero value works.
+type Options struct {
+	// Column is the column of numbers: its header, however it is spaced and capitalised, or its
+	// place, from "1". Empty: the most telling header, and without one the first column.
+	Column string
+	// Country reads numbers without a country code as national ones of this country. A column
+	// named as one of country codes says so for its row.
+	Country user.Country
+}
 
 // List is what a file of numbers holds.
 type List struct {
@@ -13,9 +24,42 @@ type List struct {
 	Users []user.ID
 	// Rejected are the records that hold no number, in the order of the file.
 	Rejected []Rejection
+	// Column is where the numbers were read from, the zero Column among arguments.
+	Column Column
 }
 
-// Rejection is one input that is no number.
+// Column is a column of a file, and why it was taken for the one of numbers.
+type Column struct {
+	// Number counts from 1; 0 when nothing was read.
+	Number int `json:"number"`
+	// Name is its header, "" without one.
+	Name string `json:"name,omitempty"`
+	// Why completes "column 2 was read: ".
+	Why string `json:"why"`
+	// Country is the header of the column that the numbers' countries were read from, or "".
+	Country string `json:"country,omitempty"`
+	// Columns is how many columns the first row has. With one there is nothing to explain.
+	Columns int `json:"columns"`
+}
+
+// String returns a sentence for people: which column was read, and why.
+func (c Column) String() string {
+	if c.Number == 0 {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "numbers are read from column %d", c.Number)
+	if c.Name != "" {
+		fmt.Fprintf(&b, ", %q", c.Name)
+	}
+	b.WriteString(": " + c.Why)
+	if c.Country != "" {
+		fmt.Fprintf(&b, "; their countries from column %q", c.Country)
+	}
+	return b.String()
+}
+
+// Rejection is one input that is not a number.
 type Rejection struct {
 	// Input is what stood there, as it stood there, for the person who gave it; cut off when
 	// it is very long. It is never for logs.
@@ -26,15 +70,17 @@ type Rejection struct {
 	Reason string `json:"reason"`
 }
 
-// The errors over a file as a whole; Read wraps them with more. None holds anything of the
-// file.
+// The errors over a file as a whole; Read wraps them with more. None holds a number of the file.
 var (
 	// ErrEmpty is returned, with the List of what was rejected, when there is no number.
 	ErrEmpty = errors.New("no phone number in it")
-	// ErrBinary is returned for what is no text.
+	// ErrBinary is returned for what is not text.
 	ErrBinary = errors.New("not a text file")
 	// ErrTooMany is returned beyond MaxRecords.
 	ErrTooMany = errors.New("too many records: split it")
+	// ErrColumn is returned, with the names of the columns, when a file has several and nothing
+	// says which of them holds the numbers, or when it lacks the one that was asked for.
+	ErrColumn = errors.New("which column holds the numbers?")
 )
 
 // MaxRecords is how many numbers, duplicates and rejected records together Read takes.

@@ -50,7 +50,7 @@ func TestRead(t *testing.T) {
 		"BOM":             {text: "\xef\xbb\xbf" + alice + "\n", users: []string{alice}},
 		"BOM and header":  {text: "\xef\xbb\xbfphone\n" + alice + "\n", users: []string{alice}},
 		"blanks, comment": {text: "\n# spam\n\n  \n" + alice + "\n#" + bob + "\n\t\n", users: []string{alice}},
-		"duplicates":      {text: "+1 650-555-1234\n0016505551234\n(1) 650.555.1234\n" + bob, users: []string{alice, bob}},
+		"duplicates":      {text: "+1 650-555-1234\n0016505551234\n(+1) 650.555.1234\n" + bob, users: []string{alice, bob}},
 		"BSUID":           {text: carol, users: []string{carol}},
 		"first column":    {text: alice + ",Alice,x\n" + bob + ",Bob\n", users: []string{alice, bob}},
 		"semicolons":      {text: "name;Phone Number;x\nA;" + alice + ";1\n;" + bob + "\n;;;\n", users: []string{alice, bob}},
@@ -102,7 +102,7 @@ func TestRead(t *testing.T) {
 			for kind, r := range map[string]io.Reader{
 				"whole": strings.NewReader(c.text), "byte by byte": iotest.OneByteReader(strings.NewReader(c.text)),
 			} {
-				list, err := numbers.Read(r)
+				list, err := numbers.Read(r, numbers.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -125,7 +125,7 @@ func TestUTF16(t *testing.T) {
 			file = order.AppendUint16(file, u)
 		}
 		for _, tail := range []string{"", "\x00"} { // cut in the middle of a character
-			list, err := numbers.Read(bytes.NewReader(append(file, tail...)))
+			list, err := numbers.Read(bytes.NewReader(append(file, tail...)), numbers.Options{})
 			if diff := cmp.Diff([]string{alice, bob}, reveal(list.Users)); err != nil || diff != "" {
 				t.Errorf("%s: %v %s", name, err, diff)
 			}
@@ -144,8 +144,8 @@ func TestReadRefuses(t *testing.T) {
 		"nothing":        {strings.NewReader(""), numbers.ErrEmpty, "it is empty"},
 		"a BOM alone":    {strings.NewReader("\xef\xbb\xbf"), numbers.ErrEmpty, "it is empty"},
 		"comments alone": {strings.NewReader("# a\n\n# b"), numbers.ErrEmpty, "it is empty"},
-		"a header alone": {strings.NewReader("phone\n"), numbers.ErrEmpty, "it is empty"},
-		"junk alone":     {strings.NewReader("\njunk\n+1\n"), numbers.ErrEmpty, "2 rejected, the first in line 2"},
+		"a header alone": {strings.NewReader("phone\n"), numbers.ErrEmpty, "header"},
+		"junk alone":     {strings.NewReader("\n1junk\n+1\n"), numbers.ErrEmpty, "2 rejected, the first in line 2"},
 		"an ELF":         {strings.NewReader("\x7fELF\x02\x01\x01\x00\x00\x00"), numbers.ErrBinary, "zero bytes"},
 		"a zip":          {strings.NewReader("PK\x03\x04 and so on"), numbers.ErrBinary, "xlsx"},
 		"an xls":         {strings.NewReader("\xd0\xcf\x11\xe0\xa1"), numbers.ErrBinary, "CSV"},
@@ -159,13 +159,13 @@ func TestReadRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			list, err := numbers.Read(c.file)
+			list, err := numbers.Read(c.file, numbers.Options{})
 			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) || len(list.Users) != 0 {
 				t.Fatalf("%d users, %v; want %v", len(list.Users), err, c.want)
 			}
 		})
 	}
-	list, err := numbers.Read(strings.NewReader("junk\n"))
+	list, err := numbers.Read(strings.NewReader("junk\njunk\n"), numbers.Options{})
 	if len(list.Rejected) != 1 || err == nil {
 		t.Errorf("%v; the list of a file of junk: %+v", err, list)
 	}
@@ -194,7 +194,7 @@ func bigFile(n int) string {
 
 func TestBigFile(t *testing.T) {
 	t.Parallel()
-	list, err := numbers.Read(strings.NewReader(bigFile(20_000)))
+	list, err := numbers.Read(strings.NewReader(bigFile(20_000)), numbers.Options{})
 	if err != nil || len(list.Users) != 19_800 || len(list.Rejected) != 200 {
 		t.Fatalf("%d users, %d rejected, %v", len(list.Users), len(list.Rejected), err)
 	}
@@ -220,7 +220,7 @@ func TestReadUndoesQuoting(t *testing.T) {
 			fmt.Fprintf(&file, "+1650%07d%s", 5000000+i, end)
 			want = append(want, fmt.Sprintf("+1650%07d", 5000000+i))
 		}
-		list, err := numbers.Read(strings.NewReader(file.String()))
+		list, err := numbers.Read(strings.NewReader(file.String()), numbers.Options{})
 		if err != nil || len(list.Rejected) > 0 {
 			t.Fatalf("%v, rejected %+v", err, list.Rejected)
 		}
@@ -238,7 +238,7 @@ func FuzzRead(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		list, err := numbers.Read(bytes.NewReader(file))
+		list, err := numbers.Read(bytes.NewReader(file), numbers.Options{})
 		if (err == nil) != (len(list.Users) > 0) {
 			t.Fatalf("%d users, %v", len(list.Users), err)
 		}
@@ -268,7 +268,7 @@ func BenchmarkRead(b *testing.B) {
 	b.SetBytes(int64(len(file)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := numbers.Read(strings.NewReader(file)); err != nil {
+		if _, err := numbers.Read(strings.NewReader(file), numbers.Options{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,6 +1,8 @@
 package numbers
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +20,7 @@ type records struct {
 	lines lines
 	// comma parts the fields; 0 until the first line that has one shows which it is.
 	comma byte
+	begun bool // a record was returned
 }
 
 // next returns the next record, io.EOF when there is none. It passes over blank lines,
@@ -32,21 +35,42 @@ func (r *records) next() (record, error) {
 			return record{raw: l.text, line: l.number, fault: "the line is longer than 64 KiB"}, nil
 		}
 		text := strings.TrimSpace(l.text)
-		if text == "" || text[0] == '#' {
+		if text == "" || text[0] == '#' && !r.header(text) {
 			continue
 		}
 		if l.number == 1 && len(text) == len("sep=;") && strings.EqualFold(text[:4], "sep=") {
 			r.comma = text[4]
 			continue
 		}
-		if r.comma == 0 {
+		if r.comma == 0 && !rounded.MatchString(text) {
 			r.comma = guessComma(l.text)
 		}
 		rec, err := r.parse(l)
 		if err != nil || !rec.blank() {
+			r.begun = true
 			return rec, err
 		}
 	}
+}
+
+// rounded matches a line that is one number, rounded by a spreadsheet, with a decimal comma.
+var rounded = regexp.MustCompile(`^[0-9],[0-9]+[eE]\+?[0-9]+$`)
+
+// header reports whether a line that starts with # is not a comment but a header: the first of
+// several names of columns is #, as above the numbers of rows, or starts with it.
+func (r *records) header(text string) bool {
+	comma := guessComma(text)
+	if r.begun || comma == 0 {
+		return false
+	}
+	fields, state := split(text, comma)
+	if state != complete {
+		return false
+	}
+	fields[0] = strings.TrimPrefix(fields[0], "#")
+	known := slices.ContainsFunc(fields, func(f string) bool { return tells(f) != namesNothing })
+	alone := fields[0] == "" && slices.ContainsFunc(fields[1:], func(f string) bool { return strings.TrimSpace(f) != "" && !hasDigit(f) })
+	return known || alone
 }
 
 // blank reports whether all fields are: the rows that Excel writes below a table.
@@ -124,7 +148,7 @@ type splitState int
 const (
 	complete splitState = iota
 	open                // a quoted field goes on in the next line
-	broken              // something else than a comma stands behind a closing quote
+	broken              // something other than a comma stands behind a closing quote
 )
 
 // split parts a record into its fields. A field is quoted when its first character is a quote;

@@ -1,8 +1,8 @@
 package user
 
 import (
+	"errors"
 	"strings"
-	"unicode"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -15,49 +15,98 @@ type InvalidError struct {
 
 func (e *InvalidError) Error() string { return "user: " + e.Reason }
 
+// Reason returns the Reason of an [*InvalidError] in err.
+func Reason(err error) string {
+	if invalid, ok := errors.AsType[*InvalidError](err); ok {
+		return invalid.Reason
+	}
+	return "not a phone number"
+}
+
 // The bounds of E.164; the shortest international number in use has 7 digits.
 const (
 	minDigits = 7
 	maxDigits = 15
 )
 
-// Parse reads a phone number or BSUID as people write it. Of numbers it forgives spaces,
-// dashes, dots, brackets, a missing "+" and a leading "00". What it accepts has an assigned
-// country code and a length that is possible there: numbering plans change faster than the
-// library's tables of ranges do, and the API is the judge of whether a number exists. The
-// error is an [*InvalidError].
-func Parse(s string) (ID, error) {
-	s = strings.TrimSpace(s)
-	if s == "" {
-		return ID{}, &InvalidError{Reason: "empty"}
-	}
-	if looksLikeBSUID(s) {
-		return FromCanonical(s)
-	}
-	digits, reason := strip(s)
-	if reason == "" {
-		reason = checkDigits(digits)
-	}
+// Parse reads a phone number or BSUID as people and programs write them: with separators where
+// people put them, in the digits of any script, as "whatsapp:+1…", "tel:…", "…@s.whatsapp.net",
+// "…@c.us" or "https://wa.me/…". The error is an [*InvalidError].
+//
+// After "+" or "00" a number needs an assigned calling code and a length that is possible there:
+// numbering plans change faster than tables of ranges do, and the API knows which numbers exist.
+// Without them it is a WhatsApp ID, and must be a valid number or have one of WhatsApp's older
+// forms: of national numbers without a country code, half would pass for another country's.
+func Parse(s string) (ID, error) { return Country{}.Parse(s) }
+
+// Parse is [Parse], but reads numbers without a country code as national ones of c.
+func (c Country) Parse(s string) (ID, error) {
+	canonical, reason := c.canonical(s)
 	if reason != "" {
 		return ID{}, &InvalidError{Reason: reason}
 	}
+	return FromCanonical(canonical)
+}
+
+func (c Country) canonical(s string) (canonical, reason string) {
+	s = plain(s)
+	if s == "" {
+		return "", "empty"
+	}
+	number, isID, reason := identifier(s)
+	if reason != "" {
+		return "", reason
+	}
+	if isID {
+		c = Country{} // WhatsApp IDs have their country code
+	} else if looksLikeBSUID(number) {
+		return number, "" // FromCanonical checks it
+	}
+	w, reason := parseWritten(number)
+	if reason != "" {
+		return "", reason
+	}
+	if reason := w.check(); reason != "" {
+		return "", reason
+	}
+	digits, abroad := w.international()
+	switch {
+	case abroad:
+		return international(digits)
+	case c.region != "":
+		return c.national(w, digits)
+	case digits[0] == '0' || w.brackets || w.startsAmidCode():
+		return "", noCountryCode
+	}
+	return whatsAppID(digits)
+}
+
+const (
+	noCountryCode = "no country code: it must start with + and the country's calling code"
+	notPossible   = "not a possible number in its country"
+	notValid      = "not a valid number: write + and the country's calling code in front, or say whose national numbers these are"
+)
+
+// international reads the digits that stand behind a plus sign.
+func international(digits string) (e164, reason string) {
+	if reason := checkDigits(digits); reason != "" {
+		return "", reason
+	}
 	number, reason := possible("+" + digits)
+	if reason != "" && older(digits) {
+		return "+" + digits, ""
+	}
 	if reason == "" && number != "+"+digits {
-		// A trunk prefix was dropped. What would lose another one names nobody, and must not be
-		// one user here and another one when its canonical form is read.
+		// A trunk prefix was dropped. A number that would lose another one is refused: it must not
+		// be one user here and another one when its canonical form is read.
 		if again, _ := possible(number); again != number {
 			reason = notPossible
 		}
 	}
-	if reason != "" {
-		return ID{}, &InvalidError{Reason: reason}
-	}
-	return FromCanonical(number)
+	return number, reason
 }
 
-const notPossible = "not a possible number in its country"
-
-// possible returns a number in E.164, without a trunk prefix, or why it is none.
+// possible returns a number in E.164, without a trunk prefix, or why it is not one.
 func possible(s string) (e164, reason string) {
 	n, err := phonenumbers.Parse(s, "")
 	if err != nil {
@@ -75,44 +124,33 @@ func possible(s string) (e164, reason string) {
 	}
 }
 
-// strip returns the digits of a phone number without punctuation and prefix.
-func strip(s string) (digits, reason string) {
-	var b strings.Builder
-	plus := false
-	for _, r := range s {
-		switch {
-		case r >= '0' && r <= '9':
-			b.WriteRune(r)
-		case r == '+':
-			if plus || b.Len() > 0 {
-				return "", "a plus sign in the middle"
-			}
-			plus = true
-		case r == '(' || r == ')' || r == '[' || r == ']' || r == '.' || r == '-':
-		case unicode.IsSpace(r), unicode.Is(unicode.Pd, r), unicode.Is(unicode.Cf, r):
-			// Typographic spaces and dashes, and the direction marks that contact apps paste.
-		default:
-			return "", "holds a character that no phone number has"
-		}
+// whatsAppID reads digits with a country code that no plus sign vouches for.
+func whatsAppID(digits string) (e164, reason string) {
+	if reason := checkDigits(digits); reason != "" {
+		return "", reason
 	}
-	digits = b.String()
-	if !plus {
-		digits = strings.TrimPrefix(digits, "00")
+	n, err := phonenumbers.Parse("+"+digits, "")
+	switch {
+	case err == nil && phonenumbers.IsValidNumber(n) && phonenumbers.Format(n, phonenumbers.E164) == "+"+digits, older(digits):
+		return "+" + digits, ""
 	}
-	return digits, ""
+	if _, reason := possible("+" + digits); reason != "" {
+		return "", reason
+	}
+	return "", notValid
 }
 
 func checkDigits(s string) string {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
-			return "holds a character that no phone number has"
+			return notAPhoneCharacter
 		}
 	}
 	switch {
 	case s == "":
 		return "holds no digits"
 	case s[0] == '0':
-		return "no country code: it must start with + and the country's calling code"
+		return noCountryCode
 	case len(s) < minDigits:
 		return "too short to be a phone number"
 	case len(s) > maxDigits:
@@ -128,7 +166,7 @@ func looksLikeBSUID(s string) bool {
 
 // checkBSUID holds s against the form in Meta's page on business-scoped user IDs: an ISO
 // 3166 alpha-2 code, a dot, up to 128 alphanumerics. Parent BSUIDs (CC.ENT.…) are refused:
-// whether the block endpoint takes them is contradicted between Meta's pages.
+// Meta blocks none.
 func checkBSUID(s string) string {
 	if !looksLikeBSUID(s) {
 		return "neither a phone number nor a business-scoped user ID"

@@ -120,7 +120,7 @@ func (r readerSource) Desired(context.Context) (Desired, error) { return r.read(
 // readNumbers reads a list whole. An empty one, or one that breaks off, is none: it is no
 // word of anybody that nobody should be blocked.
 func readNumbers(r io.Reader) (Desired, error) {
-	list, err := numbers.Read(r)
+	list, err := numbers.Read(r, numbers.Options{})
 	d := Desired{Users: list.Users, Rejected: list.Rejected}
 	if err != nil {
 		return Desired{Rejected: d.Rejected}, fmt.Errorf("reconcile: %w: %w", ErrSource, err)
