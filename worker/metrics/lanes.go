@@ -9,7 +9,7 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-// lane is where one phone number ID stands in this process.
+// lane holds the gauges of one phone number ID in this process.
 type lane struct {
 	state        string
 	backlog      ledger.Backlog
@@ -53,53 +53,40 @@ func (c *lanes) change(phoneNumberID string, f func(l *lane)) {
 	defer c.mu.Unlock()
 	l := c.open[phoneNumberID]
 	if l == nil {
-		l = &lane{state: "open"}
+		l = &lane{state: laneStates[0]}
 		c.open[phoneNumberID] = l
 	}
 	f(l)
 }
 
-// LaneState says whether a lane may call: "open", or why it is shut.
+// laneStates are the states of a lane, as worker names them. A lane begins in the first.
+var laneStates = []string{"running", "halted", "outage", "full"}
+
+// LaneState sets the state of a lane.
 func (m *Metrics) LaneState(phoneNumberID, state string) {
-	if m == nil {
-		return
-	}
 	m.lanes.change(phoneNumberID, func(l *lane) { l.state = state })
 }
 
-// LaneClosed forgets a lane that had nothing more to do.
+// LaneClosed removes a lane that has no more work.
 func (m *Metrics) LaneClosed(phoneNumberID string) {
-	if m == nil {
-		return
-	}
 	m.lanes.mu.Lock()
 	defer m.lanes.mu.Unlock()
 	delete(m.lanes.open, phoneNumberID)
 }
 
-// Backlog says what waits for a phone number ID.
+// Backlog sets the users that wait for a phone number ID.
 func (m *Metrics) Backlog(phoneNumberID string, b ledger.Backlog) {
-	if m == nil {
-		return
-	}
 	m.lanes.change(phoneNumberID, func(l *lane) { l.backlog = b })
 }
 
 // InFlight adds to the users in calls of this process; a negative number takes away.
 func (m *Metrics) InFlight(phoneNumberID string, users int) {
-	if m == nil {
-		return
-	}
 	m.lanes.change(phoneNumberID, func(l *lane) { l.inFlight += users })
 }
 
-// Learnt says what the limiter holds to be allowed: calls a second, the rate at which the API
-// last pushed back (0 if never), and users a call. Arguments that are 0 or less leave the value
-// known before.
+// Learnt sets the limiter's estimates: calls a second, the rate at which the API last pushed back
+// (0 if never), and users a call. Arguments that are 0 or less change nothing.
 func (m *Metrics) Learnt(phoneNumberID string, rate, anchor float64, usersPerCall int) {
-	if m == nil {
-		return
-	}
 	m.lanes.change(phoneNumberID, func(l *lane) {
 		if rate > 0 {
 			l.rate = rate
@@ -145,7 +132,7 @@ func (c *lanes) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// laneSum is what one value of the label shows.
+// laneSum adds up the lanes that share one value of the label.
 type laneSum struct {
 	waiting, states                                     map[string]float64
 	later, inFlight, rate, anchor, paused, usersPerCall float64
@@ -159,7 +146,10 @@ func (c *lanes) sums(now time.Time) map[string]*laneSum {
 		label := c.numbers.label(id)
 		s := sums[label]
 		if s == nil {
-			s = &laneSum{waiting: make(map[string]float64), states: map[string]float64{"open": 0, "halted": 0, "outage": 0}}
+			s = &laneSum{waiting: make(map[string]float64), states: make(map[string]float64)}
+			for _, state := range laneStates {
+				s.states[state] = 0
+			}
 			sums[label] = s
 		}
 		s.waiting[string(ledger.Interactive)] += float64(l.backlog.Interactive)

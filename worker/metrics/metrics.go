@@ -29,7 +29,7 @@ type Metrics struct {
 	limiterWait *prometheus.CounterVec
 	reconciled  *prometheus.CounterVec
 	guardTrips  *prometheus.CounterVec
-	kept        *prometheus.CounterVec
+	repaired    *prometheus.CounterVec
 }
 
 // New returns metrics in a registry of their own, with those of the process and of Go. The
@@ -55,7 +55,7 @@ func New(version string, configured ...string) *Metrics {
 		limiterWait: counter("limiter_refusals_total", "Times that the limiter told a lane to wait, by reason.", number, "reason"),
 		reconciled:  counter("reconcile_runs_total", "Reconciliations that ended in this process: done, stopped by a guard, or failed.", number, "result"),
 		guardTrips:  counter("reconcile_guard_trips_total", "Guards that stopped the unblocks of a reconciliation in this process.", number, "guard"),
-		kept:        counter("ledger_kept_users_total", "Users that housekeeping enqueued again or forgot.", number, "what"),
+		repaired:    counter("ledger_repaired_users_total", "Users that housekeeping of the ledger requeued or forgot.", number, "action"),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "1, with the version of this program.",
@@ -64,7 +64,7 @@ func New(version string, configured ...string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		build, m.calls, m.duration, m.users, m.settled, m.limitHits, m.limiterWait, m.lanes,
-		m.reconciled, m.guardTrips, m.kept, m.runs,
+		m.reconciled, m.guardTrips, m.repaired, m.runs,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -80,31 +80,21 @@ func histogram(name, help string, buckets []float64, labels ...string) *promethe
 		prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
 }
 
-// Registry is what /metrics shows, and where other collectors may be registered. It is nil of
-// nil Metrics.
+// Registry returns the registry behind /metrics, where other collectors may be registered.
 func (m *Metrics) Registry() *prometheus.Registry {
-	if m == nil {
-		return nil
-	}
 	return m.registry
 }
 
-// Call counts one call of the API that carried so many users and took so long. The outcome is a
-// short name out of a fixed set, no error text.
+// Call counts one call of the API with its users and its duration. The outcome is a short name
+// out of a fixed set, not an error text.
 func (m *Metrics) Call(operation, outcome string, users int, took time.Duration) {
-	if m == nil {
-		return
-	}
 	m.calls.WithLabelValues(operation, m.outcomes.label(outcome)).Inc()
 	m.duration.WithLabelValues(operation).Observe(took.Seconds())
 	m.users.WithLabelValues(operation).Observe(float64(users))
 }
 
-// Settled counts n users that got the same verdict. The code is the API's, 0 for none.
+// Settled counts n users with the same verdict. The code is the API's, 0 for none.
 func (m *Metrics) Settled(operation, verdict string, code, n int) {
-	if m == nil {
-		return
-	}
 	label := ""
 	if code != 0 {
 		label = m.codes.label(strconv.Itoa(code))
@@ -115,19 +105,16 @@ func (m *Metrics) Settled(operation, verdict string, code, n int) {
 // RateLimitHit counts a call that the API refused for its rate or size, on behalf of the phone
 // number or of the account.
 func (m *Metrics) RateLimitHit(phoneNumberID, scope string) {
-	if m == nil {
-		return
-	}
 	m.limitHits.WithLabelValues(m.numbers.label(phoneNumberID), scope).Inc()
 }
 
 // reasonPaused is ratelimit.Paused's name.
 const reasonPaused = "paused"
 
-// Limited counts that the limiter gave no leave to call, why, and for how long. A wait of 0
-// counts nothing: the limiter could not be asked.
+// Limited counts a refusal of the limiter, by its reason. A wait of 0 counts nothing: the limiter
+// did not answer.
 func (m *Metrics) Limited(phoneNumberID, reason string, wait time.Duration) {
-	if m == nil || wait <= 0 {
+	if wait <= 0 {
 		return
 	}
 	m.limiterWait.WithLabelValues(m.numbers.label(phoneNumberID), reason).Inc()

@@ -62,7 +62,8 @@ func TestLanes(t *testing.T) {
 		expect(t, m, `
 wablock_in_flight_users{phone_number_id="106"} 600
 wablock_lane_state{phone_number_id="106",state="halted"} 1
-wablock_lane_state{phone_number_id="106",state="open"} 0
+wablock_lane_state{phone_number_id="106",state="full"} 0
+wablock_lane_state{phone_number_id="106",state="running"} 0
 wablock_lane_state{phone_number_id="106",state="outage"} 0
 wablock_rate_anchor{phone_number_id="106"} 10
 wablock_rate_limit{phone_number_id="106"} 12.5
@@ -167,23 +168,6 @@ func TestQueuesWithoutRedis(t *testing.T) {
 	expect(t, m, `
 wablock_redis_up 0
 `, "wablock_queue_tasks", "wablock_dead_letters", "wablock_redis_up")
-}
-
-func TestNilMetrics(t *testing.T) {
-	t.Parallel()
-	var m *metrics.Metrics
-	m.Call("block", "answered", 1, time.Second)
-	m.Settled("block", "dead", 1, 1)
-	m.RateLimitHit("106", "account")
-	m.Limited("106", "paused", time.Second)
-	m.LaneState("106", "open")
-	m.LaneClosed("106")
-	m.Backlog("106", ledger.Backlog{})
-	m.InFlight("106", 1)
-	m.Learnt("106", 1, 1, 1)
-	if err := m.WatchQueues(nil); err != nil || m.Registry() != nil {
-		t.Fatalf("nil Metrics: %v, %v", err, m.Registry())
-	}
 }
 
 func enqueue(t *testing.T, c *asynq.Client, queue, id string, opts ...asynq.Option) {

@@ -16,16 +16,13 @@ import (
 
 const (
 	queuesTimeout = 3 * time.Second
-	queuesFor     = 5 * time.Second // how long counts are given again
+	queuesFor     = 5 * time.Second // counts are reused for this long
 )
 
 // WatchQueues adds gauges over asynq's queues in rdb, which are read when Prometheus asks, at
 // most every five seconds and within three; while Redis does not answer, wablock_redis_up is 0
 // and the counts are left out. It is an error to call it twice.
 func (m *Metrics) WatchQueues(rdb redis.UniversalClient) error {
-	if m == nil {
-		return nil
-	}
 	if err := m.registry.Register(newQueues(rdb)); err != nil {
 		return fmt.Errorf("metrics: watch queues: %w", err)
 	}

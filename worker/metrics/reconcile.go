@@ -34,12 +34,9 @@ func newRuns(numbers *capped) *runs {
 	}
 }
 
-// LastRun says what the last run of a phone number ID and the last good one were, wherever
-// they ran; the zero Record for none.
+// LastRun sets the last run of a phone number ID and the last good one, of any process; the zero
+// Record for none.
 func (m *Metrics) LastRun(phoneNumberID string, last, good reconcile.Record) {
-	if m == nil {
-		return
-	}
 	label := m.numbers.label(phoneNumberID)
 	m.runs.mu.Lock()
 	defer m.runs.mu.Unlock()
@@ -51,9 +48,6 @@ func (m *Metrics) LastRun(phoneNumberID string, last, good reconcile.Record) {
 
 // Reconciled counts a run that ended in this process.
 func (m *Metrics) Reconciled(r reconcile.Record) {
-	if m == nil {
-		return
-	}
 	result := "done"
 	switch {
 	case r.Error != "":
@@ -70,14 +64,11 @@ func (m *Metrics) Reconciled(r reconcile.Record) {
 	}
 }
 
-// Kept counts what housekeeping of the ledger did.
+// Kept counts the repairs of a housekeeping of the ledger.
 func (m *Metrics) Kept(phoneNumberID string, requeued, forgotten int) {
-	if m == nil {
-		return
-	}
 	label := m.numbers.label(phoneNumberID)
-	m.kept.WithLabelValues(label, "requeued").Add(float64(requeued))
-	m.kept.WithLabelValues(label, "forgotten").Add(float64(forgotten))
+	m.repaired.WithLabelValues(label, "requeued").Add(float64(requeued))
+	m.repaired.WithLabelValues(label, "forgotten").Add(float64(forgotten))
 }
 
 // Describe implements prometheus.Collector.

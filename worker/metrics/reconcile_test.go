@@ -26,8 +26,8 @@ func TestReconciled(t *testing.T) {
 	m.LastRun("107", reconcile.Record{StartedAt: began, EndedAt: began}, reconcile.Record{})
 	m.Kept("106", 2, 5)
 	want := `
-wablock_ledger_kept_users_total{phone_number_id="106",what="forgotten"} 5
-wablock_ledger_kept_users_total{phone_number_id="106",what="requeued"} 2
+wablock_ledger_repaired_users_total{action="forgotten",phone_number_id="106"} 5
+wablock_ledger_repaired_users_total{action="requeued",phone_number_id="106"} 2
 wablock_reconcile_guard_trips_total{guard="share",phone_number_id="106"} 1
 wablock_reconcile_last_duration_seconds{phone_number_id="106"} 90
 wablock_reconcile_last_duration_seconds{phone_number_id="107"} 0
@@ -39,11 +39,7 @@ wablock_reconcile_runs_total{phone_number_id="106",result="done"} 1
 wablock_reconcile_runs_total{phone_number_id="106",result="failed"} 1
 wablock_reconcile_runs_total{phone_number_id="106",result="stopped"} 1
 `
-	expect(t, m, want, "wablock_ledger_kept_users_total", "wablock_reconcile_guard_trips_total", "wablock_reconcile_last_duration_seconds",
+	expect(t, m, want, "wablock_ledger_repaired_users_total", "wablock_reconcile_guard_trips_total", "wablock_reconcile_last_duration_seconds",
 		"wablock_reconcile_last_guard_tripped", "wablock_reconcile_last_run_timestamp_seconds",
 		"wablock_reconcile_last_success_timestamp_seconds", "wablock_reconcile_runs_total")
-	var none *metrics.Metrics
-	none.Reconciled(good)
-	none.LastRun("106", good, good)
-	none.Kept("106", 1, 1)
 }

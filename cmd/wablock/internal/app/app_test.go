@@ -52,9 +52,9 @@ func TestMetricsKnowConfiguredNumbers(t *testing.T) {
 	}
 	var ids []string
 	for _, family := range families {
-		if family.GetName() == "wablock_ledger_kept_users_total" {
+		if family.GetName() == "wablock_ledger_repaired_users_total" {
 			for _, series := range family.GetMetric() {
-				ids = append(ids, series.GetLabel()[0].GetValue())
+				ids = append(ids, series.GetLabel()[1].GetValue()) // after the action
 			}
 		}
 	}
