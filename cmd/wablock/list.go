@@ -15,7 +15,7 @@ import (
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks/ledger"
-	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/reconcile/listing"
 )
 
 // list is the command `list`.
@@ -55,12 +55,12 @@ func (c *list) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	l := reconcile.Listing{
+	l := listing.Config{
 		API: api, PhoneNumberID: number.ID, Limit: c.limit, Say: c.say,
 		Key: ratelimit.Key{PhoneNumberID: number.ID, Account: number.Token.Account()},
 	}
 	defer c.shareRate(cmd.Context(), cfg, &l)()
-	entries, err := l.Whole(cmd.Context())
+	entries, err := listing.Read(cmd.Context(), l)
 	if err != nil {
 		return apiError(err)
 	}
@@ -76,7 +76,7 @@ func (c *list) run(cmd *cobra.Command, _ []string) error {
 // shareRate makes a listing take its calls from the budget that it shares with the workers,
 // after the users who wait to be blocked or unblocked. Without Redis it goes at the API's own
 // pace.
-func (c *list) shareRate(ctx context.Context, cfg *config.Config, l *reconcile.Listing) (closeRedis func()) {
+func (c *list) shareRate(ctx context.Context, cfg *config.Config, l *listing.Config) (closeRedis func()) {
 	rdb := cfg.Redis.Client()
 	ping, cancel := context.WithTimeout(ctx, listConnect)
 	defer cancel()

@@ -15,6 +15,9 @@ import (
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/reconcile/listing"
+	"github.com/wablock/wablock/worker/reconcile/plan"
+	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
 // reconciliation is the command `reconcile`.
@@ -82,12 +85,12 @@ func (r *reconciliation) check() error {
 		return usagef("--approve goes with --apply")
 	case r.wait && !r.apply:
 		return usagef("--wait goes with --apply")
-	case r.maxChangesSaid && (r.maxChanges < 0 || r.maxChanges > reconcile.Capacity):
-		return usagef("--max-changes is %d; allowed: 0 to %d", r.maxChanges, reconcile.Capacity)
-	case r.apply && r.mode == string(reconcile.Report):
+	case r.maxChangesSaid && (r.maxChanges < 0 || r.maxChanges > plan.Capacity):
+		return usagef("--max-changes is %d; allowed: 0 to %d", r.maxChanges, plan.Capacity)
+	case r.apply && r.mode == string(plan.Report):
 		return usagef("--apply in mode report would do nothing: use --plan, or another mode")
 	case r.modeGiven:
-		return oneOf("mode", r.mode, string(reconcile.Report), string(reconcile.Adopt), string(reconcile.Enforce))
+		return oneOf("mode", r.mode, string(plan.Report), string(plan.Adopt), string(plan.Enforce))
 	}
 	return nil
 }
@@ -95,12 +98,12 @@ func (r *reconciliation) check() error {
 // target puts together what is to be reconciled, from flags, then the saved plan, then the
 // configuration.
 func (r *reconciliation) target(cfg *config.Config, n config.PhoneNumber, saved *savedPlan) (reconcile.Target, error) {
-	t := reconcile.Target{PhoneNumberID: n.ID, Account: n.Token.Account(), Mode: reconcile.Enforce, MaxChanges: config.DefaultMaxChanges}
-	name := reconcile.LedgerName
+	t := reconcile.Target{PhoneNumberID: n.ID, Account: n.Token.Account(), Mode: plan.Enforce, MaxChanges: config.DefaultMaxChanges}
+	name := config.SourceLedger
 	if c := n.Reconcile; c != nil {
 		name, t.MaxChanges = c.Source, c.MaxChanges
 		if c.Mode == config.Adopt {
-			t.Mode = reconcile.Adopt
+			t.Mode = plan.Adopt
 		}
 	}
 	if saved != nil {
@@ -114,7 +117,7 @@ func (r *reconciliation) target(cfg *config.Config, n config.PhoneNumber, saved 
 		}
 	}
 	if r.modeGiven {
-		t.Mode = reconcile.Mode(r.mode)
+		t.Mode = plan.Mode(r.mode)
 	}
 	if r.maxChangesSaid {
 		t.MaxChanges = r.maxChanges
@@ -133,21 +136,21 @@ func (r *reconciliation) target(cfg *config.Config, n config.PhoneNumber, saved 
 
 // sourceOf returns the source, and how a saved plan names it: "" when it can't be read again,
 // or may hold a key.
-func (r *reconciliation) sourceOf(otherwise string) (s reconcile.Source, at string, err error) {
+func (r *reconciliation) sourceOf(otherwise string) (s source.Source, at string, err error) {
 	at = otherwise
 	switch {
 	case r.file == "-":
-		return reconcile.FromReader("standard input", r.in), "", nil
+		return source.Reader("standard input", r.in), "", nil
 	case r.file != "":
 		at = absolute(r.file)
-		return reconcile.FromFile(at), at, nil
+		return source.File(at), at, nil
 	case r.source != "":
 		at = r.source
 	}
-	if !isURL(at) && at != reconcile.LedgerName && at != "" {
+	if !isURL(at) && at != config.SourceLedger && at != "" {
 		at = absolute(at)
 	}
-	s, err = reconcile.ParseSource(at)
+	s, err = source.Parse(at)
 	if isURL(at) && !isPlainURL(at) {
 		at = ""
 	}
@@ -221,7 +224,7 @@ func (r *reconciliation) failed(res *reconcile.Result, err error) error {
 	if res != nil && len(res.Rejected) > 0 {
 		showRejected(r.cli, inputs{rejected: res.Rejected})
 	}
-	if errors.Is(err, reconcile.ErrSource) && (r.file != "" || r.source != "") && !isURL(r.source) {
+	if errors.Is(err, source.ErrUnusable) && (r.file != "" || r.source != "") && !isURL(r.source) {
 		return &exitError{code: exitUsage, text: "nothing was done", err: err}
 	}
 	if res != nil && len(res.Jobs) > 0 {
@@ -238,7 +241,7 @@ func saidByAPI(err error) bool {
 	_, stated := errors.AsType[*client.APIError](err)
 	_, unreadable := errors.AsType[*client.ResponseError](err)
 	_, network := errors.AsType[*client.TransportError](err)
-	return (stated || unreadable || network) && !errors.Is(err, reconcile.ErrNeverQuiet)
+	return (stated || unreadable || network) && !errors.Is(err, listing.ErrUnstable)
 }
 
 // done answers, after waiting if that was asked for.
@@ -275,7 +278,7 @@ func (r *reconciliation) done(ctx context.Context, rdb redis.UniversalClient, re
 
 // short returns the error of a run that left something undone, nil when it did not.
 func (r *reconciliation) short(res *reconcile.Result) error {
-	if r.apply && len(res.Trips) > 0 && !res.Approved {
+	if r.apply && len(res.Violations) > 0 && !res.Approved {
 		return partlyf("guards stopped all %s, the blocks were done; when the plan is right, add --approve %s",
 			count(len(res.Plan.ToUnblock), "unblock"), res.Plan.Hash)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/reconcile/plan"
 )
 
 // maxShownRuns is how many runs are kept, and shown.
@@ -57,7 +58,7 @@ func historyRow(r reconcile.Record) []string {
 			names = append(names, string(g.Guard))
 		}
 		result = "unblocks stopped by " + strings.Join(names, ", ")
-	case r.Mode == reconcile.Report:
+	case r.Mode == plan.Report:
 		result = "reported"
 	}
 	return []string{

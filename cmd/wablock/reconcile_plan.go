@@ -14,6 +14,7 @@ import (
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/reconcile/plan"
 )
 
 // planJSON is the answer of `reconcile`, and what --plan-file holds.
@@ -25,8 +26,8 @@ type planJSON struct {
 	ToUnblock     []string `json:"to_unblock"`
 	Applied       bool     `json:"applied"`
 
-	Mode   reconcile.Mode `json:"mode"`
-	Source string         `json:"source"`
+	Mode   plan.Mode `json:"mode"`
+	Source string    `json:"source"`
 	// SourceAt is the source as a later --apply names it, when nothing in it is secret.
 	SourceAt     string            `json:"source_at,omitempty"`
 	Hash         string            `json:"hash"`
@@ -38,7 +39,7 @@ type planJSON struct {
 	OverCapacity bool              `json:"over_capacity"`
 	Calls        int               `json:"calls"`
 	Seconds      float64           `json:"seconds"` // at the learnt rate
-	Guards       []reconcile.Trip  `json:"guards"`
+	Guards       []plan.Violation  `json:"guards"`
 	Approved     bool              `json:"approved"`
 	Rejected     []tasks.Rejection `json:"rejected"`
 	Blocks       int               `json:"blocks_enqueued"`
@@ -49,8 +50,8 @@ type planJSON struct {
 }
 
 type ambiguousJSON struct {
-	User   string          `json:"user,omitempty"`
-	Reason reconcile.Doubt `json:"reason"`
+	User   string     `json:"user,omitempty"`
+	Reason plan.Doubt `json:"reason"`
 }
 
 func planAnswer(res *reconcile.Result, sourceAt string, t reconcile.Target) planJSON {
@@ -60,8 +61,8 @@ func planAnswer(res *reconcile.Result, sourceAt string, t reconcile.Target) plan
 		ToBlock: revealed(p.ToBlock), ToUnblock: revealed(p.ToUnblock), ToAdopt: revealed(p.ToAdopt), Applied: res.Applied,
 		Mode: p.Mode, Source: t.Source.Name(), SourceAt: sourceAt, Hash: p.Hash,
 		Ambiguous: make([]ambiguousJSON, 0, len(p.Ambiguous)), LeftAlone: p.LeftAlone, LikelyToFail: p.LikelyToFail,
-		After: p.After(), OverCapacity: p.After() > reconcile.Capacity, Calls: res.Calls, Seconds: res.Takes.Seconds(),
-		Guards: append([]reconcile.Trip{}, res.Trips...), Approved: res.Approved,
+		After: p.After(), OverCapacity: p.After() > plan.Capacity, Calls: res.Calls, Seconds: res.Takes.Seconds(),
+		Guards: append([]plan.Violation{}, res.Violations...), Approved: res.Approved,
 		Rejected: append([]tasks.Rejection{}, res.Rejected...),
 		Blocks:   res.Record.Blocks, Unblocks: res.Record.Unblocks, Adopted: res.Adopted, RunID: res.Record.RunID,
 	}
@@ -71,7 +72,7 @@ func planAnswer(res *reconcile.Result, sourceAt string, t reconcile.Target) plan
 	return j
 }
 
-func revealed(changes []reconcile.Change) []string {
+func revealed(changes []plan.Change) []string {
 	names := make([]string, len(changes))
 	for i, c := range changes {
 		names[i] = c.User.Reveal()
@@ -133,7 +134,7 @@ func loadPlan(path, phoneNumberID string) (*savedPlan, error) {
 }
 
 // check refuses to carry out what is not, number for number, what was saved.
-func (s *savedPlan) check(p *reconcile.Plan) error {
+func (s *savedPlan) check(p *plan.Plan) error {
 	switch block, unblock := revealed(p.ToBlock), revealed(p.ToUnblock); {
 	case s.Applied:
 		return fmt.Errorf("%w: it was applied when it was saved; make a new one", reconcile.ErrStale)
@@ -156,7 +157,7 @@ func showPlan(c *cli, res *reconcile.Result, j planJSON) error {
 	w.print("%s should be blocked (%s), %s are. Mode %s, plan %s.", thousands(p.Desired), j.Source, thousands(p.Actual), p.Mode, p.Hash)
 	w.numbers("To block", j.ToBlock)
 	w.numbers("To unblock", j.ToUnblock)
-	if p.Mode == reconcile.Adopt {
+	if p.Mode == plan.Adopt {
 		w.numbers("To take into the ledger", j.ToAdopt)
 	}
 	if n := len(j.Ambiguous); n > 0 {
@@ -172,7 +173,7 @@ func showPlan(c *cli, res *reconcile.Result, j planJSON) error {
 		w.print("Of the blocks %s are likely to fail: nothing shows that these users wrote within 24 hours.", thousands(p.LikelyToFail))
 	}
 	if j.OverCapacity {
-		w.print("The list would have %s users, and holds %s: some blocks will fail.", thousands(j.After), thousands(reconcile.Capacity))
+		w.print("The list would have %s users, and holds %s: some blocks will fail.", thousands(j.After), thousands(plan.Capacity))
 	}
 	if res.Calls > 0 {
 		w.print("It takes %s, about %.0f s at the learnt rate.", count(res.Calls, "call"), j.Seconds)
@@ -194,8 +195,8 @@ func (w *printer) print(format string, args ...any) {
 }
 
 func (w *printer) outcome(res *reconcile.Result, j planJSON) {
-	stopped := len(res.Trips) > 0 && !res.Approved
-	for _, t := range res.Trips {
+	stopped := len(res.Violations) > 0 && !res.Approved
+	for _, t := range res.Violations {
 		w.print("Guard %s: %s.", t.Guard, t.Text)
 	}
 	if stopped && res.Record.Blocks+res.Record.Adopted == 0 {

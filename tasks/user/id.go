@@ -100,3 +100,6 @@ func (id ID) LogValue() slog.Value { return slog.StringValue(id.String()) }
 
 // MarshalText masks, so that a number cannot leave by encoding/json without an explicit Reveal.
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// Compare orders IDs by canonical form, for sorting.
+func Compare(a, b ID) int { return strings.Compare(a.Reveal(), b.Reveal()) }

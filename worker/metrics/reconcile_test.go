@@ -6,6 +6,7 @@ import (
 
 	"github.com/wablock/wablock/worker/metrics"
 	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/reconcile/plan"
 )
 
 func TestReconciled(t *testing.T) {
@@ -16,7 +17,7 @@ func TestReconciled(t *testing.T) {
 	stopped := good
 	stopped.EndedAt = began.Add(90 * time.Second)
 	stopped.ToBlock, stopped.ToUnblock, stopped.LeftAlone = 3, 40, 7
-	stopped.Guards = []reconcile.Trip{{Guard: reconcile.GuardShare}}
+	stopped.Guards = []plan.Violation{{Guard: plan.GuardShare}}
 	failed := good
 	failed.Error = "the API"
 	for _, r := range []reconcile.Record{good, stopped, failed} {

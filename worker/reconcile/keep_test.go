@@ -30,7 +30,7 @@ func TestKeepPutsMissingDeadLetters(t *testing.T) {
 		}}); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.runner.Keep(t.Context(), phoneNumberID); err != nil {
+		if _, err := w.runner.Keep(t.Context(), phoneNumberID); err != nil {
 			t.Fatal(err)
 		}
 		e, found, err := tasks.NewDeadLetters(w.rdb).Get(t.Context(), phoneNumberID, num(1))

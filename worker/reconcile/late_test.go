@@ -15,6 +15,8 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/reconcile/plan"
+	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
 // changing is a source whose list is what it is at the moment.
@@ -22,8 +24,8 @@ type changing struct{ users []user.ID }
 
 func (*changing) Name() string { return "a test" }
 func (*changing) ID() string   { return "changing" }
-func (c *changing) Desired(context.Context) (reconcile.Desired, error) {
-	return reconcile.Desired{Users: c.users}, nil
+func (c *changing) Read(context.Context) (source.List, error) {
+	return source.List{Users: c.users}, nil
 }
 
 // TestDesiredDuringTheListing has another program that puts somebody on the desired list, and
@@ -34,7 +36,7 @@ func TestDesiredDuringTheListing(t *testing.T) {
 		w.seed(nums(0, 50)...)
 		source := &changing{users: nums(0, 50)}
 		target := w.target(source)
-		api := &between{Lister: w.api}
+		api := &between{API: w.api}
 		api.before = func() {
 			source.users = nums(1, 51) // less 0, plus 50
 			w.foreign(ledger.Block, num(50))
@@ -56,7 +58,7 @@ func TestReaderIsReadOnce(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		w.seed(nums(0, 2)...)
-		p := w.run(w.target(reconcile.FromReader("standard input", strings.NewReader(num(0).Reveal()))), reconcile.Options{}).Plan
+		p := w.run(w.target(source.Reader("standard input", strings.NewReader(num(0).Reveal()))), reconcile.Options{}).Plan
 		if d := cmp.Diff(names(nums(1, 2)), changes(p.ToUnblock)); d != "" || p.Desired != 1 {
 			t.Error(d)
 		}
@@ -69,7 +71,7 @@ func TestStandsStill(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		w.seed(nums(0, 50)...)
-		res, err := w.runner.Run(t.Context(), w.target(fixed(nums(1, 51))), reconcile.Options{Apply: true, Expect: func(*reconcile.Plan) error {
+		res, err := w.runner.Run(t.Context(), w.target(fixed(nums(1, 51))), reconcile.Options{Apply: true, Expect: func(*plan.Plan) error {
 			return w.rdb.Del(t.Context(), "wablock:{"+phoneNumberID+"}:reconcile:lease").Err()
 		}})
 		if err == nil || len(res.Jobs) > 0 {
@@ -91,7 +93,7 @@ func TestStandingProducer(t *testing.T) {
 		w.enqueue(ledger.Block, num(59)) // the other one's record is newer than that
 		w.work()
 		if res := w.run(w.target(fixed(nums(0, 58))), reconcile.Options{Apply: true}); !res.Applied || len(res.Plan.ToUnblock) != 2 {
-			t.Fatalf("guards %v, %d to unblock", res.Trips, len(res.Plan.ToUnblock))
+			t.Fatalf("guards %v, %d to unblock", res.Violations, len(res.Plan.ToUnblock))
 		}
 		if _, err := w.ledger.Mark(t.Context(), []ledger.Request{{User: num(58), Operation: ledger.Block, Queue: ledger.Bulk, Version: v}}); err != nil {
 			t.Fatal(err)
@@ -109,11 +111,11 @@ func TestWithdraws(t *testing.T) {
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		w.seed(nums(0, 60)...)
 		if res := w.run(w.target(fixed(nums(0, 58))), reconcile.Options{Apply: true}); !res.Applied {
-			t.Fatalf("guards %v", res.Trips)
+			t.Fatalf("guards %v", res.Violations)
 		}
 		res := w.run(w.target(fixed(nums(0, 59))), reconcile.Options{Apply: true})
 		if res.Plan.After() != 60 || !res.Applied {
-			t.Errorf("%d users when all is done, guards %v", res.Plan.After(), res.Trips)
+			t.Errorf("%d users when all is done, guards %v", res.Plan.After(), res.Violations)
 		}
 		w.work()
 		if d := cmp.Diff(waIDs(nums(0, 59)), w.listed()); d != "" {
@@ -155,13 +157,13 @@ func TestAdoptBelievesNoShrunkList(t *testing.T) {
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		w.seed(nums(0, 10)...)
 		target := w.target(&changing{users: nums(0, 10)})
-		target.Mode = reconcile.Adopt
+		target.Mode = plan.Adopt
 		w.run(target, reconcile.Options{Apply: true})
 		target.Source = &changing{users: nums(0, 4)}
 		w.run(target, reconcile.Options{Apply: true})
-		target.Mode = reconcile.Enforce
-		if res := w.run(target, reconcile.Options{}); len(res.Trips) != 1 || res.Trips[0].Guard != reconcile.GuardShrunk {
-			t.Errorf("%+v", res.Trips)
+		target.Mode = plan.Enforce
+		if res := w.run(target, reconcile.Options{}); len(res.Violations) != 1 || res.Violations[0].Guard != plan.GuardShrunk {
+			t.Errorf("%+v", res.Violations)
 		}
 	})
 }

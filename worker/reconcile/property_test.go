@@ -11,6 +11,7 @@ import (
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
 const chaosPeople = 90
@@ -137,7 +138,7 @@ func (c *chaos) live() bool {
 	source := c.past()
 	target := c.target(source)
 	target.MaxChanges = 1000
-	target.API = &between{Lister: c.api, before: c.happens}
+	target.API = &between{API: c.api, before: c.happens}
 	o := reconcile.Options{Apply: true}
 	if plan, err := c.runner.Run(c.t.Context(), target, reconcile.Options{}); err == nil {
 		o.Approve = plan.Plan.Hash // another one by now, or one whose guards are set aside
@@ -165,7 +166,7 @@ func (c *chaos) live() bool {
 }
 
 // past fills list and ledger, and returns what is desired.
-func (c *chaos) past() reconcile.Source {
+func (c *chaos) past() source.Source {
 	var seeded []string
 	var blocked, unblocked []user.ID
 	var desired fixed
@@ -207,7 +208,7 @@ func (c *chaos) past() reconcile.Source {
 		c.t.Fatal(err)
 	}
 	if fromLedger {
-		return reconcile.FromLedger()
+		return source.Ledger()
 	}
 	return desired
 }

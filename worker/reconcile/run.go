@@ -10,46 +10,18 @@ import (
 
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/ratelimit"
-	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/worker/reconcile/listing"
+	"github.com/wablock/wablock/worker/reconcile/plan"
+	"github.com/wablock/wablock/worker/reconcile/source"
 )
-
-// Run plans, and with Options.Apply carries the plan out. The error matches ErrRunning,
-// ErrSource, ErrNeverQuiet or ErrStale, or says what the API or Redis failed with; nothing is
-// unblocked then, unless the Result has Jobs.
-func (r *Runner) Run(ctx context.Context, t Target, o Options) (*Result, error) {
-	if t.Mode == "" {
-		t.Mode = Report
-	}
-	if err := tasks.CheckPhoneNumberID(t.PhoneNumberID); err != nil {
-		return nil, fmt.Errorf("reconcile: %w", err)
-	}
-	whole, cancel := context.WithTimeout(ctx, runTimeout)
-	defer cancel()
-	runID := newRunID()
-	lease, leased, err := takeLease(whole, r.cfg.Redis, t.PhoneNumberID, runID)
-	if err != nil {
-		return nil, err
-	}
-	defer lease.giveBack()
-	u := &run{
-		Runner: r, target: t, options: o, id: runID, ledger: ledger.New(r.cfg.Redis, t.PhoneNumberID), lease: lease,
-		log:    r.cfg.Logger.With(keyPhoneNumberID, t.PhoneNumberID, keyRunID, runID),
-		result: &Result{Record: Record{RunID: runID, PhoneNumberID: t.PhoneNumberID, Trigger: o.Trigger, Slot: o.Slot, StartedAt: time.Now().UTC(), Mode: t.Mode, Source: t.Source.Name()}},
-	}
-	err = u.do(leased)
-	if err != nil && leased.Err() != nil {
-		err = errors.Join(context.Cause(leased), err)
-	}
-	return u.result, u.end(ctx, err)
-}
 
 // newRunID returns 64 random bits, in letters.
 func newRunID() string {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails: see crypto/rand
-	return letters(b[:])
+	return user.Letters(b[:])
 }
 
 // run is one run of a Runner.
@@ -62,8 +34,7 @@ type run struct {
 	lease   *lease
 	log     *slog.Logger
 	result  *Result
-	// lastDesired is how long the desired list was when it was believed last.
-	lastDesired int
+	limits  plan.Limits
 }
 
 func (u *run) do(ctx context.Context) error {
@@ -71,7 +42,8 @@ func (u *run) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	u.result.Plan = Compute(in)
+	p := plan.Compute(in)
+	u.result.Plan = p
 	if err := u.check(ctx); err != nil {
 		return err
 	}
@@ -86,15 +58,15 @@ func (u *run) do(ctx context.Context) error {
 }
 
 // read gathers what the plan depends on. The order matters: see the package's doc.
-func (u *run) read(ctx context.Context) (Input, error) {
-	in := Input{PhoneNumberID: u.target.PhoneNumberID, Mode: u.target.Mode}
+func (u *run) read(ctx context.Context) (plan.Input, error) {
+	in := plan.Input{PhoneNumberID: u.target.PhoneNumberID, Mode: u.target.Mode}
 	var err error
 	if in.Base, err = u.ledger.NextVersion(ctx); err != nil {
 		return in, err
 	}
 	// Once before the listing, so that a run without a desired list makes no calls; and once
-	// after it: who is put on the desired list, and is then blocked by some other program while
-	// the listing goes on, must not be found on that list alone.
+	// after it: a user who is put on the desired list, and is then blocked by another program
+	// while the listing goes on, must not be found on that list alone.
 	before, err := u.desired(ctx)
 	if err != nil {
 		return in, err
@@ -119,13 +91,14 @@ func (u *run) read(ctx context.Context) (Input, error) {
 	return in, nil
 }
 
-func (u *run) desired(ctx context.Context) (Desired, error) {
-	d, err := u.target.Source.Desired(ctx)
+func (u *run) desired(ctx context.Context) (source.List, error) {
+	d, err := u.target.Source.Read(ctx)
 	u.result.Rejected = d.Rejected
 	return d, err
 }
 
-// holdTime is how long our own writes stand still after a process that dies, by Redis's clock.
+// holdTime is how long the hold of wablock's own writes outlives a process that dies, by
+// Redis's clock.
 const holdTime = 15 * time.Second
 
 // list reads the blocklist, proven.
@@ -141,18 +114,18 @@ func (u *run) list(ctx context.Context) ([]client.Entry, error) {
 		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisTimeout)
 		defer cancel()
 		if _, err := u.ledger.Release(after, u.id); err != nil {
-			u.log.Warn("reconcile: writes go on only when their hold ends by itself", keyError, err.Error())
+			u.log.Warn("reconcile: writes go on only when their hold expires", keyError, err.Error())
 		}
 	}()
 	hold := func(ctx context.Context) error {
 		if ok, err := u.ledger.Hold(ctx, u.id, holdTime); err != nil || !ok {
-			return err // somebody else's hold does as well
+			return err // another run's hold does as well
 		}
-		u.say("our own writes stand still until the list is read")
-		renewing = keepUp(held, holdTime, func(ctx context.Context) (bool, error) { return u.ledger.Hold(ctx, u.id, holdTime) }, func() {})
+		u.say("wablock's own writes are held until the list is read")
+		renewing = renewUntil(held, holdTime, func(ctx context.Context) (bool, error) { return u.ledger.Hold(ctx, u.id, holdTime) }, func() {})
 		return nil
 	}
-	l := Listing{
+	return listing.Read(ctx, listing.Config{
 		API: u.target.API, PhoneNumberID: u.target.PhoneNumberID, Limiter: u.cfg.Limiter,
 		Key:  ratelimit.Key{PhoneNumberID: u.target.PhoneNumberID, Account: u.target.Account},
 		Hold: hold, Pause: u.cfg.Pause, Say: u.say, Logger: u.log,
@@ -163,8 +136,7 @@ func (u *run) list(ctx context.Context) ([]client.Entry, error) {
 			b, err := u.ledger.Backlog(ctx)
 			return err == nil && b.UpTo(ledger.Bulk) > 0
 		},
-	}
-	return l.Whole(ctx)
+	})
 }
 
 func (u *run) say(format string, args ...any) {
@@ -173,8 +145,8 @@ func (u *run) say(format string, args ...any) {
 	}
 }
 
-// pending returns whom tasks name that have not ended, and apart from these whom a job will block
-// that was put off until later than now. The other jobs that were put off are no work yet.
+// pending returns the users of tasks that have not ended, and apart from these the users whom a
+// delayed job will block. Other delayed jobs are not work yet.
 func (u *run) pending(ctx context.Context) (pending map[user.ID]ledger.Version, later map[user.ID]struct{}, err error) {
 	now, err := u.ledger.NextVersion(ctx)
 	if err != nil {
@@ -185,10 +157,10 @@ func (u *run) pending(ctx context.Context) (pending map[user.ID]ledger.Version, 
 		if err != nil {
 			return nil, nil, err
 		}
-		putOff := p.DueIn(now) > 0
+		delayed := p.DueIn(now) > 0
 		for _, id := range p.Users {
 			switch {
-			case !putOff:
+			case !delayed:
 				pending[id] = max(pending[id], p.Version)
 			case p.Operation == ledger.Block:
 				later[id] = struct{}{}
@@ -200,26 +172,22 @@ func (u *run) pending(ctx context.Context) (pending map[user.ID]ledger.Version, 
 
 // check holds the plan against the guards.
 func (u *run) check(ctx context.Context) error {
-	var err error
-	if u.lastDesired, err = lastDesired(ctx, u.cfg.Redis, u.target.PhoneNumberID, u.target.Source); err != nil {
+	last, err := lastDesired(ctx, u.cfg.Redis, u.target.PhoneNumberID, u.target.Source)
+	if err != nil {
 		return err
 	}
-	u.result.Trips = u.result.Plan.Check(Limits{
-		MaxChanges: u.target.MaxChanges, LastDesired: u.lastDesired, Rejected: len(u.result.Rejected),
-	})
-	u.result.Approved = len(u.result.Trips) > 0 && u.options.Approve == u.result.Plan.Hash
+	u.limits = plan.Limits{MaxChanges: u.target.MaxChanges, LastDesired: last, Rejected: len(u.result.Rejected)}
+	u.result.Violations = u.limits.Check(u.result.Plan)
+	u.result.Approved = len(u.result.Violations) > 0 && u.options.Approve == u.result.Plan.Hash
 	return nil
-}
-
-// shower tells what a limiter has learnt; redislimit.Limiter is one.
-type shower interface {
-	Show(ctx context.Context, phoneNumberID string) (ratelimit.Snapshot, error)
 }
 
 // estimate counts calls and time at the learnt rate.
 func (u *run) estimate(ctx context.Context) {
 	perCall := client.MaxUsers
-	s, known := u.cfg.Limiter.(shower)
+	s, known := u.cfg.Limiter.(interface {
+		Show(ctx context.Context, phoneNumberID string) (ratelimit.Snapshot, error)
+	})
 	var snapshot ratelimit.Snapshot
 	if known {
 		var err error
@@ -247,11 +215,79 @@ func (u *run) refuseStale(ctx context.Context) error {
 			return err
 		}
 		if used {
-			return fmt.Errorf("reconcile: %w: that plan was approved before, and an approval holds once: make the guards let it pass (--max-changes), or unblock by hand", ErrStale)
+			return fmt.Errorf("reconcile: %w: that plan was approved before, and an approval holds once: raise --max-changes, or unblock by hand", ErrStale)
 		}
 	}
 	if u.options.Expect != nil {
 		return u.options.Expect(p)
 	}
 	return nil
+}
+
+// apply enqueues what the plan contains, as far as mode and guards allow. The blocks go first:
+// in the ledger's line what is older goes out first.
+func (u *run) apply(ctx context.Context) error {
+	p, r := u.result.Plan, u.result
+	a := applier{producer: u.producer, ledger: u.ledger, lease: u.lease, base: p.Base, result: r}
+	if p.Mode != plan.Report {
+		if err := a.enqueue(ctx, ledger.Block, chunks(p.ToBlock)); err != nil {
+			return err
+		}
+		if err := a.adopt(ctx, p.ToAdopt); err != nil {
+			return err
+		}
+	}
+	if p.Mode == plan.Enforce && !r.stopped() {
+		if err := a.enqueue(ctx, ledger.Unblock, exactChunks(p.Base, p.ToUnblock)); err != nil {
+			return err
+		}
+		if r.Approved {
+			if err := useApproval(ctx, u.cfg.Redis, p.PhoneNumberID, p.Hash); err != nil {
+				return err
+			}
+		}
+	}
+	r.Applied = p.Mode != plan.Report && !r.stopped()
+	// In mode adopt there are no unblocks that a guard could have stopped over a list that broke
+	// off, and the next mode needs its guard.
+	if r.stopped() || p.Mode == plan.Adopt && u.limits.Shrunk(p) {
+		return nil
+	}
+	return believe(ctx, u.cfg.Redis, p.PhoneNumberID, u.target.Source, p.Desired)
+}
+
+// end completes the record, and writes it down if the run was to change anything. A run of a
+// slot that was only interrupted, by the end of the process or of its lease, is not written
+// down: the slot runs anew.
+func (u *run) end(ctx context.Context, err error) error {
+	r := &u.result.Record
+	r.complete(u.result, err)
+	if !u.options.Apply {
+		return err
+	}
+	u.report(r, err)
+	if !r.Slot.IsZero() && (ctx.Err() != nil || errors.Is(err, errLeaseLost)) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisTimeout)
+	defer cancel()
+	return errors.Join(err, remember(ctx, u.cfg.Redis, *r))
+}
+
+// report logs the outcome.
+func (u *run) report(r *Record, err error) {
+	log := u.log.With("mode", r.Mode, "trigger", r.Trigger, "desired", r.Desired, "actual", r.Actual, "to_block", r.ToBlock,
+		"to_unblock", r.ToUnblock, "blocks", r.Blocks, "unblocks", r.Unblocks, "adopted", r.Adopted, "ambiguous", r.Ambiguous,
+		"left_alone", r.LeftAlone, "took", r.Duration().Round(time.Millisecond).String())
+	switch {
+	case err != nil:
+		log.Error("reconcile: the run failed", keyError, r.Error)
+	case !r.Good():
+		log.Error("reconcile: guards stopped all unblocks; the blocks were done", "guards", r.Guards, "hash", r.Hash,
+			"help", "look at `wablock reconcile --plan`; if it is right, `wablock reconcile --apply --approve HASH` does it once")
+	case len(r.Guards) > 0 && !r.Approved:
+		log.Warn("reconcile: reported; guards would stop all unblocks", "guards", r.Guards)
+	default:
+		log.Info("reconcile: done")
+	}
 }

@@ -12,6 +12,9 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/reconcile/listing"
+	"github.com/wablock/wablock/worker/reconcile/plan"
+	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
 func TestConverges(t *testing.T) {
@@ -30,8 +33,8 @@ func TestConverges(t *testing.T) {
 			t.Errorf("%+v", plan)
 		}
 		res := w.run(w.target(desired), reconcile.Options{Apply: true})
-		if !res.Applied || len(res.Trips) > 0 || len(res.Jobs) != 2 {
-			t.Errorf("applied %v, guards %v, %d jobs", res.Applied, res.Trips, len(res.Jobs))
+		if !res.Applied || len(res.Violations) > 0 || len(res.Jobs) != 2 {
+			t.Errorf("applied %v, guards %v, %d jobs", res.Applied, res.Violations, len(res.Jobs))
 		}
 		for _, j := range res.Jobs {
 			if j.Queue != ledger.Reconcile || j.Version > res.Plan.Base {
@@ -48,7 +51,7 @@ func TestConverges(t *testing.T) {
 		if again := w.run(w.target(desired), reconcile.Options{}).Plan; !again.Empty() || again.LeftAlone != 0 {
 			t.Errorf("%+v", again)
 		}
-		if ids := w.run(w.target(reconcile.FromLedger()), reconcile.Options{}).Plan; ids.Desired != 5 || len(ids.ToUnblock) != 95 {
+		if ids := w.run(w.target(source.Ledger()), reconcile.Options{}).Plan; ids.Desired != 5 || len(ids.ToUnblock) != 95 {
 			t.Errorf("the ledger wants %d", ids.Desired)
 		}
 	})
@@ -60,13 +63,13 @@ func TestMeanwhileWins(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		w.seed(nums(0, 60)...)
-		target := w.target(reconcile.FromLedger())
+		target := w.target(source.Ledger())
 		wanted := nums(0, 58)
 		w.enqueue(ledger.Block, append(wanted, num(100), num(101))...)
 		w.work()
 		w.foreign(ledger.Unblock, num(100), num(101))
 		// Between plan and enqueueing: the opposite, asked for by somebody.
-		res := w.run(target, reconcile.Options{Apply: true, Expect: func(p *reconcile.Plan) error {
+		res := w.run(target, reconcile.Options{Apply: true, Expect: func(p *plan.Plan) error {
 			if d := cmp.Diff(names(nums(58, 60)), changes(p.ToUnblock)); d != "" {
 				t.Errorf("to unblock: %s", d)
 			}
@@ -78,7 +81,7 @@ func TestMeanwhileWins(t *testing.T) {
 			return nil
 		}})
 		if !res.Applied {
-			t.Fatalf("guards: %v", res.Trips)
+			t.Fatalf("guards: %v", res.Violations)
 		}
 		w.work()
 		if d := cmp.Diff(waIDs(append(wanted, num(58), num(101))), w.listed()); d != "" {
@@ -111,11 +114,11 @@ func TestGuardsAndApproval(t *testing.T) {
 		w.run(w.target(fixed(nums(0, 100))), reconcile.Options{Apply: true})
 		half := append(fixed(nums(0, 40)), num(200))
 		res := w.run(w.target(half), reconcile.Options{Apply: true})
-		var guards []reconcile.Guard
-		for _, trip := range res.Trips {
-			guards = append(guards, trip.Guard)
+		var guards []plan.Guard
+		for _, v := range res.Violations {
+			guards = append(guards, v.Guard)
 		}
-		if d := cmp.Diff([]reconcile.Guard{reconcile.GuardShare, reconcile.GuardShrunk}, guards); d != "" || res.Applied || res.Record.Good() {
+		if d := cmp.Diff([]plan.Guard{plan.GuardShare, plan.GuardShrunk}, guards); d != "" || res.Applied || res.Record.Good() {
 			t.Errorf("%s, applied %v", d, res.Applied)
 		}
 		w.work()
@@ -125,8 +128,8 @@ func TestGuardsAndApproval(t *testing.T) {
 		if _, err := w.runner.Run(t.Context(), w.target(half), reconcile.Options{Apply: true, Approve: "another"}); !errors.Is(err, reconcile.ErrStale) {
 			t.Errorf("another plan's approval: %v", err)
 		}
-		if again := w.run(w.target(half), reconcile.Options{Apply: true}); again.Plan.Hash != res.Plan.Hash || len(again.Trips) != 2 {
-			t.Errorf("a list that shrank is believed the second time: %v", again.Trips)
+		if again := w.run(w.target(half), reconcile.Options{Apply: true}); again.Plan.Hash != res.Plan.Hash || len(again.Violations) != 2 {
+			t.Errorf("a list that shrank is believed the second time: %v", again.Violations)
 		}
 		approved := w.run(w.target(half), reconcile.Options{Apply: true, Approve: res.Plan.Hash})
 		if !approved.Applied || !approved.Approved {
@@ -151,8 +154,8 @@ func TestAdopts(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		w.seed(nums(0, 50)...)
-		target := w.target(reconcile.FromLedger())
-		target.Mode = reconcile.Adopt
+		target := w.target(source.Ledger())
+		target.Mode = plan.Adopt
 		res := w.run(target, reconcile.Options{Apply: true})
 		if res.Adopted != 50 || len(res.Jobs) != 0 || !res.Applied {
 			t.Errorf("%d adopted, %d jobs", res.Adopted, len(res.Jobs))
@@ -161,7 +164,7 @@ func TestAdopts(t *testing.T) {
 		if err != nil || entries[0].State != ledger.Succeeded || entries[0].WaID != num(0).Reveal()[1:] {
 			t.Errorf("%+v, %v", entries, err)
 		}
-		target.Mode = reconcile.Enforce
+		target.Mode = plan.Enforce
 		w.foreign(ledger.Unblock, num(7))
 		p := w.run(target, reconcile.Options{}).Plan
 		if d := cmp.Diff(names(nums(7, 8)), changes(p.ToBlock)); d != "" || len(p.ToUnblock) > 0 {
@@ -175,7 +178,7 @@ func TestHolds(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{Listing: simulator.Listing{MaxLimit: 25}}, func(t *testing.T, w *world) {
 		w.seed(nums(0, 100)...)
-		api := &between{Lister: w.api}
+		api := &between{API: w.api}
 		n := 0
 		api.before = func() { // a lane that claims whenever it may
 			n++
@@ -203,7 +206,7 @@ func TestNeverQuiet(t *testing.T) {
 	}, func(t *testing.T, w *world) {
 		w.seed(nums(0, 100)...)
 		res, err := w.runner.Run(t.Context(), w.target(fixed(nums(0, 1))), reconcile.Options{Apply: true})
-		if !errors.Is(err, reconcile.ErrNeverQuiet) || len(res.Jobs) != 0 {
+		if !errors.Is(err, listing.ErrUnstable) || len(res.Jobs) != 0 {
 			t.Errorf("%v", err)
 		}
 		runs, err := reconcile.History(t.Context(), w.rdb, phoneNumberID, 10)
@@ -219,11 +222,11 @@ func TestNeverQuiet(t *testing.T) {
 func TestOneAtATime(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
-		w.run(w.target(fixed(nums(0, 1))), reconcile.Options{Apply: true, Expect: func(*reconcile.Plan) error {
+		w.run(w.target(fixed(nums(0, 1))), reconcile.Options{Apply: true, Expect: func(*plan.Plan) error {
 			if _, err := w.newRunner(nil).Run(t.Context(), w.target(fixed(nums(0, 1))), reconcile.Options{}); !errors.Is(err, reconcile.ErrRunning) {
 				t.Errorf("a second run: %v", err)
 			}
-			if err := w.runner.Keep(t.Context(), phoneNumberID); !errors.Is(err, reconcile.ErrRunning) {
+			if _, err := w.runner.Keep(t.Context(), phoneNumberID); !errors.Is(err, reconcile.ErrRunning) {
 				t.Errorf("housekeeping during a run: %v", err)
 			}
 			return nil
@@ -254,7 +257,7 @@ func TestKeep(t *testing.T) {
 		mark(ago(time.Hour), ledger.Block, num(7000))       // asked for by the same version, too
 		w.set(num(8000), "u s b 0 1 - 16502008000 1000 0")  // unblocked in 1970
 		w.set(num(8001), "b s b 0 1 - 16502008001 1000 0")  // blocked in 1970
-		if err := w.runner.Keep(t.Context(), phoneNumberID); err != nil {
+		if _, err := w.runner.Keep(t.Context(), phoneNumberID); err != nil {
 			t.Fatal(err)
 		}
 		var users []string
@@ -277,7 +280,7 @@ func TestKeep(t *testing.T) {
 		if err != nil || entries[0].State != ledger.Unknown || entries[1].State != ledger.Succeeded {
 			t.Errorf("%v %v %v", entries[0].State, entries[1].State, err)
 		}
-		if err := w.runner.Keep(t.Context(), phoneNumberID); err != nil {
+		if _, err := w.runner.Keep(t.Context(), phoneNumberID); err != nil {
 			t.Fatal(err)
 		}
 		again := 0
@@ -303,9 +306,9 @@ func TestReportChangesNothing(t *testing.T) {
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		w.seed(nums(0, 100)...)
 		target := w.target(fixed(nums(50, 150)))
-		target.Mode = reconcile.Report
+		target.Mode = plan.Report
 		res := w.run(target, reconcile.Options{Apply: true, Trigger: reconcile.BySchedule})
-		if len(res.Jobs) > 0 || res.Applied || len(res.Trips) == 0 || !res.Record.Good() {
+		if len(res.Jobs) > 0 || res.Applied || len(res.Violations) == 0 || !res.Record.Good() {
 			t.Errorf("%+v", res.Record)
 		}
 		if res.Record.ToBlock != 50 || res.Record.ToUnblock != 50 {

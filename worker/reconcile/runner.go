@@ -11,20 +11,22 @@ import (
 
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/numbers"
+	"github.com/wablock/wablock/worker/reconcile/listing"
+	"github.com/wablock/wablock/worker/reconcile/plan"
+	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
 // Config is what a Runner works with. Redis is required.
 type Config struct {
 	// Redis stays the caller's to close.
 	Redis redis.UniversalClient
-	// Limiter is shared with the workers; nil lists without leave.
+	// Limiter is shared with the workers; nil lists without tokens.
 	Limiter ratelimit.Limiter
 	// Logger defaults to one that discards.
 	Logger *slog.Logger
-	// Metrics defaults to none.
-	Metrics Metrics
-	// Now tells the time by which slots of schedules are due; nil: Redis's, so that workers
+	// Now returns the time by which slots of schedules are due; nil: Redis's, so that workers
 	// whose clocks differ agree.
 	Now func(ctx context.Context) (time.Time, error)
 	// Pause is what listings wait by; nil: the clock.
@@ -35,30 +37,30 @@ type Config struct {
 // required.
 type Target struct {
 	PhoneNumberID string
-	API           Lister
+	API           listing.API
 	// Account groups the phone number IDs that share one account's rate limit; "" for none.
 	Account string
-	Source  Source
-	// Mode defaults to Report.
-	Mode Mode
+	Source  source.Source
+	// Mode defaults to plan.Report.
+	Mode plan.Mode
 	// MaxChanges bounds the unblocks of one run; 0 allows none without approval.
 	MaxChanges int
 }
 
-// Options say what a run is to do.
+// Options select what a run does.
 type Options struct {
 	// Apply carries the plan out, as far as its mode and the guards allow. Without it the run
 	// changes nothing, and is not remembered.
 	Apply bool
-	// Approve is the hash of a plan whose unblocks are to be carried out in spite of guards.
-	// With another plan the run is refused: ErrStale.
+	// Approve is the hash of a plan whose unblocks are carried out in spite of guards. With
+	// another plan the run is refused: ErrStale.
 	Approve string
 	// Expect is called with the plan before anything is carried out; its error refuses it.
-	Expect func(*Plan) error
+	Expect func(*plan.Plan) error
 	// Trigger and Slot are for the record.
 	Trigger Trigger
 	Slot    time.Time
-	// Say is told what takes long. nil: nobody.
+	// Say reports what takes long, in words for people. nil discards it.
 	Say func(format string, args ...any)
 }
 
@@ -68,25 +70,28 @@ var ErrStale = errors.New("the plan is stale")
 
 // Result is what a run found, and did.
 type Result struct {
-	Plan *Plan
-	// Rejected are the lines of the desired list that name nobody.
+	Plan *plan.Plan
+	// Rejected are the lines of the desired list that hold no number.
 	Rejected []numbers.Rejection
-	// Trips are the guards that stopped the unblocks, unless Approved.
-	Trips    []Trip
-	Approved bool
-	// Applied says that all of the plan was enqueued. When a guard stopped the unblocks it is
+	// Violations stopped the unblocks, unless Approved.
+	Violations []plan.Violation
+	Approved   bool
+	// Applied means that all of the plan was enqueued. When a guard stopped the unblocks it is
 	// false, though the blocks were.
 	Applied bool
 	// Jobs were enqueued; Adopted users were written into the ledger.
 	Jobs    []tasks.Job
 	Adopted int
 	// Calls is how many API calls the plan takes, and Takes how long at the learnt rate; 0
-	// when nothing is known of it.
+	// when that is unknown.
 	Calls int
 	Takes time.Duration
 	// Record is what is remembered of the run.
 	Record Record
 }
+
+// stopped reports whether guards stop the unblocks.
+func (r *Result) stopped() bool { return len(r.Violations) > 0 && !r.Approved }
 
 // runTimeout bounds a run: a full list is 640 pages of 100, at whatever rate the API allows.
 const runTimeout = 25 * time.Minute
@@ -113,12 +118,6 @@ func New(cfg Config) (*Runner, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Metrics == nil {
-		cfg.Metrics = noMetrics{}
-	}
-	if cfg.Pause == nil {
-		cfg.Pause = pauseFor
-	}
 	if cfg.Now == nil {
 		cfg.Now = func(ctx context.Context) (time.Time, error) { return cfg.Redis.Time(ctx).Result() }
 	}
@@ -127,4 +126,70 @@ func New(cfg Config) (*Runner, error) {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
 	return &Runner{cfg: cfg, producer: p}, nil
+}
+
+// Run plans, and with Options.Apply carries the plan out. The error matches ErrRunning,
+// source.ErrUnusable, listing.ErrUnstable or ErrStale, or is that of the API or Redis; nothing
+// is unblocked then, unless the Result has Jobs.
+func (r *Runner) Run(ctx context.Context, t Target, o Options) (*Result, error) {
+	if t.Mode == "" {
+		t.Mode = plan.Report
+	}
+	if err := tasks.CheckPhoneNumberID(t.PhoneNumberID); err != nil {
+		return nil, fmt.Errorf("reconcile: %w", err)
+	}
+	bounded, cancel := context.WithTimeout(ctx, runTimeout)
+	defer cancel()
+	runID := newRunID()
+	lease, leased, err := acquireLease(bounded, r.cfg.Redis, t.PhoneNumberID, runID)
+	if err != nil {
+		return nil, err
+	}
+	defer lease.release()
+	u := &run{
+		Runner: r, target: t, options: o, id: runID, ledger: ledger.New(r.cfg.Redis, t.PhoneNumberID), lease: lease,
+		log:    r.cfg.Logger.With(keyPhoneNumberID, t.PhoneNumberID, keyRunID, runID),
+		result: &Result{Record: Record{RunID: runID, PhoneNumberID: t.PhoneNumberID, Trigger: o.Trigger, Slot: o.Slot, StartedAt: time.Now().UTC(), Mode: t.Mode, Source: t.Source.Name()}},
+	}
+	err = u.do(leased)
+	if err != nil && leased.Err() != nil {
+		err = errors.Join(context.Cause(leased), err)
+	}
+	return u.result, u.end(ctx, err)
+}
+
+// Kept counts what housekeeping did.
+type Kept struct {
+	// Requeued users waited without a task; Forgotten were unblocked long ago; DeadLettered were
+	// dead without an entry in the dead-letter queue.
+	Requeued, Forgotten, DeadLettered int
+}
+
+// Keep keeps the ledger of a phone number ID: users who wait but are in no task are enqueued
+// again, users who are dead without a dead letter get one, and users who were unblocked long
+// ago are forgotten. A pass is bounded; the next goes on.
+func (r *Runner) Keep(ctx context.Context, phoneNumberID string) (Kept, error) {
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	lease, ctx, err := acquireLease(ctx, r.cfg.Redis, phoneNumberID, newRunID())
+	if err != nil {
+		return Kept{}, err
+	}
+	defer lease.release()
+	k := &keeping{Runner: r, phoneNumberID: phoneNumberID, ledger: ledger.New(r.cfg.Redis, phoneNumberID)}
+	log := r.cfg.Logger.With(keyPhoneNumberID, phoneNumberID)
+	if err := k.do(ctx); err != nil {
+		log.Error("reconcile: housekeeping of the ledger failed", keyError, err.Error())
+		return k.kept, fmt.Errorf("reconcile: keep the ledger: %w", err)
+	}
+	if n := k.kept.Requeued; n > 0 {
+		log.Warn("reconcile: users waited without a task, and were enqueued again", "users", n)
+	}
+	if n := k.kept.DeadLettered; n > 0 {
+		log.Warn("reconcile: users were dead without a dead letter, and got one", "users", n)
+	}
+	if n := k.kept.Forgotten; n > 0 {
+		log.Info("reconcile: users unblocked long ago were forgotten", "users", n)
+	}
+	return k.kept, nil
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/worker/reconcile/listing"
 )
 
 // keepSchedule is when a phone number ID without a schedule has its ledger kept.
@@ -16,24 +18,35 @@ const keepSchedule = "@hourly"
 
 // The rhythm of a scheduler.
 const (
-	longestTick  = 15 * time.Second // between looks at the clock, and at what others ran
+	longestTick  = 15 * time.Second // between two ticks
 	busyAgain    = 10 * time.Second // until a slot is tried again while another run is on
 	unknownAgain = 20 * time.Second // until another worker may know the phone number ID
-	slotPatience = 24 * time.Hour   // after which a slot that nobody can run is let go
+	maxSlotAge   = 24 * time.Hour   // after which a slot of an unknown phone number ID is dropped
 )
 
 // Scheduled is a target that is reconciled by a schedule.
 type Scheduled struct {
 	Target
-	// Schedule is a cron expression in UTC; "" keeps the ledger once an hour, and does no
-	// more.
+	// Schedule is a cron expression in UTC; "" only keeps the ledger, once an hour.
 	Schedule string
+}
+
+// Metrics counts what runs do. It must be safe for concurrent use, and quick.
+type Metrics interface {
+	// Reconciled counts a run that ended in this process.
+	Reconciled(r Record)
+	// LastRun shows the last run and the last good one, of whatever process; the zero Record for
+	// none.
+	LastRun(phoneNumberID string, last, good Record)
+	// Kept counts users enqueued again, and users forgotten, by one housekeeping.
+	Kept(phoneNumberID string, requeued, forgotten int)
 }
 
 // Scheduler enqueues a task for each slot of its schedules, and runs such tasks. Every worker
 // has one; each slot is run once all the same.
 type Scheduler struct {
 	runner  *Runner
+	metrics Metrics
 	client  *asynq.Client
 	targets map[string]*scheduled
 
@@ -48,9 +61,9 @@ type scheduled struct {
 }
 
 // NewScheduler returns a Scheduler of some phone number IDs.
-func NewScheduler(r *Runner, targets []Scheduled) (*Scheduler, error) {
+func NewScheduler(r *Runner, m Metrics, targets []Scheduled) (*Scheduler, error) {
 	s := &Scheduler{
-		runner: r, client: asynq.NewClientFromRedisClient(r.cfg.Redis), targets: map[string]*scheduled{}, stop: make(chan struct{}),
+		runner: r, metrics: m, client: asynq.NewClientFromRedisClient(r.cfg.Redis), targets: map[string]*scheduled{}, stop: make(chan struct{}),
 	}
 	for _, t := range targets {
 		k := kindRun
@@ -77,12 +90,12 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		for id, t := range s.targets {
 			next, err := s.tick(ctx, t)
 			if err != nil && ctx.Err() == nil {
-				s.runner.cfg.Logger.Error("reconcile: the schedule could not be looked at; trying again", keyPhoneNumberID, id, keyError, err.Error())
+				s.runner.cfg.Logger.Error("reconcile: enqueueing what is due failed; trying again", keyPhoneNumberID, id, keyError, err.Error())
 				continue
 			}
 			wait = min(wait, next)
 		}
-		if pauseFor(ctx, max(wait, 10*time.Millisecond)) != nil {
+		if listing.PauseFor(ctx, max(wait, 10*time.Millisecond)) != nil {
 			break
 		}
 	}
@@ -130,7 +143,7 @@ func (s *Scheduler) enqueue(ctx context.Context, t *scheduled, slot time.Time) e
 	return err
 }
 
-// show tells the metrics what ran last, wherever that was.
+// show hands the metrics the last runs, of whatever process.
 func (s *Scheduler) show(ctx context.Context, phoneNumberID string) {
 	runs, err := History(ctx, s.runner.cfg.Redis, phoneNumberID, 1)
 	if err != nil || len(runs) == 0 {
@@ -138,12 +151,12 @@ func (s *Scheduler) show(ctx context.Context, phoneNumberID string) {
 	}
 	good, err := lastGood(ctx, s.runner.cfg.Redis, phoneNumberID)
 	if err == nil {
-		s.runner.cfg.Metrics.LastRun(phoneNumberID, runs[0], good)
+		s.metrics.LastRun(phoneNumberID, runs[0], good)
 	}
 }
 
-// ProcessTask runs a slot. With again above zero the task is to be tried again after that
-// time, for the reason given; an error wraps tasks.ErrMalformed.
+// ProcessTask runs a slot. With again above zero the task must be tried again after that time,
+// for the reason given; an error wraps tasks.ErrMalformed.
 func (s *Scheduler) ProcessTask(ctx context.Context, t *asynq.Task) (again time.Duration, why string, err error) {
 	p, err := decodeSlot(t)
 	if err != nil {
@@ -162,15 +175,15 @@ func (s *Scheduler) ProcessTask(ctx context.Context, t *asynq.Task) (again time.
 	}()
 	done, err := s.isDone(ctx, p)
 	if err != nil {
-		return busyAgain, "Redis did not tell what was run", nil
+		return busyAgain, "reading which slots are done failed", nil
 	}
 	if done {
 		return 0, "", nil
 	}
 	target := s.targets[p.PhoneNumberID]
 	if target == nil {
-		if time.Since(p.time()) > slotPatience {
-			s.runner.cfg.Logger.Error("reconcile: no worker has the phone number ID in its configuration; a slot was let go", keyPhoneNumberID, p.PhoneNumberID)
+		if time.Since(p.time()) > maxSlotAge {
+			s.runner.cfg.Logger.Error("reconcile: no worker has the phone number ID in its configuration; a slot was dropped", keyPhoneNumberID, p.PhoneNumberID)
 			return 0, "", nil
 		}
 		return unknownAgain, "this worker does not have the phone number ID in its configuration", nil
@@ -185,7 +198,10 @@ func (s *Scheduler) isDone(ctx context.Context, p slotPayload) (bool, error) {
 func (s *Scheduler) runSlot(ctx context.Context, p slotPayload, t *scheduled) (again time.Duration, why string, err error) {
 	var failed error
 	if p.Kind == kindRun {
-		_, failed = s.runner.Run(ctx, t.Target, Options{Apply: true, Trigger: BySchedule, Slot: p.time()})
+		var res *Result
+		if res, failed = s.runner.Run(ctx, t.Target, Options{Apply: true, Trigger: BySchedule, Slot: p.time()}); res != nil {
+			s.metrics.Reconciled(res.Record)
+		}
 	}
 	switch {
 	case errors.Is(failed, ErrRunning):
@@ -195,11 +211,13 @@ func (s *Scheduler) runSlot(ctx context.Context, p slotPayload, t *scheduled) (a
 	}
 	// A run that failed is over all the same, once it is written down: the next slot tries
 	// anew. Its error is logged, and in the history.
-	if kept := s.runner.Keep(ctx, t.PhoneNumberID); kept != nil && p.Kind == kindKeep {
-		if errors.Is(kept, ErrRunning) {
+	kept, keptErr := s.runner.Keep(ctx, t.PhoneNumberID)
+	s.metrics.Kept(t.PhoneNumberID, kept.Requeued, kept.Forgotten)
+	if keptErr != nil && p.Kind == kindKeep {
+		if errors.Is(keptErr, ErrRunning) {
 			return busyAgain, "a reconciliation of the phone number ID is running", nil
 		}
-		return busyAgain, "the ledger could not be kept", nil
+		return busyAgain, "housekeeping of the ledger failed", nil
 	}
 	if p.Kind == kindKeep {
 		_, err := s.runner.cfg.Redis.TxPipelined(ctx, func(tx redis.Pipeliner) error {
@@ -211,7 +229,7 @@ func (s *Scheduler) runSlot(ctx context.Context, p slotPayload, t *scheduled) (a
 		}
 	}
 	if done, err := s.isDone(ctx, p); err != nil || !done {
-		return busyAgain, "the run could not be brought to its end", nil
+		return busyAgain, "the run was interrupted", nil
 	}
 	return 0, "", nil
 }

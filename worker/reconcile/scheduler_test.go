@@ -39,12 +39,19 @@ func (c *clock) off(by time.Duration) func(context.Context) (time.Time, error) {
 
 func (w *world) scheduler(now func(context.Context) (time.Time, error), schedule string) *reconcile.Scheduler {
 	w.t.Helper()
-	s, err := reconcile.NewScheduler(w.newRunner(now), []reconcile.Scheduled{{Target: w.target(fixed(nums(0, 1))), Schedule: schedule}})
+	s, err := reconcile.NewScheduler(w.newRunner(now), noMetrics{}, []reconcile.Scheduled{{Target: w.target(fixed(nums(0, 1))), Schedule: schedule}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return s
 }
+
+// noMetrics discards what it is shown.
+type noMetrics struct{}
+
+func (noMetrics) Reconciled(reconcile.Record)                        {}
+func (noMetrics) LastRun(string, reconcile.Record, reconcile.Record) {}
+func (noMetrics) Kept(string, int, int)                              {}
 
 // slots returns the tasks that wait, and takes them.
 func (w *world) slots() []*asynq.TaskInfo {

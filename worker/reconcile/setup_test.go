@@ -20,6 +20,9 @@ import (
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/reconcile/listing"
+	"github.com/wablock/wablock/worker/reconcile/plan"
+	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
 const phoneNumberID = "106540352242922"
@@ -87,18 +90,33 @@ func each(t *testing.T, sc simulator.Scenario, body func(t *testing.T, w *world)
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) { body(t, newWorld(t, rdb, sc)) })
 }
 
+// between does something before each page.
+type between struct {
+	listing.API
+	before func()
+	pages  int
+}
+
+func (b *between) ListPage(ctx context.Context, id string, o client.ListOptions) (*client.Page, error) {
+	b.pages++
+	if b.before != nil {
+		b.before()
+	}
+	return b.API.ListPage(ctx, id, o)
+}
+
 // fixed is a source of some users.
 type fixed []user.ID
 
 func (fixed) Name() string { return "a test" }
 func (fixed) ID() string   { return "fixed" }
-func (f fixed) Desired(context.Context) (reconcile.Desired, error) {
-	return reconcile.Desired{Users: f}, nil
+func (f fixed) Read(context.Context) (source.List, error) {
+	return source.List{Users: f}, nil
 }
 
-func (w *world) target(s reconcile.Source) reconcile.Target {
+func (w *world) target(s source.Source) reconcile.Target {
 	return reconcile.Target{
-		PhoneNumberID: phoneNumberID, API: w.api, Source: s, Mode: reconcile.Enforce, MaxChanges: reconcile.DefaultMaxChanges,
+		PhoneNumberID: phoneNumberID, API: w.api, Source: s, Mode: plan.Enforce, MaxChanges: plan.DefaultMaxChanges,
 	}
 }
 
@@ -230,7 +248,7 @@ func names(users []user.ID) []string {
 	return out
 }
 
-func changes(changes []reconcile.Change) []string {
+func changes(changes []plan.Change) []string {
 	out := make([]string, len(changes))
 	for i, c := range changes {
 		out[i] = c.User.Reveal()

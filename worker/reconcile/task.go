@@ -11,7 +11,7 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-// kind is what a slot is for.
+// kind distinguishes slots by what they run.
 type kind string
 
 const (

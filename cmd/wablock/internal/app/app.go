@@ -72,12 +72,12 @@ func (a *App) Service(rdb redis.UniversalClient) (*Service, error) {
 		MaxAttempts: a.cfg.MaxAttempts, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
 		Concurrency: a.cfg.Concurrency, Logger: a.log, Metrics: m,
 	}
-	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: wc.Limiter, Logger: a.log, Metrics: m})
+	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: wc.Limiter, Logger: a.log})
 	if err != nil {
 		return nil, err
 	}
 	s := &Service{}
-	if s.schedules, err = reconcile.NewScheduler(runner, a.numbers.schedules); err != nil {
+	if s.schedules, err = reconcile.NewScheduler(runner, m, a.numbers.schedules); err != nil {
 		return nil, err
 	}
 	wc.Slots = s.schedules

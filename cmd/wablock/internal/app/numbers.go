@@ -10,6 +10,9 @@ import (
 	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/worker"
 	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/reconcile/listing"
+	"github.com/wablock/wablock/worker/reconcile/plan"
+	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
 // numbers holds how each phone number ID is served.
@@ -72,17 +75,17 @@ func newNumbers(cfg *config.Config, log *slog.Logger) (*numbers, error) {
 
 // scheduled returns the reconciliation of a phone number. One without a schedule only has its
 // ledger kept.
-func scheduled(p config.PhoneNumber, api reconcile.Lister) (reconcile.Scheduled, error) {
+func scheduled(p config.PhoneNumber, api listing.API) (reconcile.Scheduled, error) {
 	s := reconcile.Scheduled{Target: reconcile.Target{
-		PhoneNumberID: p.ID, API: api, Account: p.Token.Account(), Source: reconcile.FromLedger(), Mode: reconcile.Report,
+		PhoneNumberID: p.ID, API: api, Account: p.Token.Account(), Source: source.Ledger(), Mode: plan.Report,
 	}}
 	c := p.Reconcile
 	if c == nil {
 		return s, nil
 	}
-	s.Schedule, s.Mode, s.MaxChanges = c.Schedule, reconcile.Mode(c.Mode), c.MaxChanges
+	s.Schedule, s.Mode, s.MaxChanges = c.Schedule, plan.Mode(c.Mode), c.MaxChanges
 	var err error
-	if s.Source, err = reconcile.ParseSource(c.Source); err != nil {
+	if s.Source, err = source.Parse(c.Source); err != nil {
 		return s, &ConfigError{fmt.Errorf("phone number ID %s: %w", p.ID, err)}
 	}
 	return s, nil

@@ -1,4 +1,4 @@
-package reconcile
+package plan
 
 import (
 	"cmp"
@@ -25,10 +25,6 @@ func digitsOf(u user.ID) string {
 		return ""
 	}
 	return reveal(u)[1:]
-}
-
-func sortBy[T any](s []T, of func(T) user.ID) {
-	slices.SortFunc(s, func(a, b T) int { return cmp.Compare(reveal(of(a)), reveal(of(b))) })
 }
 
 // person is a user with the names that the list may have for it.
@@ -122,7 +118,7 @@ func newDirectory(in Input) *directory {
 		}
 	}
 	for _, users := range d.byWaID {
-		sortBy(users, func(u user.ID) user.ID { return u })
+		slices.SortFunc(users, user.Compare)
 	}
 	return d
 }

@@ -1,7 +1,9 @@
-package reconcile_test
+package listing_test
 
 import (
 	"context"
+	"fmt"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
@@ -10,28 +12,47 @@ import (
 
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/client/simulator"
+	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/ratelimit"
-	"github.com/wablock/wablock/tasks/redistest"
-	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/reconcile/listing"
 )
 
-// between does something before each page.
-type between struct {
-	reconcile.Lister
-	before func()
-	pages  int
-}
+const phoneNumberID = "106540352242922"
 
-func (b *between) ListPage(ctx context.Context, id string, o client.ListOptions) (*client.Page, error) {
-	b.pages++
-	if b.before != nil {
-		b.before()
+// setup returns a simulated API with a hundred users on its list, and a client of it.
+func setup(t *testing.T, sc simulator.Scenario) (*simulator.Simulator, *client.Client) {
+	t.Helper()
+	sim, err := simulator.New(simulator.Config{Scenario: sc})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return b.Lister.ListPage(ctx, id, o)
+	srv := httptest.NewServer(sim)
+	t.Cleanup(srv.Close)
+	api, err := client.New(srv.URL, "v25.0", secret.Static(secret.New("token")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var users []string
+	for _, id := range waIDs() {
+		users = append(users, "+"+id)
+	}
+	if err := sim.Seed(phoneNumberID, users...); err != nil {
+		t.Fatal(err)
+	}
+	return sim, api
 }
 
-// TestListingIsPatient lets pages fail in each way that passes, and in some that do not.
-func TestListingIsPatient(t *testing.T) {
+// waIDs returns what the list holds, in order.
+func waIDs() []string {
+	var ids []string
+	for n := range 100 {
+		ids = append(ids, fmt.Sprintf("1650%07d", 2_000_000+n))
+	}
+	return ids
+}
+
+// TestRead lets pages fail in each way that passes, and in some that do not.
+func TestRead(t *testing.T) {
 	t.Parallel()
 	list := []simulator.Operation{simulator.List}
 	second, restart := []time.Duration{time.Second}, 250*time.Millisecond
@@ -84,14 +105,12 @@ func TestListingIsPatient(t *testing.T) {
 			if c.sc.Listing.MaxLimit == 0 {
 				c.sc.Listing.MaxLimit = 25
 			}
-			_, rdb := redistest.Mini(t)
-			w := newWorld(t, rdb, c.sc)
-			w.seed(nums(0, 100)...)
+			_, api := setup(t, c.sc)
 			var pauses []time.Duration
-			entries, err := reconcile.Listing{API: w.api, PhoneNumberID: phoneNumberID, Say: t.Logf, Pause: func(ctx context.Context, d time.Duration) error {
+			entries, err := listing.Read(t.Context(), listing.Config{API: api, PhoneNumberID: phoneNumberID, Say: t.Logf, Pause: func(ctx context.Context, d time.Duration) error {
 				pauses = append(pauses, d)
 				return ctx.Err()
-			}}.Whole(t.Context())
+			}})
 			if diff := cmp.Diff(c.pauses, pauses); diff != "" {
 				t.Errorf("pauses: %s", diff)
 			}
@@ -106,31 +125,29 @@ func TestListingIsPatient(t *testing.T) {
 				got = append(got, e.WaID)
 			}
 			slices.Sort(got)
-			if diff := cmp.Diff(waIDs(nums(0, 100)), got); err != nil || diff != "" {
+			if diff := cmp.Diff(waIDs(), got); err != nil || diff != "" {
 				t.Errorf("%v, %s", err, diff)
 			}
 		})
 	}
 }
 
-// TestListingSharesTheBudget counts tokens, and stands back for writes.
-func TestListingSharesTheBudget(t *testing.T) {
+// TestReadSharesTheBudget counts tokens, and lets writes go first.
+func TestReadSharesTheBudget(t *testing.T) {
 	t.Parallel()
-	_, rdb := redistest.Mini(t)
-	w := newWorld(t, rdb, simulator.Scenario{Listing: simulator.Listing{MaxLimit: 25}})
-	w.seed(nums(0, 100)...)
+	sim, api := setup(t, simulator.Scenario{Listing: simulator.Listing{MaxLimit: 25}})
 	limiter := &tokens{}
 	writes := 3
 	var pauses []time.Duration
-	_, err := reconcile.Listing{
-		API: w.api, PhoneNumberID: phoneNumberID, Limiter: limiter,
+	_, err := listing.Read(t.Context(), listing.Config{
+		API: api, PhoneNumberID: phoneNumberID, Limiter: limiter,
 		Writes: func(context.Context) bool { writes--; return writes >= 0 },
 		Pause:  func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil },
-	}.Whole(t.Context())
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	calls := len(w.sim.Journal())
+	calls := len(sim.Journal())
 	if limiter.taken != calls || limiter.reported != calls || calls < 4 {
 		t.Errorf("%d calls, %d tokens, %d reports", calls, limiter.taken, limiter.reported)
 	}
@@ -160,4 +177,23 @@ func (l *tokens) Report(_ context.Context, _ ratelimit.Key, _ ratelimit.Grant, o
 		l.reported++
 	}
 	return nil
+}
+
+// overlapping is an API whose second page repeats the end of the first.
+type overlapping struct{}
+
+func (overlapping) ListPage(_ context.Context, _ string, o client.ListOptions) (*client.Page, error) {
+	if o.After == "" {
+		return &client.Page{Entries: []client.Entry{{WaID: "1"}, {WaID: "2", UserID: "US.2"}, {}}, HasNext: true, After: "next"}, nil
+	}
+	return &client.Page{Entries: []client.Entry{{WaID: "2", UserID: "US.2"}, {WaID: "2"}, {WaID: "3"}, {}}}, nil
+}
+
+func TestReadOverlappingPages(t *testing.T) {
+	t.Parallel()
+	entries, err := listing.Read(t.Context(), listing.Config{API: overlapping{}, PhoneNumberID: phoneNumberID})
+	want := []client.Entry{{WaID: "1"}, {WaID: "2", UserID: "US.2"}, {}, {WaID: "2"}, {WaID: "3"}, {}}
+	if d := cmp.Diff(want, entries); err != nil || d != "" {
+		t.Errorf("%v, %s", err, d)
+	}
 }

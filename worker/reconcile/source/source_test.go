@@ -1,4 +1,4 @@
-package reconcile_test
+package source_test
 
 import (
 	"errors"
@@ -9,11 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
 func TestFileSource(t *testing.T) {
@@ -34,23 +33,36 @@ func TestFileSource(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		d, err := reconcile.FromFile(path).Desired(t.Context())
-		if len(d.Users) != c.users || len(d.Rejected) != c.rejected || (err != nil) != c.fails || err != nil && !errors.Is(err, reconcile.ErrSource) {
+		d, err := source.File(path).Read(t.Context())
+		if len(d.Users) != c.users || len(d.Rejected) != c.rejected || (err != nil) != c.fails || err != nil && !errors.Is(err, source.ErrUnusable) {
 			t.Errorf("%s: %d users, %d rejected, %v", name, len(d.Users), len(d.Rejected), err)
 		}
 	}
-	if _, err := reconcile.FromFile(path + ".not").Desired(t.Context()); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, reconcile.ErrSource) {
+	missing := path + ".not"
+	if _, err := source.File(missing).Read(t.Context()); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, source.ErrUnusable) || !strings.Contains(err.Error(), filepath.Base(missing)) {
 		t.Errorf("no file: %v", err)
 	}
 }
 
-func TestParseSource(t *testing.T) {
+// TestFileSourcePipe has a pipe that no writer opens: waiting for one could not be canceled.
+func TestFileSourcePipe(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := source.File(path).Read(t.Context()); !errors.Is(err, source.ErrUnusable) || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestParse(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"ledger": "ledger", "https://user:key@example.com/list?token=key": "https://example.com/…", "http://127.0.0.1:1/x": "http://127.0.0.1:1/…",
 		"list.csv": "list.csv", "http://example.com/": "", "ftp://example.com/": "", "https://": "", "": "", "https://%zz": "",
 	} {
-		s, err := reconcile.ParseSource(in)
+		s, err := source.Parse(in)
 		if want == "" {
 			if err == nil || strings.Contains(err.Error(), "key") {
 				t.Errorf("%q: %v", in, err)
@@ -126,57 +138,20 @@ func TestURLSource(t *testing.T) {
 			t.Parallel()
 			srv := httptest.NewServer(c.handler)
 			defer srv.Close()
-			s, err := reconcile.FromURL(srv.URL + "/secret?key=secret")
+			s, err := source.URL(srv.URL + "/secret?key=secret")
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, err := s.Desired(t.Context())
+			d, err := s.Read(t.Context())
 			if c.fails == "" {
 				if err != nil || len(d.Users) != 2 {
 					t.Errorf("%d users, %v", len(d.Users), err)
 				}
 				return
 			}
-			if !errors.Is(err, reconcile.ErrSource) || len(d.Users) > 0 || !strings.Contains(err.Error(), c.fails) || strings.Contains(err.Error(), "secret") {
+			if !errors.Is(err, source.ErrUnusable) || len(d.Users) > 0 || !strings.Contains(err.Error(), c.fails) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("%d users, %v", len(d.Users), err)
 			}
 		})
-	}
-}
-
-func TestURLSourceETag(t *testing.T) {
-	t.Parallel()
-	var asked []string
-	text, tag := list, `"one"`
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked = append(asked, r.Header.Get("If-None-Match"))
-		if r.Header.Get("If-None-Match") == tag {
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
-		w.Header().Set("ETag", tag)
-		_, _ = w.Write([]byte(text))
-	}))
-	defer srv.Close()
-	s, err := reconcile.FromURL(srv.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []int
-	for i := range 4 {
-		if i == 2 {
-			text, tag = list+"+16502000003\n", `"two"`
-		}
-		d, err := s.Desired(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, len(d.Users))
-	}
-	if d := cmp.Diff([]int{2, 2, 3, 3}, got); d != "" {
-		t.Error(d)
-	}
-	if d := cmp.Diff([]string{"", `"one"`, `"one"`, `"two"`}, asked); d != "" {
-		t.Error(d)
 	}
 }

@@ -1,4 +1,4 @@
-package reconcile
+package plan
 
 import (
 	"slices"
@@ -113,6 +113,14 @@ func (p *Plan) After() int { return p.Actual + len(p.ToBlock) - p.Withdrawn - le
 // Empty reports whether there is nothing to do.
 func (p *Plan) Empty() bool { return len(p.ToBlock)+len(p.ToUnblock)+len(p.ToAdopt) == 0 }
 
+// finish sorts the plan and names it.
+func (p *Plan) finish() {
+	for _, changes := range [][]Change{p.ToBlock, p.ToUnblock, p.ToAdopt} {
+		slices.SortFunc(changes, func(a, b Change) int { return user.Compare(a.User, b.User) })
+	}
+	p.Hash = hashOf(p.PhoneNumberID, p.ToUnblock)
+}
+
 // window is how long after a user's message a block can succeed.
 const window = 24 * time.Hour
 
@@ -164,7 +172,7 @@ func (c *computation) wanted() []*person {
 			}
 		}
 	}
-	sortBy(people, func(p *person) user.ID { return p.user })
+	slices.SortFunc(people, func(a, b *person) int { return user.Compare(a.user, b.user) })
 	return people
 }
 

@@ -1,4 +1,4 @@
-package reconcile
+package source
 
 import (
 	"compress/gzip"
@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/wablock/wablock/tasks/user"
@@ -25,39 +24,29 @@ const (
 	maxRedirects = 5
 )
 
-// urlSource fetches a list. It keeps the last one in memory, with the ETag by which the
-// server says that it is still good.
-type urlSource struct {
-	url    string
-	client *http.Client
-
-	mu   sync.Mutex
-	etag string
-	last Desired
-}
-
-// FromURL returns the source of a list at an https URL. Plain http is for loopback alone.
-func FromURL(s string) (Source, error) {
+// URL returns the source of a list at an https URL. Plain http is for loopback alone.
+func URL(s string) (Source, error) {
 	u, err := url.Parse(s)
 	if err != nil {
-		return nil, fmt.Errorf("reconcile: %w: that is no URL", ErrSource) // the error would show it
+		return nil, fmt.Errorf("%w: not a URL", ErrUnusable) // the error would show it
 	}
 	if err := checkURL(u); err != nil {
-		return nil, fmt.Errorf("reconcile: %w: %w", ErrSource, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
 	transport := &http.Transport{
-		// Compressed answers are read by fetch: the transport hides how long they are.
+		// The transport would hide the length of a compressed answer, and with it that it was
+		// cut between two parts.
 		DisableCompression: true,
 		Proxy:              http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
 		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: time.Minute, IdleConnTimeout: time.Minute,
 	}
-	return &urlSource{url: s, client: &http.Client{
+	return &remote{url: s, host: u.Scheme + "://" + u.Host, client: &http.Client{
 		Transport: transport, Timeout: urlTimeout,
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return errors.New("too many redirects")
 			}
-			r.Header.Del("If-None-Match") // an ETag is of one URL
+			r.Header.Del("Referer") // path and query may hold a key
 			return checkURL(r.URL)
 		},
 	}}, nil
@@ -71,7 +60,7 @@ func checkURL(u *url.URL) error {
 	if u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()) {
 		return nil
 	}
-	return errors.New("a URL must be https: whoever changed the list on its way would unblock users")
+	return errors.New("a URL must be https: changing the list on its way would unblock users")
 }
 
 func isLoopback(host string) bool {
@@ -82,74 +71,54 @@ func isLoopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
+// remote fetches a list from a URL.
+type remote struct {
+	url    string
+	host   string
+	client *http.Client
+}
+
 // Name shows the host alone: user, path and query may each hold a key.
-func (s *urlSource) Name() string {
-	u, err := url.Parse(s.url)
-	if err != nil {
-		return "(URL)"
+func (s *remote) Name() string { return s.host + "/…" }
+
+func (s *remote) ID() string { return idOf("url", s.url) }
+
+func (s *remote) Read(ctx context.Context) (List, error) {
+	list, err := s.fetch(ctx)
+	if ue, ok := errors.AsType[*url.Error](err); ok {
+		err = ue.Err // its text holds the URL
 	}
-	return u.Scheme + "://" + u.Host + "/…"
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return whole(s.Name(), list, err)
 }
 
-func (s *urlSource) ID() string { return idOf("url", s.url) }
-
-func (s *urlSource) Desired(ctx context.Context) (Desired, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	d, err := s.fetch(ctx)
-	if err != nil {
-		if ue, ok := errors.AsType[*url.Error](err); ok {
-			err = ue.Err // its text holds the URL
-		}
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return Desired{Rejected: d.Rejected}, fmt.Errorf("reconcile: %w: %s: %w", ErrSource, s.Name(), err)
-	}
-	return d, nil
-}
-
-// fetch requires mu held.
-func (s *urlSource) fetch(ctx context.Context) (Desired, error) {
+func (s *remote) fetch(ctx context.Context) (List, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 	if err != nil {
-		return Desired{}, err
+		return List{}, err
 	}
 	req.Header.Set("Accept", "text/csv, text/plain;q=0.9, */*;q=0.1")
 	req.Header.Set("Accept-Encoding", "gzip")
-	req.Header.Set("Cache-Control", "no-cache") // an older list would unblock who came since
+	req.Header.Set("Cache-Control", "no-cache") // an older list would unblock users added since
 	req.Header.Set("User-Agent", "wablock")
-	if s.etag != "" {
-		req.Header.Set("If-None-Match", s.etag)
-	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return Desired{}, err
+		return List{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode == http.StatusNotModified && s.etag != "" {
-		return s.last, nil
-	}
 	if err := checkAnswer(resp); err != nil {
-		return Desired{}, err
+		return List{}, err
 	}
 	body, err := decoded(resp)
 	if err != nil {
-		return Desired{}, err
+		return List{}, err
 	}
-	d, err := readNumbers(&bounded{r: body, left: maxURLBytes})
-	if err != nil {
-		return d, err
-	}
-	s.etag, s.last = "", Desired{}
-	redirected := resp.Request.Response != nil
-	if etag := resp.Header.Get("ETag"); etag != "" && len(etag) < 1024 && !redirected {
-		s.etag, s.last = etag, d
-	}
-	return d, nil
+	return readNumbers(&bounded{r: body, left: maxURLBytes})
 }
 
-// checkAnswer refuses what is no list, and what could end early without anybody noticing.
+// checkAnswer refuses what isn't a list, and what could be cut short without a sign of it.
 func checkAnswer(resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("it answered with status %d, not with a list", resp.StatusCode)
@@ -163,7 +132,7 @@ func checkAnswer(resp *http.Response) error {
 	}
 	chunked := slices.Contains(resp.TransferEncoding, "chunked")
 	if resp.ContentLength < 0 && !chunked && resp.ProtoMajor < 2 {
-		return errors.New("it does not say how long its answer is, so that half of it would pass for the whole: have the server send a Content-Length")
+		return errors.New("its answer has no length, so that half of it would pass for the whole: have the server send a Content-Length")
 	}
 	return nil
 }

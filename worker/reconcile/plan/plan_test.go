@@ -1,0 +1,279 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wablock/wablock/client"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/worker/reconcile/plan"
+)
+
+const base = ledger.Version(1_790_000_000_000_000)
+
+func before(d time.Duration) ledger.Version { return base - ledger.Version(d.Microseconds()) }
+
+// settled is a record of a user who was blocked a day ago.
+func settled(number, waID string) ledger.Entry {
+	v := before(48 * time.Hour)
+	return ledger.Entry{
+		User: parse(number), Operation: ledger.Block, State: ledger.Succeeded, Queue: ledger.Bulk, Version: v, WaID: waID,
+		SettledAt: v.Time().Add(time.Second),
+	}
+}
+
+func parse(s string) user.ID {
+	u, err := user.Parse(s)
+	if err != nil {
+		panic(err) // a test's own number
+	}
+	return u
+}
+
+func changes(changes []plan.Change) []string {
+	out := make([]string, len(changes))
+	for i, c := range changes {
+		out[i] = c.User.Reveal()
+	}
+	return out
+}
+
+const phoneNumberID = "106540352242922"
+
+func with(e ledger.Entry, change func(*ledger.Entry)) ledger.Entry {
+	change(&e)
+	return e
+}
+
+func users(numbers ...string) []user.ID {
+	var out []user.ID
+	for _, n := range numbers {
+		out = append(out, parse(n))
+	}
+	return out
+}
+
+func actual(waIDs ...string) []client.Entry {
+	var out []client.Entry
+	for _, id := range waIDs {
+		out = append(out, client.Entry{WaID: id})
+	}
+	return out
+}
+
+type planned struct {
+	Block, Unblock, Adopt []string
+	Doubts                map[string]plan.Doubt
+	LeftAlone, Likely     int
+}
+
+func compute(in plan.Input) planned {
+	in.PhoneNumberID, in.Base = phoneNumberID, base
+	if in.Mode == "" {
+		in.Mode = plan.Enforce
+	}
+	p := plan.Compute(in)
+	got := planned{LeftAlone: p.LeftAlone, Likely: p.LikelyToFail}
+	for to, from := range map[*[]string][]plan.Change{&got.Block: p.ToBlock, &got.Unblock: p.ToUnblock, &got.Adopt: p.ToAdopt} {
+		if len(from) > 0 {
+			*to = changes(from)
+		}
+	}
+	for _, a := range p.Ambiguous {
+		if got.Doubts == nil {
+			got.Doubts = map[string]plan.Doubt{}
+		}
+		got.Doubts[a.User.Reveal()] = a.Reason
+	}
+	return got
+}
+
+func TestCompute(t *testing.T) {
+	t.Parallel()
+	const (
+		one, two, brazil, brazilID = "+16505550001", "+16505550002", "+5592981723241", "559281723241"
+		bsuid                      = "US.13491208655302741918"
+	)
+	unblocked := with(settled(one, one[1:]), func(e *ledger.Entry) { e.Operation = ledger.Unblock })
+	waiting := func(e *ledger.Entry) { e.State, e.SettledAt = ledger.Waiting, time.Time{} }
+	for name, c := range map[string]struct {
+		in   plan.Input
+		want planned
+	}{
+		"nothing": {},
+		"both ways": {
+			in:   plan.Input{Desired: users(one), Actual: actual(two[1:])},
+			want: planned{Block: []string{one}, Unblock: []string{two}, Likely: 1},
+		},
+		"adopted": {
+			in:   plan.Input{Mode: plan.Adopt, Desired: users(one), Actual: actual(two[1:])},
+			want: planned{Block: []string{one}, Adopt: []string{two}, Likely: 1},
+		},
+		"one user twice": {
+			in:   plan.Input{Desired: users(one, one), Actual: append(actual(two[1:]), actual(two[1:])...)},
+			want: planned{Block: []string{one}, Unblock: []string{two}, Likely: 1},
+		},
+		"known by another WhatsApp ID": {
+			in: plan.Input{Desired: users(brazil), Actual: actual(brazilID), Entries: []ledger.Entry{settled(brazil, brazilID)}},
+		},
+		"unblocked by the number that was asked for": {
+			in:   plan.Input{Actual: actual(brazilID), Entries: []ledger.Entry{settled(brazil, brazilID)}},
+			want: planned{Unblock: []string{brazil}},
+		},
+		"perhaps known by another WhatsApp ID": {
+			in: plan.Input{Desired: users(brazil), Actual: actual(brazilID)},
+			want: planned{
+				Block: []string{brazil}, Likely: 1, Doubts: map[string]plan.Doubt{"+" + brazilID: plan.DoubtSimilar},
+			},
+		},
+		"Mexico and Argentina": {
+			in: plan.Input{Desired: users("+525512345678", "+541123456789"), Actual: actual("5215512345678", "5491123456789")},
+			want: planned{Block: []string{"+525512345678", "+541123456789"}, Likely: 2, Doubts: map[string]plan.Doubt{
+				"+5215512345678": plan.DoubtSimilar, "+5491123456789": plan.DoubtSimilar,
+			}},
+		},
+		"listed as dialled though known otherwise": {
+			in:   plan.Input{Desired: users(brazil), Actual: actual(brazil[1:]), Entries: []ledger.Entry{settled(brazil, brazilID)}},
+			want: planned{Doubts: map[string]plan.Doubt{brazil: plan.DoubtTwoForms}},
+		},
+		"two desired, one WhatsApp ID": {
+			in:   plan.Input{Desired: users(brazil, "+"+brazilID), Entries: []ledger.Entry{settled(brazil, brazilID)}},
+			want: planned{Block: []string{brazil}, Likely: 1, Doubts: map[string]plan.Doubt{brazil: plan.DoubtShared}},
+		},
+		"blocked by the number that was asked for": {
+			in:   plan.Input{Desired: users("+" + brazilID), Entries: []ledger.Entry{settled(brazil, brazilID)}},
+			want: planned{Block: []string{brazil}, Likely: 1},
+		},
+		"listed without a WhatsApp ID": {
+			in:   plan.Input{Desired: users(one), Actual: []client.Entry{{WaID: one[1:]}, {UserID: bsuid}}},
+			want: planned{Doubts: map[string]plan.Doubt{"": plan.DoubtNoWaID}},
+		},
+		"a desired user ID": {
+			in: plan.Input{Desired: users(bsuid), Actual: []client.Entry{{WaID: one[1:], UserID: bsuid}}},
+		},
+		"a desired user ID that is not listed": {
+			in: plan.Input{Desired: users(bsuid), Actual: []client.Entry{{WaID: one[1:]}, {WaID: two[1:], UserID: "US.2"}}},
+			want: planned{
+				Block: []string{bsuid}, Unblock: []string{two}, Likely: 1, Doubts: map[string]plan.Doubt{one: plan.DoubtUserID},
+			},
+		},
+		"no number at all": {
+			in:   plan.Input{Actual: actual("123")},
+			want: planned{Doubts: map[string]plan.Doubt{"": plan.DoubtUnreadable}},
+		},
+		"work waits": {
+			in: plan.Input{Desired: users(one), Actual: actual(two[1:]), Entries: []ledger.Entry{
+				with(settled(one, ""), waiting), with(settled(two, ""), waiting),
+			}},
+			want: planned{LeftAlone: 2},
+		},
+		"in flight under another name": {
+			in: plan.Input{Actual: actual(brazilID), Entries: []ledger.Entry{
+				with(settled(brazil, brazilID), func(e *ledger.Entry) { e.Busy, e.State = true, ledger.InFlight }),
+			}},
+			want: planned{LeftAlone: 1},
+		},
+		"waits under a name that nobody knows yet": {
+			in:   plan.Input{Actual: actual(brazilID), Entries: []ledger.Entry{with(settled(brazil, ""), waiting)}},
+			want: planned{Doubts: map[string]plan.Doubt{"+" + brazilID: plan.DoubtSimilar}},
+		},
+		"asked for since": {
+			in:   plan.Input{Actual: actual(one[1:]), Entries: []ledger.Entry{with(settled(one, ""), func(e *ledger.Entry) { e.Version = base + 1 })}},
+			want: planned{LeftAlone: 1},
+		},
+		"settled since": {
+			in: plan.Input{Actual: actual(one[1:]), Entries: []ledger.Entry{
+				with(settled(one, ""), func(e *ledger.Entry) { e.SettledAt = base.Time().Truncate(time.Millisecond) }),
+			}},
+			want: planned{LeftAlone: 1},
+		},
+		"in a task that nobody has looked at": {
+			in: plan.Input{
+				Desired: users(one), Actual: actual(two[1:]), Entries: []ledger.Entry{settled(two, two[1:])},
+				Pending: map[user.ID]ledger.Version{parse(one): before(time.Minute), parse(two): before(time.Minute)},
+			},
+			want: planned{LeftAlone: 2},
+		},
+		"in a task whose other users wait": {
+			in: plan.Input{
+				Actual: actual(two[1:]), Entries: []ledger.Entry{settled(two, two[1:])},
+				Pending: map[user.ID]ledger.Version{parse(two): before(48 * time.Hour)},
+			},
+			want: planned{Unblock: []string{two}},
+		},
+		"as the ledger wants": {
+			in: plan.Input{FromLedger: true, Actual: actual(one[1:]), Entries: []ledger.Entry{
+				unblocked, settled(two, two[1:]),
+				with(settled("+16505550003", ""), func(e *ledger.Entry) { e.State = ledger.Dead }),
+				with(settled("+16505550004", ""), func(e *ledger.Entry) { e.State = ledger.Discarded }),
+			}},
+			want: planned{Block: []string{two, "+16505550003"}, Unblock: []string{one}, Likely: 2},
+		},
+		"asked for under two numbers": {
+			in: plan.Input{FromLedger: true, Entries: []ledger.Entry{
+				settled(brazil, brazilID),
+				with(settled("+"+brazilID, brazilID), func(e *ledger.Entry) { e.Operation, e.Version = ledger.Unblock, e.Version+1 }),
+			}},
+			want: planned{Doubts: map[string]plan.Doubt{brazil: plan.DoubtOpposed}},
+		},
+		"seen lately": {
+			in: plan.Input{FromLedger: true, Entries: []ledger.Entry{
+				with(settled(one, ""), func(e *ledger.Entry) { e.SettledAt = base.Time().Add(-time.Hour) }),
+			}},
+			want: planned{Block: []string{one}},
+		},
+		"an entry that came twice": {
+			in: plan.Input{Actual: actual(one[1:]), Entries: []ledger.Entry{
+				settled(one, ""), with(settled(one, ""), func(e *ledger.Entry) { waiting(e); e.Version = before(time.Second) }), settled(one, ""),
+			}},
+			want: planned{LeftAlone: 1},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := compute(c.in)
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestGuards(t *testing.T) {
+	t.Parallel()
+	of := func(desired, actual, unblock int) *plan.Plan {
+		return &plan.Plan{Desired: desired, Actual: actual, ToUnblock: make([]plan.Change, unblock)}
+	}
+	for name, c := range map[string]struct {
+		plan   *plan.Plan
+		limits plan.Limits
+		want   []plan.Guard
+	}{
+		"500 of 12,000":          {of(12_000, 12_000, 500), plan.Limits{MaxChanges: 500}, nil},
+		"501 of 12,000":          {of(12_000, 12_000, 501), plan.Limits{MaxChanges: 500}, []plan.Guard{plan.GuardMaxChanges}},
+		"5 % of 100":             {of(100, 100, 5), plan.Limits{MaxChanges: 500}, nil},
+		"6 % of 100":             {of(100, 100, 6), plan.Limits{MaxChanges: 500}, []plan.Guard{plan.GuardShare}},
+		"2 of 20":                {of(20, 20, 2), plan.Limits{MaxChanges: 500}, []plan.Guard{plan.GuardShare}},
+		"10 of 19":               {of(19, 19, 10), plan.Limits{MaxChanges: 500}, nil},
+		"nobody desired":         {of(0, 10, 1), plan.Limits{MaxChanges: 500}, []plan.Guard{plan.GuardEmpty}},
+		"half desired":           {of(6, 10, 1), plan.Limits{MaxChanges: 500, LastDesired: 12}, nil},
+		"less than half desired": {of(5, 10, 1), plan.Limits{MaxChanges: 500, LastDesired: 12}, []plan.Guard{plan.GuardShrunk}},
+		"rejected lines":         {of(10, 10, 1), plan.Limits{MaxChanges: 500, Rejected: 1}, []plan.Guard{plan.GuardRejected}},
+		"no unblocks at all":     {of(0, 100, 0), plan.Limits{LastDesired: 1000, Rejected: 7}, nil},
+		"none allowed":           {of(10, 10, 1), plan.Limits{}, []plan.Guard{plan.GuardMaxChanges}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []plan.Guard
+			for _, v := range c.limits.Check(c.plan) {
+				got = append(got, v.Guard)
+			}
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
