@@ -2,9 +2,16 @@ package ratelimit
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 )
+
+// micro is the unit of tokens and rates as they are shared: integers, so that Redis and Go count alike.
+const micro = 1_000_000
+
+// MicroRate returns a rate in the unit that states and buckets are kept in: millionths of a call a second.
+func MicroRate(rate float64) int64 { return int64(math.Round(rate * micro)) }
 
 // Fields is a state as integers by name, the form in which it is shared. Rates are in millionths of a call a second,
 // times in microseconds. Absent fields are zero, so that an older state can be read by a newer program and the other way
@@ -14,22 +21,23 @@ type Fields map[string]int64
 // Names of the fields that the scripts of redislimit read; the others are known to this file alone.
 const (
 	FieldPace   = "pace"   // rate that holds, in microcalls a second
-	FieldPaused = "paused" // nobody calls before this time
+	FieldPaused = "paused" // no call goes before this time
 	FieldProbe  = "probe"  // 1 when calls go one at a time
 	FieldEpoch  = "epoch"
-	FieldSize   = "size"  // users per call, 0 as configured
-	FieldTrial  = "trial" // size one call may try, 0 none
-	FieldEvery  = "every" // microseconds between steps
+	FieldStated = "stated" // 1 when the API named the end of the pause
+	FieldSize   = "size"   // users per call, 0 as configured
+	FieldTrial  = "trial"  // size one call may try, 0 none
+	FieldEvery  = "every"  // microseconds between steps
 )
 
 // Encode writes a state as fields, with what the bucket needs of it at this moment.
-func (s State) Encode(now Instant, set Settings) Fields {
-	v := viewOf(s, now, set)
+func Encode(s State, now Instant, set Settings) Fields {
 	f := Fields{
-		FieldPace: v.pace, FieldPaused: int64(v.pausedUntil), FieldProbe: flag(v.probe), FieldEpoch: v.epoch,
-		FieldSize: int64(v.size), FieldTrial: int64(v.trial), FieldEvery: v.every,
+		FieldPace:  MicroRate(s.Pace(now)),
+		FieldTrial: int64(s.trial(now, set)),
+		FieldEvery: s.every().Microseconds(),
 	}
-	for _, c := range s.columns() {
+	for _, c := range columnsOf(&s) {
 		f[c.name] = c.get()
 	}
 	return f
@@ -38,11 +46,7 @@ func (s State) Encode(now Instant, set Settings) Fields {
 // Decode reads what Encode wrote. Fields of other names are passed over.
 func Decode(f Fields) State {
 	var s State
-	s.PausedUntil = Instant(f[FieldPaused])
-	s.Probe = f[FieldProbe] != 0
-	s.Epoch = f[FieldEpoch]
-	s.Users.Size = int(f[FieldSize])
-	for _, c := range s.columns() {
+	for _, c := range columnsOf(&s) {
 		c.set(f[c.name])
 	}
 	return s
@@ -57,22 +61,27 @@ func ParseFields(flat []string) (Fields, error) {
 	for i := 0; i < len(flat); i += 2 {
 		n, err := strconv.ParseInt(flat[i+1], 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("ratelimit: read state: field %q is no integer", flat[i])
+			return nil, fmt.Errorf("ratelimit: read state: field %q is not an integer", flat[i])
 		}
 		f[flat[i]] = n
 	}
 	return f, nil
 }
 
-// column is one field of a state that only the law reads.
+// column is one field of a state.
 type column struct {
 	name string
 	get  func() int64
 	set  func(int64)
 }
 
-func (s *State) columns() []column {
+func columnsOf(s *State) []column {
 	return []column{
+		intColumn(FieldPaused, &s.PausedUntil),
+		boolColumn(FieldProbe, &s.Probe),
+		intColumn(FieldEpoch, &s.Epoch),
+		intColumn(FieldSize, &s.Batch.Size),
+		boolColumn(FieldStated, &s.Stated),
 		rateColumn("rate", &s.Rate),
 		rateColumn("anchor", &s.Anchor),
 		rateColumn("recent", &s.Recent),
@@ -82,19 +91,18 @@ func (s *State) columns() []column {
 		intColumn("hold", &s.Hold),
 		intColumn("step_at", &s.StepAt),
 		intColumn("usage_at", &s.UsageAt),
-		intColumn("users_retry_at", &s.Users.RetryAt),
+		intColumn("users_retry_at", &s.Batch.RetryAt),
 		intColumn("failures", &s.Failures),
 		intColumn("backoff", &s.Backoff),
 		intColumn("usage", &s.Usage),
-		intColumn("users_proven", &s.Users.Proven),
-		intColumn("users_refused", &s.Users.Refused),
+		intColumn("users_proven", &s.Batch.Proven),
+		intColumn("users_refused", &s.Batch.Refused),
 		intColumn("served_at_since", &s.ServedAtSince),
 		intColumn("served_at_step", &s.ServedAtStep),
 		intColumn("taken_at_step", &s.TakenAtStep),
 		intColumn("limit_errors", &s.LimitErrors),
 		boolColumn("settled", &s.Settled),
-		boolColumn("stated", &s.Stated),
-		boolColumn("users_sure", &s.Users.Sure),
+		boolColumn("users_sure", &s.Batch.Sure),
 		{"push", func() int64 { return s.Push.Microseconds() }, func(n int64) { s.Push = time.Duration(n) * time.Microsecond }},
 	}
 }

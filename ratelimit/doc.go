@@ -1,16 +1,15 @@
 // Package ratelimit learns how fast an API that publishes no limit may be called, and holds every worker to it.
 //
 // Two numbers are learnt: calls a second, and users in a call. Both are met only as refusals, can change at any time,
-// and may be shared with programs nobody here knows of. The law that learns them is in law.go (calls a second) and
-// users.go (users in a call): pure functions of a [State], an event and the time, which a simulation can run through ten
-// minutes in some milliseconds. What a call costs and when it may go is in bucket.go.
+// and may be shared with unknown programs. The law that learns them is in law.go (calls a second) and batch.go (users in
+// a call): pure functions of a [State], an event and the time, which a simulation can run through ten minutes in some
+// milliseconds.
 //
-// [Memory] runs the law for one process; package ratelimit/redislimit shares one state among all of them. Both are a
-// [Limiter]:
+// Package ratelimit/redislimit shares one state and one token bucket among all processes. It is a [Limiter]:
 //
 //	g, err := limiter.Take(ctx, key)
 //	if err != nil || !g.OK {
-//		// come back after g.Wait; g.Reason says why
+//		// ask again after g.Wait; g.Reason says why
 //	}
 //	// ... one call with at most g.MaxUsers users ...
 //	err = limiter.Report(ctx, key, g, ratelimit.Observation{Users: n, Served: true})

@@ -16,7 +16,7 @@ const (
 	stepTime  = 500 * time.Millisecond
 	stepCalls = 2.0
 	unmetTime = 10 * time.Second
-	// Growth needs a budget that is really used, to this share: what nobody needs proves nothing.
+	// Growth needs a budget that is really used, to this share: an unused rate proves nothing.
 	usedShare = 0.75
 
 	// FAST SEARCH. While the API has never refused, the rate grows by this factor a step.
@@ -81,14 +81,14 @@ const (
 	idleShare = 0.5
 
 	// USAGE HEADERS lead where they are present: from usageSlow percent the rate falls, to usageFloor of itself at usageStop,
-	// and from there everybody waits as long as the API says. They are forgotten after usageMemory.
+	// and from there all calls wait as long as the API says. They are forgotten after usageMemory.
 	usageSlow   = 75
 	usageStop   = 95
 	usageFloor  = 0.1
 	usageMemory = time.Minute
 )
 
-// Event is what a report tells the law.
+// Event is a report as the law takes it.
 type Event struct {
 	Observation
 	Count  Counters // as they stand now
@@ -101,198 +101,214 @@ type Event struct {
 
 // Next is the law: the state after an event. The result depends on nothing but the arguments.
 func Next(s State, e Event, now Instant, set Settings) State {
+	l := law{State: s, now: now, set: set, count: e.Count}
 	if e.UsagePercent > 0 {
-		s.Usage, s.UsageAt = e.UsagePercent, now
+		l.Usage, l.UsageAt = e.UsagePercent, now
 	}
 	switch {
 	case e.Limited:
-		s = s.refused(e, now, set)
+		l.refused(e)
 	case e.TimedOut && e.Users > 1:
-		s.Users = s.Users.timedOut(e.Users, e.Trial > 0, now)
+		l.Batch = l.Batch.timedOut(e.Users, e.Trial > 0, now)
 	case e.Served:
-		s.Users = s.Users.served(e.Users, set.MaxUsers)
-		if e.Probe && e.Epoch == s.Epoch {
-			s = s.resumed(e.Count, now)
+		l.Batch = l.Batch.served(e.Users, set.MaxUsers)
+		if e.Probe && e.Epoch == l.Epoch {
+			l.resume()
 		}
 		if e.UsagePercent >= usageStop && e.RetryAfter > 0 {
-			s = s.pausedFor(e.RetryAfter, now)
+			l.pauseFor(e.RetryAfter)
 		}
 	}
-	if e.Due && !s.Probe {
-		s = s.step(e.Count, now, set)
+	if e.Due && !l.Probe {
+		l.step()
 	}
-	s.Rate = clampRate(min(s.Rate, set.Rate))
-	return s.rounded()
+	l.Rate = clampRate(min(l.Rate, set.Rate))
+	return l.rounded()
+}
+
+// law is a state at a moment, being changed.
+type law struct {
+	State
+	now   Instant
+	set   Settings
+	count Counters
 }
 
 // refused handles a limit error. Calls that were in flight together fail together, so only the first of an epoch counts;
 // the others can only prolong the pause.
-func (s State) refused(e Event, now Instant, set Settings) State {
-	s.LimitErrors++
-	if e.Epoch < s.Epoch {
+func (l *law) refused(e Event) {
+	l.LimitErrors++
+	if e.Epoch < l.Epoch {
 		if e.RetryAfter > 0 {
-			s = s.pausedFor(e.RetryAfter, now)
+			l.pauseFor(e.RetryAfter)
 		}
-		return s
+		return
 	}
 	switch {
-	case s.blamesSize(e):
-		s.Users = s.Users.refused(e.Users, now)
+	case l.blamesSize(e):
+		l.Batch = l.Batch.refused(e.Users, l.now)
 	case !e.Probe: // the rate was cut when the pause began that this probe was to end
-		s = s.cut(e.Count, now, set)
+		l.cut()
 	}
 	if !e.Probe {
-		s.Since, s.ServedAtSince = now, e.Count.Served
+		l.Since, l.ServedAtSince = l.now, l.count.Served
 	}
-	s.Epoch++
-	pause := min(firstPause<<min(s.Backoff+s.Failures, 6), maxPause)
-	s.Failures++
+	l.Epoch++
+	pause := min(firstPause<<min(l.Backoff+l.Failures, 6), maxPause)
+	l.Failures++
 	if e.RetryAfter > 0 {
-		return s.pausedFor(e.RetryAfter, now)
+		l.pauseFor(e.RetryAfter)
+		return
 	}
-	s.Probe, s.Stated = true, false
-	s.PausedUntil = max(s.PausedUntil, now.Add(pause/2+time.Duration(e.Jitter*float64(pause/2))))
-	return s
+	l.Probe, l.Stated = true, false
+	l.PausedUntil = max(l.PausedUntil, l.now.Add(pause/2+time.Duration(e.Jitter*float64(pause/2))))
 }
 
-func (s State) pausedFor(d time.Duration, now Instant) State {
-	if until := now.Add(min(d, maxStated)); until > s.PausedUntil {
-		s.PausedUntil, s.Stated = until, true
+// blamesSize reports whether an error means too many users rather than too many calls: the call carried more than works, and
+// went when pace could not be the reason (alone after a pause, or as a trial at a pace that holds); or calls of a size that
+// did work are refused alone three times over, however long the pause.
+func (l *law) blamesSize(e Event) bool {
+	return e.Users > 1 && (e.Trial > 0 || e.Probe) && (e.Users > l.Batch.works() || l.Failures >= 3)
+}
+
+func (l *law) pauseFor(d time.Duration) {
+	if until := l.now.Add(min(d, maxStated)); until > l.PausedUntil {
+		l.PausedUntil, l.Stated = until, true
 	}
-	s.Probe = true
-	return s
+	l.Probe = true
 }
 
 // cut finds the anchor anew. low is what the API has served since it last refused, with the pause: exactly its rate if
 // it let the pause's unused calls be made later, less if it did not. high is what was being sent when it refused:
 // exactly its rate if it saves nothing up, more if it does.
-func (s State) cut(c Counters, now Instant, set Settings) State {
-	low := perSecond(float64(c.Served-s.ServedAtSince)+partCall, now.Sub(s.Since))
-	if s.Anchor > 0 && s.Rate > s.Anchor {
-		low = max(low, heldShare*s.Anchor)
+func (l *law) cut() {
+	low := perSecond(float64(l.count.Served-l.ServedAtSince)+partCall, l.now.Sub(l.Since))
+	if l.Anchor > 0 && l.Rate > l.Anchor {
+		low = max(low, heldShare*l.Anchor)
 	}
-	high := max(min(s.Rate, s.goingOut(c.Served, now)), MinRate)
-	if !s.used(c, now, set) { // a burst after a lull: few calls in much time, which measure the lull alone
-		s = s.idled(now.Sub(s.StepAt))
-		low, high = lullShare*s.Rate, s.Rate
+	high := max(min(l.Rate, l.goingOut()), MinRate)
+	if !l.used() { // a burst after a lull: few calls in much time, which measure the lull alone
+		l.fade(l.now.Sub(l.StepAt))
+		low, high = lullShare*l.Rate, l.Rate
 	}
 	low = max(min(low, high), MinRate)
 
 	share := anchorShare
-	if s.dear() {
+	if l.dear() {
 		share = dearShare
 	}
 	anchor := low * math.Pow(high/low, share)
-	s.Settled = math.Abs(anchor-s.Anchor) <= settledShare*anchor
-	s.Anchor = anchor
-	s.Rate = max(cutShare*anchor, MinRate)
-	s.Recent, s.Hold = 0, 0
-	return s
+	l.Settled = math.Abs(anchor-l.Anchor) <= settledShare*anchor
+	l.Anchor = anchor
+	l.Rate = max(cutShare*anchor, MinRate)
+	l.Recent, l.Hold = 0, 0
 }
 
-// goingOut is what was at most sent a second over the last step and since: a few calls too many rather than too few.
-func (s State) goingOut(served int64, now Instant) float64 {
-	calls, dt := float64(served-s.ServedAtStep)+2, now.Sub(s.StepAt)
-	if s.Recent > 0 {
-		calls += s.Recent * s.every().Seconds()
-		dt += s.every()
+// goingOut returns what was at most sent a second over the last step and since: a few calls too many rather than too few.
+func (l *law) goingOut() float64 {
+	calls, dt := float64(l.count.Served-l.ServedAtStep)+2, l.now.Sub(l.StepAt)
+	if l.Recent > 0 {
+		calls += l.Recent * l.every().Seconds()
+		dt += l.every()
 	}
 	return perSecond(calls, dt)
 }
 
-// resumed handles the first call served after a pause: the fleet may go on, and what the epoch has cost sets the time
+// resume handles the first call served after a pause: all workers may go on, and what the epoch has cost sets the time
 // until the next push.
-func (s State) resumed(c Counters, now Instant) State {
-	if s.Failures > 1 {
-		s.Backoff = min(s.Backoff+s.Failures-1, maxBackoff)
+func (l *law) resume() {
+	if l.Failures > 1 {
+		l.Backoff = min(l.Backoff+l.Failures-1, maxBackoff)
 	} else {
-		s.Backoff = max(s.Backoff-1, 0)
+		l.Backoff = max(l.Backoff-1, 0)
 	}
-	if s.Hold == 0 || s.Failures > 1 { // otherwise one call was too large, which says nothing about the pace
-		s.Hold, s.Push = now.Add(s.rest(now)), 0
-		// At a low rate a pause is refused again for want of one token, which is no lock-out.
-		if s.Failures > 1 && (s.Settled || s.Rate >= holdRate) || s.Settled && s.Backoff > 0 {
-			s.Since = max(s.Since, now.Add(-dearSaving))
+	if l.Hold == 0 || l.Failures > 1 { // otherwise one call was too large, which says nothing about the pace
+		l.Hold, l.Push = l.now.Add(l.rest()), 0
+		// At a low rate a pause is refused again for want of one token, which is not a lock-out.
+		if l.Failures > 1 && (l.Settled || l.Rate >= holdRate) || l.Settled && l.Backoff > 0 {
+			l.Since = max(l.Since, l.now.Add(-dearSaving))
 		}
 	}
-	s.Probe, s.Stated, s.Failures = false, false, 0
-	return s.mark(c, now)
+	l.Probe, l.Stated, l.Failures = false, false, 0
+	l.mark()
 }
 
-// rest is the time until the next push.
-func (s State) rest(now Instant) time.Duration {
-	hold := min(float64(holdTime)*math.Pow(max(holdRate/s.Rate, 1), holdPower), float64(longestHold))
+// rest returns the time until the next push.
+func (l *law) rest() time.Duration {
+	hold := min(float64(holdTime)*math.Pow(max(holdRate/l.Rate, 1), holdPower), float64(longestHold))
 	switch {
-	case !s.Settled:
+	case !l.Settled:
 		hold *= unsettledHold
-	case s.Failures > 1 || s.Backoff > 0:
-		cost := float64(now.Sub(s.Since))
+	case l.Failures > 1 || l.Backoff > 0:
+		cost := float64(l.now.Sub(l.Since))
 		hold = max(hold, min(dearHold*cost, float64(maxHold)))
 	}
 	return time.Duration(hold)
 }
 
 // dear reports whether refusals have lately cost more than a second.
-func (s State) dear() bool { return s.Backoff > 0 && s.Settled }
+func (l *law) dear() bool { return l.Backoff > 0 && l.Settled }
 
 // step considers growth.
-func (s State) step(c Counters, now Instant, set Settings) State {
-	dt := now.Sub(s.StepAt)
+func (l *law) step() {
+	dt := l.now.Sub(l.StepAt)
 	switch {
 	case dt < 0: // the clock has gone back
-		return s.mark(c, now)
+		l.mark()
+		return
 	case dt == 0:
-		return s
+		return
 	}
-	used := s.used(c, now, set)
-	s.Recent = perSecond(float64(c.Served-s.ServedAtStep), dt)
-	s = s.mark(c, now)
+	used := l.used()
+	l.Recent = perSecond(float64(l.count.Served-l.ServedAtStep), dt)
+	l.mark()
 	switch {
 	case !used:
-		s.Push = 0
-		s.Since, s.ServedAtSince = now, c.Served // what is served without need says nothing about the limit
-		return s.idled(dt)
-	case s.bounded(set), s.usage(now) >= usageSlow:
-		return s // not the law's rate is being used, so nothing is learnt about it
-	case s.Anchor == 0:
-		s.Rate *= searchGrowth
-	case below(s.Rate, fastShare*s.Anchor):
-		s.Rate = min(s.Rate*fastGrowth, fastShare*s.Anchor)
-	case now < s.Hold:
-		s.Rate = max(s.Rate, min(s.Anchor, s.Rate+slowGrowth*s.Anchor*dt.Seconds()))
+		l.Push = 0
+		l.Since, l.ServedAtSince = l.now, l.count.Served // what is served without need says nothing about the limit
+		l.fade(dt)
+	case l.bounded(l.set), l.usage(l.now) >= usageSlow: // another rate than the law's is in use: nothing is learnt about it
+	case l.Anchor == 0:
+		l.Rate *= searchGrowth
+	case below(l.Rate, fastShare*l.Anchor):
+		l.Rate = min(l.Rate*fastGrowth, fastShare*l.Anchor)
+	case l.now < l.Hold:
+		l.Rate = max(l.Rate, min(l.Anchor, l.Rate+slowGrowth*l.Anchor*dt.Seconds()))
 	default:
-		return s.pushed(dt)
+		l.push(dt)
 	}
-	return s
+}
+
+// mark sets where the next step measures from.
+func (l *law) mark() {
+	l.StepAt, l.ServedAtStep, l.TakenAtStep = l.now, l.count.Served, l.count.Taken
 }
 
 // used reports whether the budget since the last step was really used.
-func (s State) used(c Counters, now Instant, set Settings) bool {
-	budget := min(s.Pace(now), set.Rate) * now.Sub(s.StepAt).Seconds()
-	return float64(c.Taken-s.TakenAtStep)+1 >= usedShare*budget
+func (l *law) used() bool {
+	budget := min(l.Pace(l.now), l.set.Rate) * l.now.Sub(l.StepAt).Seconds()
+	return float64(l.count.Taken-l.TakenAtStep)+1 >= usedShare*budget
 }
 
-// pushed drives the rate above the anchor: over the units from x to y, growth comes to the integral of pushGrowth * 2^x.
-func (s State) pushed(dt time.Duration) State {
-	unit := max(pushTime, callsTime(pushCalls, s.Rate))
-	if s.dear() {
+// push drives the rate above the anchor: over the units from x to y, growth comes to the integral of pushGrowth * 2^x.
+func (l *law) push(dt time.Duration) {
+	unit := max(pushTime, callsTime(pushCalls, l.Rate))
+	if l.dear() {
 		unit *= dearPush
 	}
-	from := s.Push.Seconds() / unit.Seconds()
-	s.Push += min(dt, 2*s.every())
-	to := s.Push.Seconds() / unit.Seconds()
+	from := l.Push.Seconds() / unit.Seconds()
+	l.Push += min(dt, 2*l.every())
+	to := l.Push.Seconds() / unit.Seconds()
 	growth := pushGrowth / math.Ln2 * (math.Exp2(to) - math.Exp2(from))
-	s.Rate *= min(math.Exp(growth), pushBound)
-	if s.Rate > forgetAnchor*s.Anchor {
-		s.Anchor = 0
+	l.Rate *= min(math.Exp(growth), pushBound)
+	if l.Rate > forgetAnchor*l.Anchor {
+		l.Anchor = 0
 	}
-	return s
 }
 
-// idled lets an unused rate fade.
-func (s State) idled(dt time.Duration) State {
-	if harmless := idleShare * s.Anchor; s.Anchor > 0 && s.Rate > harmless {
-		s.Rate = harmless + (s.Rate-harmless)*math.Exp2(-dt.Seconds()/idleHalf.Seconds())
+// fade lets an unused rate fall.
+func (l *law) fade(dt time.Duration) {
+	if harmless := idleShare * l.Anchor; l.Anchor > 0 && l.Rate > harmless {
+		l.Rate = harmless + (l.Rate-harmless)*math.Exp2(-dt.Seconds()/idleHalf.Seconds())
 	}
-	return s
 }

@@ -261,7 +261,7 @@ func TestPinAndCap(t *testing.T) {
 	}
 }
 
-// A limit that nobody configured is found from what was served when it was met.
+// A limit that is not configured is found from what was served when it was met.
 func TestUnmetLimitIsFoundByGoodput(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -291,7 +291,7 @@ func TestRefusalAfterALull(t *testing.T) {
 				now := At(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 				s := Start(now, set)
 				s.Probe, s.Rate, s.Anchor, s.Epoch = false, 20, anchor, 3
-				s = s.mark(Counters{Taken: 100, Served: 100}, now)
+				s.StepAt, s.ServedAtStep, s.TakenAtStep = now, 100, 100
 				s.ServedAtSince = 100
 
 				now = now.Add(lull)

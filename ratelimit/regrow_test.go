@@ -45,24 +45,24 @@ func TestSizeGrowsBackAtTheCeiling(t *testing.T) {
 	b.refuse(Observation{})
 	for range 12 {
 		b.now = max(b.now, b.s.PausedUntil)
-		users := b.s.Users.Size
+		users := b.s.Batch.Size
 		if users == 0 {
 			users = b.set.MaxUsers
 		}
 		b.hear(Event{Observation: Observation{Users: users, Limited: true}, Epoch: b.s.Epoch, Probe: true, Jitter: 0.5})
 	}
-	if b.s.Users.Size != 1 {
-		t.Fatalf("a lock-out left a size of %d", b.s.Users.Size)
+	if b.s.Batch.Size != 1 {
+		t.Fatalf("a lock-out left a size of %d", b.s.Batch.Size)
 	}
 	b.probe(false)
 	for range 12 {
 		b.serve(time.Minute)
-		if trial := viewOf(b.s, b.now, b.set).trial; trial > 0 {
+		if trial := b.s.trial(b.now, b.set); trial > 0 {
 			b.hear(Event{Observation: Observation{Users: trial, Served: true}, Epoch: b.s.Epoch, Trial: trial})
 		}
 	}
-	if b.s.Users.Size != 0 {
-		t.Errorf("twelve minutes later calls still carry %d users", b.s.Users.Size)
+	if b.s.Batch.Size != 0 {
+		t.Errorf("twelve minutes later calls still carry %d users", b.s.Batch.Size)
 	}
 }
 
@@ -83,7 +83,7 @@ func TestLowLimitIsTriedAgain(t *testing.T) {
 func TestRefusedTrialLeavesTheHold(t *testing.T) {
 	t.Parallel()
 	b := met(t, 20)
-	b.s.Users = Users{Size: 50, Proven: 50, Refused: 60, Sure: true}
+	b.s.Batch = BatchLimit{Size: 50, Proven: 50, Refused: 60, Sure: true}
 	hold := b.s.Hold
 	b.hear(Event{Observation: Observation{Users: 60, Limited: true}, Epoch: b.s.Epoch, Trial: 60, Jitter: 0.5})
 	b.probe(false)

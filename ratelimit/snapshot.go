@@ -2,15 +2,15 @@ package ratelimit
 
 import "time"
 
-// Snapshot is what an operator sees of one limit. Rates are in calls a second; 0 and absent mean not known or not set.
+// Snapshot shows one limit to an operator. Rates are in calls a second; 0 and absent mean not known or not set.
 type Snapshot struct {
-	Rate        float64   `json:"rate"`                   // that holds now, all told
+	Rate        float64   `json:"rate"`                   // in force now
 	Learnt      float64   `json:"learnt"`                 // that the law alone would use
 	Anchor      float64   `json:"anchor,omitempty"`       // what the API is believed to allow
 	Ceiling     float64   `json:"ceiling"`                // configured
 	Pinned      float64   `json:"pinned,omitempty"`       // set by an operator in place of the learnt rate
 	Capped      float64   `json:"capped,omitempty"`       // an operator's ceiling
-	PausedUntil time.Time `json:"paused_until,omitzero"`  // zero when calls may go
+	PausedUntil time.Time `json:"paused_until,omitzero"`  // zero when calls are allowed
 	Stated      bool      `json:"stated,omitempty"`       // the API named that time
 	Probing     bool      `json:"probing,omitempty"`      // calls go one at a time until one is served
 	MaxUsers    int       `json:"max_users"`              // per call
@@ -33,16 +33,15 @@ func (s Snapshot) Wait(calls int) time.Duration {
 	return wait
 }
 
-// View makes a snapshot of a state, the bucket's counters and its tokens as last stored at tokensAt.
-func (s State) View(c Counters, tokens int64, tokensAt, now Instant, set Settings) Snapshot {
-	b := bucket{tokens: tokens, at: tokensAt}
-	rate, full := flow(viewOf(s, now, set), set)
+// SnapshotOf makes a snapshot of a state, the bucket's counters and its tokens, in millionths, as last stored at tokensAt.
+func SnapshotOf(s State, c Counters, tokens int64, tokensAt, now Instant, set Settings) Snapshot {
 	v := Snapshot{
-		Rate: float64(rate) / micro, Learnt: s.Rate, Anchor: s.Anchor, Ceiling: set.Rate, Pinned: s.Pin, Capped: s.Cap,
-		Probing: s.Probe, MaxUsers: s.Users.Size, UsersCap: s.Users.Refused, Usage: s.usage(now),
-		LimitErrors: s.LimitErrors, Calls: c.Taken, Served: c.Served,
-		Tokens: float64(b.refilled(rate, full, now)) / micro, Reason: NotLimited.String(), At: now.Time(),
+		Rate: min(s.Pace(now), set.Rate), Learnt: s.Rate, Anchor: s.Anchor, Ceiling: set.Rate, Pinned: s.Pin, Capped: s.Cap,
+		Probing: s.Probe, MaxUsers: s.Batch.Size, UsersCap: s.Batch.Refused, Usage: s.usage(now),
+		LimitErrors: s.LimitErrors, Calls: c.Taken, Served: c.Served, Reason: NotLimited.String(), At: now.Time(),
 	}
+	full := min(float64(set.Burst), max(1, v.Rate)) // as take.lua has it
+	v.Tokens = min(float64(tokens)/micro+v.Rate*max(now.Sub(tokensAt), 0).Seconds(), full)
 	if v.MaxUsers == 0 || v.MaxUsers > set.MaxUsers {
 		v.MaxUsers = set.MaxUsers
 	}
@@ -55,26 +54,4 @@ func (s State) View(c Counters, tokens int64, tokensAt, now Instant, set Setting
 		v.Reason = Pace.String()
 	}
 	return v
-}
-
-// Pinned is the state with the rate set by an operator until it is released; the law goes on pausing, but neither cuts
-// nor grows what is in force. The configured ceiling still holds.
-func (s State) Pinned(rate float64) State {
-	s.Pin = clampRate(rate)
-	return s.rounded()
-}
-
-// Capped is the state with an operator's ceiling, below which the law goes on as before.
-func (s State) Capped(rate float64) State {
-	s.Cap = clampRate(rate)
-	return s.rounded()
-}
-
-// Released is the state without an operator's pin and cap, and with any pause ended: one call finds out how things are.
-func (s State) Released(now Instant) State {
-	s.Pin, s.Cap = 0, 0
-	if now < s.PausedUntil {
-		s.PausedUntil, s.Stated, s.Probe = 0, false, true
-	}
-	return s
 }

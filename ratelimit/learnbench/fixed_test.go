@@ -7,7 +7,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// fullCall is what a strategy that does not learn sizes puts into a call.
+// fullCall is the size of the calls of a strategy that does not learn sizes.
 const fullCall = 1000
 
 // fixed is a rate from a configuration file, shared out evenly among the processes; with backOff, each of a process's calls in

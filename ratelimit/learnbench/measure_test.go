@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// result is what a run, or the mean of several, shows.
+// result holds the figures of a run, or the mean of several.
 type result struct {
 	used     float64 // share of what the true limit would have let through
 	rejected float64 // share of calls that were refused
@@ -36,7 +36,7 @@ func measure(s scenario, w world, journal []call) result {
 	return r
 }
 
-// capacity is how many calls the true limit lets through in a run, the first burst apart.
+// capacity returns how many calls the true limit lets through in a run, the first burst apart.
 func capacity(s scenario, w world) float64 {
 	full := s.limit * w.length.Seconds()
 	if s.restored {
@@ -45,7 +45,7 @@ func capacity(s scenario, w world) float64 {
 	return full
 }
 
-// regained is how many seconds after a moment two seconds began, and ended, in which 80 % of the limit was used; in
+// regained returns how many seconds after a moment two seconds began, and ended, in which 80 % of the limit was used; in
 // those of a low limit ten calls must fit.
 func regained(journal []call, from, end time.Duration, limit float64) float64 {
 	window := max(2*time.Second, time.Duration(10/limit*float64(time.Second)))

@@ -44,7 +44,7 @@ func (s scenario) world(seed uint64) world {
 	return w
 }
 
-// burst is how many calls the true limiter lets through at once: what it gives in a second.
+// burst returns how many calls the true limiter lets through at once: what it gives in a second.
 func burst(limit float64) int { return max(1, int(limit)) }
 
 func tokenBucket(w *world, limit float64) { w.quota = quota.NewTokenBucket(limit, burst(limit)) }

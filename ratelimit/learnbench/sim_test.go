@@ -10,13 +10,13 @@ import (
 
 // strategy decides when each worker process may call. Times are since the start of the run.
 type strategy interface {
-	// take asks for leave for one call; when not ok, wait is how long until it makes sense to ask again.
+	// take asks for one call; when not ok, wait is how long until it makes sense to ask again.
 	take(process int, now time.Duration) (p permit, ok bool, wait time.Duration)
-	// report tells what came of it; stated is the wait that the API named with a refusal, 0 when it named none.
+	// report takes the outcome; stated is the wait that the API named with a refusal, 0 when it named none.
 	report(process int, now time.Duration, p permit, limited bool, stated time.Duration)
 }
 
-// permit is leave for a call of so many users.
+// permit allows a call of so many users.
 type permit struct {
 	users int
 	more  any
@@ -50,7 +50,7 @@ type call struct {
 	stated  time.Duration // wait named with a refusal
 }
 
-// epochStart is where simulated time begins: a whole minute, as fixed windows start there.
+// epochStart is the beginning of simulated time: a whole minute, as fixed windows start there.
 var epochStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // run plays the world to its end and returns every call in the order of arrival.
@@ -86,7 +86,7 @@ type runner struct {
 	journal  []call
 }
 
-// lane is what a worker does for one phone number ID: take, send without waiting for the answer, take again.
+// lane does what a worker does for one phone number ID: take, send without waiting for the answer, take again.
 func (r *runner) lane(p int) {
 	for r.flying[p] < r.inFlight && !r.asleep[p] {
 		permit, ok, wait := r.strategy.take(p, r.now)
@@ -120,7 +120,7 @@ func (r *runner) send(p int, permit permit) {
 	})
 }
 
-// hiccup is how late a timer fires.
+// hiccup returns the delay of a timer.
 func (r *runner) hiccup() time.Duration { return time.Duration(r.rng.Int64N(int64(time.Millisecond))) }
 
 func (r *runner) after(d time.Duration, do func()) {

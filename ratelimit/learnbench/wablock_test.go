@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/ratelimit/limittest"
 )
 
 // wablock is the law under test, in the limiter that one process would use; all processes share it, as they share Redis.
@@ -24,9 +25,9 @@ func newWablock(seed uint64) strategy { return newWablockWith(seed, ratelimit.Se
 func newWablockWith(seed uint64, set ratelimit.Settings) strategy {
 	w := &wablock{now: new(time.Duration)}
 	rng := rand.New(rand.NewPCG(seed, 2))
-	w.limiter = ratelimit.NewMemory(
+	w.limiter = limittest.NewMemory(
 		func(string) ratelimit.Settings { return set },
-		ratelimit.MemoryConfig{Now: func() time.Time { return epochStart.Add(*w.now) }, Jitter: rng.Float64},
+		limittest.MemoryConfig{Now: func() time.Time { return epochStart.Add(*w.now) }, Jitter: rng.Float64},
 	)
 	return w
 }

@@ -1,3 +1,3 @@
-// Package limittest holds what tests of limiters share: a Redis of their own, real or simulated, with a clock where it
-// can be set. It is imported by tests only.
+// Package limittest is a test kit: [Memory] does in Go what the scripts of redislimit do in Redis, and so a simulation can
+// play hours of calls in milliseconds. A test of redislimit holds the two to the same answers. Imported by tests only.
 package limittest

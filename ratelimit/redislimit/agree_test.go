@@ -10,13 +10,14 @@ import (
 
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/ratelimit/limittest"
+	"github.com/wablock/wablock/tasks/redistest"
 )
 
 // TestAgreesWithMemory plays the same calls through both limiters on the same clock: what the scripts do in Lua and what
-// bucket.go does in Go must never differ.
+// limittest does in Go must never differ.
 func TestAgreesWithMemory(t *testing.T) {
 	t.Parallel()
-	server, client := limittest.Mini(t)
+	server, client := redistest.Mini(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		server.FlushAll()
 		set := ratelimit.Settings{
@@ -31,7 +32,7 @@ func TestAgreesWithMemory(t *testing.T) {
 
 		shared := New(client, settings)
 		shared.now, shared.jitter = func() time.Time { return now }, ours.Float64
-		memory := ratelimit.NewMemory(settings, ratelimit.MemoryConfig{
+		memory := limittest.NewMemory(settings, limittest.MemoryConfig{
 			Now: func() time.Time { return now }, Jitter: theirs.Float64,
 		})
 
@@ -52,7 +53,7 @@ func TestAgreesWithMemory(t *testing.T) {
 					rt.Fatal(err)
 				}
 				if got.Reason == ratelimit.Ceiling {
-					continue // the fence in each process, which Memory has no use for
+					continue // the ceiling in each process, which Memory does not have
 				}
 				want, _ := memory.Take(t.Context(), key)
 				if diff := cmp.Diff(want, got); diff != "" {

@@ -4,12 +4,12 @@ import (
 	"testing"
 
 	"github.com/wablock/wablock/ratelimit"
-	"github.com/wablock/wablock/ratelimit/limittest"
+	"github.com/wablock/wablock/tasks/redistest"
 )
 
-// BenchmarkTakeReport is what one call costs: a Take with an account, and a report that need not be told.
+// BenchmarkTakeReport measures the cost of one call: a Take with an account, and a report that need not be told.
 func BenchmarkTakeReport(b *testing.B) {
-	rdb := limittest.Real(b)
+	rdb := redistest.Real(b)
 	l := New(rdb, func(string) ratelimit.Settings { return ratelimit.Settings{Rate: ratelimit.MaxRate, Burst: 1000} })
 	alice := newKey()
 	b.ReportAllocs()

@@ -4,94 +4,89 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/time/rate"
 
 	"github.com/wablock/wablock/ratelimit"
 )
 
-// stateTTL is how long an unused limit is remembered.
-const stateTTL = 30 * 24 * time.Hour
-
 // Limiter is a [ratelimit.Limiter] shared through Redis. Safe for concurrent use; it starts no goroutine and needs no
 // closing.
 type Limiter struct {
-	rdb      redis.UniversalClient
 	settings func(phoneNumberID string) ratelimit.Settings
-	scripts  scripts
+	store    store
+	tallies  *tallies
+	ceilings *ceilings
 	jitter   func() float64
-	now      func() time.Time // for the fences; all else runs on Redis's clock
-
-	mu      sync.Mutex
-	tallies swept[tally]         // by Redis key: reports not yet told to Redis; guarded by mu
-	fences  swept[*rate.Limiter] // by phone number ID; guarded by mu
+	now      func() time.Time // for tallies and ceilings; all else runs on Redis's clock
 }
 
 var _ ratelimit.Limiter = (*Limiter)(nil)
 
-// New returns a limiter on rdb. settings says what is configured for a phone number ID; nil means the defaults for all.
-// It is called with every Take and must be fast.
+// New returns a limiter on rdb. settings returns what is configured for a phone number ID; nil means the defaults for
+// all. It is called with every Take and must be fast.
 func New(rdb redis.UniversalClient, settings func(phoneNumberID string) ratelimit.Settings) *Limiter {
 	if settings == nil {
 		settings = func(string) ratelimit.Settings { return ratelimit.Settings{} }
 	}
 	return &Limiter{
-		rdb: rdb, settings: settings, scripts: newScripts(), jitter: rand.Float64, now: time.Now,
-		tallies: newSwept(tally.stale), fences: newSwept(fullFence),
+		settings: settings, store: newStore(rdb), tallies: newTallies(), ceilings: newCeilings(), jitter: rand.Float64,
+		now: time.Now,
 	}
 }
 
-// target is one bucket in Redis and how it starts.
-type target struct {
-	key     string
-	set     ratelimit.Settings
-	initial func(ratelimit.Instant, ratelimit.Settings) ratelimit.State
-}
+// PhoneKey returns the Redis key of a phone number ID's limit.
+func PhoneKey(phoneNumberID string) string { return "wablock:{" + phoneNumberID + "}:limit" }
 
-func (l *Limiter) phone(phoneNumberID string) target {
-	return target{
+// AccountKey returns the Redis key of an account's limit.
+func AccountKey(id string) string { return "wablock:{account:" + id + "}:limit" }
+
+func (l *Limiter) phone(phoneNumberID string) bucket {
+	return bucket{
 		key: PhoneKey(phoneNumberID), set: l.settings(phoneNumberID).WithDefaults(), initial: ratelimit.Start,
 	}
 }
 
-func account(id string) target {
-	return target{key: AccountKey(id), set: ratelimit.AccountSettings(), initial: ratelimit.Unlimited}
+func account(id string) bucket {
+	return bucket{key: AccountKey(id), set: ratelimit.AccountSettings(), initial: ratelimit.Unlimited}
 }
 
-// PhoneKey is the Redis key of a phone number ID's limit.
-func PhoneKey(phoneNumberID string) string { return "wablock:{" + phoneNumberID + "}:limit" }
-
-// AccountKey is the Redis key of an account's limit.
-func AccountKey(id string) string { return "wablock:{account:" + id + "}:limit" }
-
-// Take implements [ratelimit.Limiter] in one round trip. The configured ceiling is held in this process as well, so that
-// a Redis that has lost its data cannot let every worker loose at once.
+// Take implements [ratelimit.Limiter] in one round trip. The configured ceiling is held in this process as well.
 func (l *Limiter) Take(ctx context.Context, key ratelimit.Key) (ratelimit.Grant, error) {
 	phone := l.phone(key.PhoneNumberID)
-	if wait := l.enter(key.PhoneNumberID, phone.set); wait > 0 {
+	if wait := l.ceilings.acquire(key.PhoneNumberID, phone.set, l.now()); wait > 0 {
 		return ratelimit.Grant{Wait: wait, Reason: ratelimit.Ceiling, MaxUsers: phone.set.MaxUsers}, nil
 	}
 	g, err := l.take(ctx, phone, key.Account)
 	if err != nil {
-		err = fmt.Errorf("redislimit: take: no leave to call without Redis: %w", err)
+		err = fmt.Errorf("redislimit: take: no call is allowed without Redis: %w", err)
 	}
 	if !g.OK {
-		l.leave(key.PhoneNumberID, phone.set)
+		l.ceilings.release(key.PhoneNumberID, phone.set, l.now())
 	}
 	return g, err
 }
 
-func (l *Limiter) take(ctx context.Context, phone target, accountID string) (ratelimit.Grant, error) {
-	targets := []target{phone}
+func (l *Limiter) take(ctx context.Context, phone bucket, accountID string) (ratelimit.Grant, error) {
+	buckets := []bucket{phone}
 	if accountID != "" {
-		targets = append(targets, account(accountID))
+		buckets = append(buckets, account(accountID))
 	}
+	told := make([]tally, len(buckets))
+	for i, b := range buckets {
+		told[i] = l.tallies.collect(b.key)
+	}
+	answers, errs := l.store.ask(ctx, buckets, told)
+	for i, err := range errs {
+		if err != nil {
+			l.tallies.add(buckets[i].key, told[i], l.now())
+		}
+	}
+	err := errors.Join(errs...)
 	var g ratelimit.Grant
-	answers, err := l.ask(ctx, targets)
 	if err == nil {
 		var second *ratelimit.Answer
 		if accountID != "" {
@@ -102,9 +97,7 @@ func (l *Limiter) take(ctx context.Context, phone target, accountID string) (rat
 		}
 	}
 	for i, a := range answers { // one of the two may have given a token
-		if failed := l.giveBack(ctx, targets[i].key, a.Stamp); failed != nil && err == nil {
-			err = failed
-		}
+		err = errors.Join(err, l.store.giveBack(ctx, buckets[i].key, a.Stamp))
 	}
 	if err != nil {
 		return ratelimit.Grant{}, err
@@ -112,60 +105,15 @@ func (l *Limiter) take(ctx context.Context, phone target, accountID string) (rat
 	return g, nil
 }
 
-// ask puts the question to each bucket. With an error, the first that there was, come the answers of those that did answer.
-func (l *Limiter) ask(ctx context.Context, targets []target) ([]ratelimit.Answer, error) {
-	calls := make([]invocation, len(targets))
-	told := make([]tally, len(targets))
-	for i, t := range targets {
-		told[i] = l.collect(t.key)
-		calls[i] = invocation{t.key, t.takeArgs(told[i])}
-	}
-	answers := make([]ratelimit.Answer, len(targets))
-	var first error
-	for i, cmd := range runAll(ctx, l.rdb, l.scripts.take, calls) {
-		if cmd.Err() != nil {
-			l.restore(targets[i].key, told[i])
-		}
-		var err error
-		if answers[i], err = readAnswer(cmd); err != nil && first == nil {
-			first = err
-		}
-	}
-	return answers, first
-}
-
-func readAnswer(cmd *redis.Cmd) (ratelimit.Answer, error) {
-	v, err := integers(cmd, 9)
-	if err != nil {
-		return ratelimit.Answer{}, err
-	}
-	return ratelimit.Answer{
-		Reason: ratelimit.Reason(v[0]), Wait: time.Duration(v[1]) * time.Microsecond, Users: int(v[2]),
-		Retry: time.Duration(v[3]) * time.Microsecond,
-		Stamp: ratelimit.Stamp{
-			Epoch: v[4], Probe: v[5] == 1, Trial: int(v[6]), Due: v[7] == 1, Taken: v[0] == 0, Retry: v[8] == 1,
-		},
-	}, nil
-}
-
-func (t target) takeArgs(told tally) []any {
-	start := t.initial(0, t.set).Encode(0, t.set)
-	return []any{
-		ratelimit.MicroRate(t.set.Rate), t.set.Burst, t.set.MaxUsers,
-		start[ratelimit.FieldPace], start[ratelimit.FieldProbe], start[ratelimit.FieldEvery],
-		told.served, told.retryTokens, int(stateTTL.Seconds()),
-	}
-}
-
 // Cancel implements [ratelimit.Limiter]. What of it fails is lost until it comes back with time.
 func (l *Limiter) Cancel(ctx context.Context, key ratelimit.Key, g ratelimit.Grant) error {
 	if !g.OK { // nothing is held
 		return nil
 	}
-	l.leave(key.PhoneNumberID, l.phone(key.PhoneNumberID).set)
-	err := l.giveBack(ctx, PhoneKey(key.PhoneNumberID), g.Phone)
+	l.ceilings.release(key.PhoneNumberID, l.settings(key.PhoneNumberID).WithDefaults(), l.now())
+	err := l.store.giveBack(ctx, PhoneKey(key.PhoneNumberID), g.Phone)
 	if key.Account != "" {
-		err = errors.Join(err, l.giveBack(ctx, AccountKey(key.Account), g.Account))
+		err = errors.Join(err, l.store.giveBack(ctx, AccountKey(key.Account), g.Account))
 	}
 	if err != nil {
 		return fmt.Errorf("redislimit: cancel: %w", err)
@@ -173,17 +121,127 @@ func (l *Limiter) Cancel(ctx context.Context, key ratelimit.Key, g ratelimit.Gra
 	return nil
 }
 
-func (l *Limiter) giveBack(ctx context.Context, key string, st ratelimit.Stamp) error {
-	if !st.Taken {
-		return nil
+// Report implements [ratelimit.Limiter].
+func (l *Limiter) Report(ctx context.Context, key ratelimit.Key, g ratelimit.Grant, o ratelimit.Observation) error {
+	err := l.report(ctx, l.phone(key.PhoneNumberID), g.Phone, o.ForPhone())
+	if key.Account != "" {
+		err = errors.Join(err, l.report(ctx, account(key.Account), g.Account, o.ForAccount()))
 	}
-	return l.scripts.cancel.Run(ctx, l.rdb, []string{key},
-		flag(st.Probe), flag(st.Trial > 0), flag(st.Due), flag(st.Retry)).Err()
+	if err != nil {
+		return fmt.Errorf("redislimit: report: %w", err)
+	}
+	return nil
 }
 
-func flag(b bool) int {
-	if b {
-		return 1
+func (l *Limiter) report(ctx context.Context, b bucket, st ratelimit.Stamp, o ratelimit.Observation) error {
+	now := l.now()
+	l.tallies.add(b.key, tallyOf(st, o, now), now)
+	if !ratelimit.Matters(st, o) {
+		return nil
 	}
-	return 0
+	jitter := l.jitter()
+	return l.change(ctx, b, st, func(s ratelimit.State, c ratelimit.Counters, now ratelimit.Instant) ratelimit.State {
+		return ratelimit.Next(s, ratelimit.EventOf(st, o, c, jitter), now, b.set)
+	})
+}
+
+// maxConflicts bounds how often a change is computed anew because another process was faster.
+const maxConflicts = 10
+
+// errContended is returned when others were faster every time; what was to be reported is then known from them.
+var errContended = errors.New("the state kept changing under the update")
+
+// change loads a state, lets do compute the next, and stores it, as one step seen from outside.
+func (l *Limiter) change(
+	ctx context.Context, b bucket, st ratelimit.Stamp,
+	do func(ratelimit.State, ratelimit.Counters, ratelimit.Instant) ratelimit.State,
+) error {
+	for range maxConflicts {
+		r, err := l.load(ctx, b, st)
+		if err != nil {
+			return err
+		}
+		stored, err := l.store.replace(ctx, b, r, do(r.state, r.count, r.now))
+		if err != nil || stored {
+			return err
+		}
+	}
+	return errContended
+}
+
+// load reads a bucket and tells it what has been counted in this process.
+func (l *Limiter) load(ctx context.Context, b bucket, st ratelimit.Stamp) (record, error) {
+	told := l.tallies.collect(b.key)
+	r, err := l.store.read(ctx, b, st, told)
+	if err != nil {
+		l.tallies.add(b.key, told, l.now())
+	}
+	return r, err
+}
+
+// ErrBadRate is returned for a rate that is not a number of calls a second above zero.
+var ErrBadRate = errors.New("redislimit: a rate is a number of calls a second above 0")
+
+// Show returns what is known of a phone number ID's limit. A number that was never called has the state that it would
+// start with.
+func (l *Limiter) Show(ctx context.Context, phoneNumberID string) (ratelimit.Snapshot, error) {
+	return l.show(ctx, l.phone(phoneNumberID))
+}
+
+// ShowAccount is Show for an account. Its rate is the highest there is until the account's limit has been met.
+func (l *Limiter) ShowAccount(ctx context.Context, accountID string) (ratelimit.Snapshot, error) {
+	return l.show(ctx, account(accountID))
+}
+
+// Pin sets the rate of a phone number ID, in calls a second, in place of what is learnt, until Release. Pauses still
+// happen, and the configured ceiling still holds.
+func (l *Limiter) Pin(ctx context.Context, phoneNumberID string, rate float64) (ratelimit.Snapshot, error) {
+	return l.set(ctx, phoneNumberID, rate, ratelimit.State.Pinned)
+}
+
+// Cap bounds the rate of a phone number ID, in calls a second, until Release; below it the law goes on.
+func (l *Limiter) Cap(ctx context.Context, phoneNumberID string, rate float64) (ratelimit.Snapshot, error) {
+	return l.set(ctx, phoneNumberID, rate, ratelimit.State.Capped)
+}
+
+// Release undoes Pin and Cap, and ends a pause: one call then finds out whether it was over.
+func (l *Limiter) Release(ctx context.Context, phoneNumberID string) (ratelimit.Snapshot, error) {
+	return l.operate(ctx, l.phone(phoneNumberID), ratelimit.State.Released)
+}
+
+// ReleaseAccount is Release for an account.
+func (l *Limiter) ReleaseAccount(ctx context.Context, accountID string) (ratelimit.Snapshot, error) {
+	return l.operate(ctx, account(accountID), ratelimit.State.Released)
+}
+
+func (l *Limiter) show(ctx context.Context, b bucket) (ratelimit.Snapshot, error) {
+	r, err := l.load(ctx, b, ratelimit.Stamp{})
+	if err != nil {
+		return ratelimit.Snapshot{}, fmt.Errorf("redislimit: show: %w", err)
+	}
+	tokensAt := ratelimit.Instant(r.fields["at"])
+	return ratelimit.SnapshotOf(r.state, r.count, r.fields["tokens"], tokensAt, r.now, b.set), nil
+}
+
+func (l *Limiter) set(
+	ctx context.Context, phoneNumberID string, rate float64, apply func(ratelimit.State, float64) ratelimit.State,
+) (ratelimit.Snapshot, error) {
+	if !(rate > 0) || math.IsInf(rate, 1) {
+		return ratelimit.Snapshot{}, ErrBadRate
+	}
+	return l.operate(ctx, l.phone(phoneNumberID), func(s ratelimit.State, _ ratelimit.Instant) ratelimit.State {
+		return apply(s, rate)
+	})
+}
+
+func (l *Limiter) operate(
+	ctx context.Context, b bucket, do func(ratelimit.State, ratelimit.Instant) ratelimit.State,
+) (ratelimit.Snapshot, error) {
+	err := l.change(ctx, b, ratelimit.Stamp{}, func(s ratelimit.State, _ ratelimit.Counters, now ratelimit.Instant) ratelimit.State {
+		return do(s, now)
+	})
+	if err != nil {
+		return ratelimit.Snapshot{}, fmt.Errorf("redislimit: change the limit: %w", err)
+	}
+	return l.show(ctx, b)
 }

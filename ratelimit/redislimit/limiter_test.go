@@ -9,22 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/ratelimit"
-	"github.com/wablock/wablock/ratelimit/limittest"
+	"github.com/wablock/wablock/tasks/redistest"
 )
-
-// backends run one body on the simulated and on a real Redis.
-func backends(t *testing.T, body func(t *testing.T, rdb redis.UniversalClient)) {
-	t.Helper()
-	t.Run("miniredis", func(t *testing.T) {
-		t.Parallel()
-		_, client := limittest.Mini(t)
-		body(t, client)
-	})
-	t.Run("redis", func(t *testing.T) {
-		t.Parallel()
-		body(t, limittest.Real(t))
-	})
-}
 
 // newKey names a phone number and an account that no other test uses, as the Redis may be shared.
 func newKey() ratelimit.Key {
@@ -57,7 +43,7 @@ func started(t *testing.T, rdb redis.UniversalClient, key ratelimit.Key) *Limite
 
 func TestStartsWithOneCall(t *testing.T) {
 	t.Parallel()
-	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		alice := newKey()
 		l, other := New(rdb, nil), New(rdb, nil)
 		first := take(t, l, alice)
@@ -78,7 +64,7 @@ func TestStartsWithOneCall(t *testing.T) {
 
 func TestStatedPauseHoldsForAllWorkers(t *testing.T) {
 	t.Parallel()
-	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		alice := newKey()
 		l := started(t, rdb, alice)
 		g := grantEventually(t, l, alice)
@@ -97,7 +83,7 @@ func TestStatedPauseHoldsForAllWorkers(t *testing.T) {
 
 func TestAccountPausesAllItsNumbers(t *testing.T) {
 	t.Parallel()
-	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		alice := newKey()
 		l := started(t, rdb, alice)
 		g := grantEventually(t, l, alice)
@@ -117,15 +103,15 @@ func TestAccountPausesAllItsNumbers(t *testing.T) {
 
 func TestStateOutlivesWorkers(t *testing.T) {
 	t.Parallel()
-	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		alice := newKey()
 		l := started(t, rdb, alice)
 		report(t, l, alice, grantEventually(t, l, alice), ratelimit.Observation{Users: 1, Limited: true, RetryAfter: time.Hour})
-		r, err := New(rdb, nil).load(t.Context(), l.phone(alice.PhoneNumberID), ratelimit.Stamp{}, tally{})
+		r, err := New(rdb, nil).load(t.Context(), l.phone(alice.PhoneNumberID), ratelimit.Stamp{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s := r.state; s.Epoch != 1 || s.LimitErrors != 1 || s.Anchor == 0 || !s.Stated || s.Users.Proven != 1000 {
+		if s := r.state; s.Epoch != 1 || s.LimitErrors != 1 || s.Anchor == 0 || !s.Stated || s.Batch.Proven != 1000 {
 			t.Fatalf("a new worker reads %+v", s)
 		}
 		ttl, err := rdb.TTL(t.Context(), PhoneKey(alice.PhoneNumberID)).Result()
@@ -138,7 +124,7 @@ func TestStateOutlivesWorkers(t *testing.T) {
 // Many workers report at once; every limit error must be counted, and only the first may cut.
 func TestConcurrentReports(t *testing.T) {
 	t.Parallel()
-	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		alice := newKey()
 		l := started(t, rdb, alice)
 		const workers = 6
@@ -155,7 +141,7 @@ func TestConcurrentReports(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		r, err := l.load(t.Context(), l.phone(alice.PhoneNumberID), ratelimit.Stamp{}, tally{})
+		r, err := l.load(t.Context(), l.phone(alice.PhoneNumberID), ratelimit.Stamp{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +153,7 @@ func TestConcurrentReports(t *testing.T) {
 
 func TestNoLeaveWithoutRedis(t *testing.T) {
 	t.Parallel()
-	server, client := limittest.Mini(t)
+	server, client := redistest.Mini(t)
 	l, alice := New(client, nil), newKey()
 	server.SetError("LOADING away")
 	if g, err := l.Take(t.Context(), alice); err == nil || g.OK {

@@ -11,12 +11,12 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/ratelimit"
-	"github.com/wablock/wablock/ratelimit/limittest"
+	"github.com/wablock/wablock/tasks/redistest"
 )
 
 func TestOperators(t *testing.T) {
 	t.Parallel()
-	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		alice := newKey()
 		l := New(rdb, func(string) ratelimit.Settings { return ratelimit.Settings{Rate: 20} })
 		ctx, id := t.Context(), alice.PhoneNumberID
@@ -49,7 +49,7 @@ func TestOperators(t *testing.T) {
 
 func TestOperatorsRefuseBadRates(t *testing.T) {
 	t.Parallel()
-	_, client := limittest.Mini(t)
+	_, client := redistest.Mini(t)
 	for _, rate := range []float64{0, -1, math.NaN(), math.Inf(1)} {
 		if _, err := New(client, nil).Pin(t.Context(), "1", rate); !errors.Is(err, ErrBadRate) {
 			t.Errorf("rate %v: %v", rate, err)
@@ -59,7 +59,7 @@ func TestOperatorsRefuseBadRates(t *testing.T) {
 
 func TestSnapshotJSON(t *testing.T) {
 	t.Parallel()
-	_, client := limittest.Mini(t)
+	_, client := redistest.Mini(t)
 	s, err := New(client, nil).Show(t.Context(), "1")
 	if err != nil {
 		t.Fatal(err)

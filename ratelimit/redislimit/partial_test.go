@@ -6,6 +6,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/tasks/redistest"
 )
 
 // spoil makes every script on a limit fail, as only one of two may: they can lie on different nodes of a cluster.
@@ -26,9 +27,9 @@ func mend(t *testing.T, rdb redis.UniversalClient, key string) {
 	}
 }
 
-func served(t *testing.T, l *Limiter, of target) int64 {
+func served(t *testing.T, l *Limiter, of bucket) int64 {
 	t.Helper()
-	r, err := l.load(t.Context(), of, ratelimit.Stamp{}, tally{})
+	r, err := l.store.read(t.Context(), of, ratelimit.Stamp{}, tally{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func served(t *testing.T, l *Limiter, of target) int64 {
 
 func TestOneOfTwoScriptsFails(t *testing.T) {
 	t.Parallel()
-	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		alice := newKey()
 		l := started(t, rdb, alice)
 		g := grantEventually(t, l, alice)
@@ -51,7 +52,7 @@ func TestOneOfTwoScriptsFails(t *testing.T) {
 				t.Fatalf("got %+v, %v", g, err)
 			}
 		}
-		r, err := l.load(t.Context(), l.phone(alice.PhoneNumberID), ratelimit.Stamp{}, tally{})
+		r, err := l.store.read(t.Context(), l.phone(alice.PhoneNumberID), ratelimit.Stamp{}, tally{})
 		if err != nil || r.count.Served != before+1 || r.count.Taken != 2 {
 			t.Errorf("the script that ran counted %+v, %v; want %d served and 2 taken", r.count, err, before+1)
 		}
@@ -66,7 +67,7 @@ func TestOneOfTwoScriptsFails(t *testing.T) {
 
 func TestCancelGivesBackWhatItCan(t *testing.T) {
 	t.Parallel()
-	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		alice := newKey()
 		l := started(t, rdb, alice)
 		g := grantEventually(t, l, alice)
@@ -74,7 +75,7 @@ func TestCancelGivesBackWhatItCan(t *testing.T) {
 		if err := l.Cancel(t.Context(), alice, g); err == nil {
 			t.Fatal("half a cancellation is no error")
 		}
-		r, err := l.load(t.Context(), account(alice.Account), ratelimit.Stamp{}, tally{})
+		r, err := l.store.read(t.Context(), account(alice.Account), ratelimit.Stamp{}, tally{})
 		if err != nil || r.count.Taken != 1 {
 			t.Errorf("the account counts %d calls taken, not 1; %v", r.count.Taken, err)
 		}

@@ -1,4 +1,4 @@
--- Gives back a grant that led to no call.
+-- Returns what a bucket gave for a call that is not made.
 --
 -- KEYS[1]  hash of the limit
 -- ARGV[1]  1 if it was the probe

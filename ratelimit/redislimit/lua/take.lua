@@ -1,4 +1,4 @@
--- May one call be sent now, and if not, when? The arithmetic is that of bucket.go, in integers.
+-- May one call be sent now, and if not, when? In integers; limittest/bucket.go does the same for simulations.
 --
 -- KEYS[1]  hash of the limit
 -- ARGV[1]  ceiling, microcalls a second
@@ -12,7 +12,7 @@
 -- ARGV[9]  time to live, seconds
 --
 -- Returns {reason, wait in microseconds, users, microseconds until the retry budget has room, epoch, probe, trial, due,
--- retry}; reason 0 gives leave.
+-- retry}; reason 0 allows the call.
 
 local MICRO = 1000000
 local LEASE, PROBE_POLL, LONGEST_STEP, RETRY_BURST = 10 * MICRO, 100000, 200 * MICRO, 10 * MICRO

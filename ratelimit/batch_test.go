@@ -1,12 +1,9 @@
 package ratelimit
 
-import (
-	"testing"
-	"time"
-)
+import "testing"
 
-// findCap plays calls, one after another, against a cap that nobody tells, and returns the refusals and the size found.
-func findCap(limit, truth int) (refused, size int, u Users) {
+// findCap plays calls, one after another, against a cap that is not told, and returns the refusals and the size found.
+func findCap(limit, truth int) (refused, size int, u BatchLimit) {
 	s := State{Probe: true, Settled: true}
 	for range 100 {
 		users := u.Size
@@ -18,10 +15,10 @@ func findCap(limit, truth int) (refused, size int, u Users) {
 			users, e.Trial = trial, trial
 		}
 		e.Users = users
-		s.Users = u
+		s.Batch = u
 		if users > truth {
 			refused++
-			if s.blamesSize(e) {
+			if (&law{State: s}).blamesSize(e) {
 				u = u.refused(users, 0)
 			}
 			s.Probe = true
@@ -56,7 +53,7 @@ func TestFindsAnyCap(t *testing.T) {
 // A refusal that was only about pace halves the size by mistake: two calls undo that.
 func TestMistakenSizeRecovers(t *testing.T) {
 	t.Parallel()
-	u := Users{}.refused(1000, 0)
+	u := BatchLimit{}.refused(1000, 0)
 	if u.Size != 500 {
 		t.Fatalf("halved to %d", u.Size)
 	}
@@ -102,32 +99,16 @@ func TestBlamesSizeOnlyWherePaceCannotBe(t *testing.T) {
 		"trial that was not filled": {0, 50, Event{Observation: Observation{Users: 40}, Trial: 60}, false},
 		"single user":               {9, 0, Event{Observation: Observation{Users: 1}, Probe: true}, false},
 	} {
-		s := State{Failures: tt.failures, Users: Users{Proven: tt.proven}}
-		if got := s.blamesSize(tt.event); got != tt.want {
+		s := State{Failures: tt.failures, Batch: BatchLimit{Proven: tt.proven}}
+		if got := (&law{State: s}).blamesSize(tt.event); got != tt.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
 }
 
-func TestTrialsAreSingle(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	set := Settings{Rate: 100}.WithDefaults()
-	v := view{pace: 100 * micro, size: 50, trial: 75}
-	b := bucket{tokens: 5 * micro, at: At(now)}
-	first, second := b.take(v, At(now), set), b.take(v, At(now), set)
-	if first.Users != 75 || first.Stamp.Trial != 75 || second.Users != 50 || second.Stamp.Trial != 0 {
-		t.Errorf("got %+v and %+v", first, second)
-	}
-	b.release(first.Stamp)
-	if third := b.take(v, At(now), set); third.Stamp.Trial != 75 {
-		t.Errorf("after the report: %+v", third)
-	}
-}
-
 // doubted is a cap of 220 that was found, and then a lock-out that refused calls of a size that works.
-func doubted() Users {
-	u := Users{Size: 200, Proven: 200, Refused: 220, Sure: true, RetryAt: Instant(0).Add(usersRetry)}
+func doubted() BatchLimit {
+	u := BatchLimit{Size: 200, Proven: 200, Refused: 220, Sure: true, RetryAt: Instant(0).Add(usersRetry)}
 	return u.refused(200, 0).refused(100, 0).served(50, 1000)
 }
 
@@ -140,7 +121,7 @@ func TestDoubtedSizeIsTriedAgain(t *testing.T) {
 	if u = u.served(200, 1000); u.Size != 200 || u.Refused != 220 || !u.Sure {
 		t.Errorf("after the trial: %+v", u)
 	}
-	if u = (Users{Proven: 1000}).refused(1000, 0).served(500, 1000); u.Size != 500 {
+	if u = (BatchLimit{Proven: 1000}).refused(1000, 0).served(500, 1000); u.Size != 500 {
 		t.Errorf("believed again without a trial: %+v", u)
 	}
 }
@@ -148,8 +129,8 @@ func TestDoubtedSizeIsTriedAgain(t *testing.T) {
 func TestLoweredCapIsFound(t *testing.T) {
 	t.Parallel()
 	u := doubted()
-	s := State{Users: u}
-	if e := (Event{Observation: Observation{Users: 200}, Trial: 200}); !s.blamesSize(e) {
+	s := State{Batch: u}
+	if e := (Event{Observation: Observation{Users: 200}, Trial: 200}); !(&law{State: s}).blamesSize(e) {
 		t.Fatal("the trial that was refused is not blamed on the size")
 	}
 	u = u.refused(200, 0)
@@ -173,13 +154,12 @@ func TestLoweredCapIsFound(t *testing.T) {
 func slowAPI(s *State, fits, calls int) (timeouts int, sizes []int) {
 	set := Settings{Rate: 100}.WithDefaults()
 	for range calls {
-		v := viewOf(*s, 0, set)
-		users, e := v.size, Event{Epoch: s.Epoch}
+		users, trial, e := s.Batch.Size, s.trial(0, set), Event{Epoch: s.Epoch}
 		if users == 0 {
 			users = set.MaxUsers
 		}
-		if v.trial > 0 {
-			users, e.Trial = v.trial, v.trial
+		if trial > 0 {
+			users, e.Trial = trial, trial
 		}
 		e.Users, e.TimedOut = users, users > fits
 		e.Served = !e.TimedOut
@@ -203,7 +183,7 @@ func TestTimeoutsHalveTheSize(t *testing.T) {
 		if timeouts > 14 {
 			t.Errorf("%d users fit: %d of 60 calls timed out", fits, timeouts)
 		}
-		if size := s.Users.Size; size > fits || float64(size) < 0.85*float64(fits) {
+		if size := s.Batch.Size; size > fits || float64(size) < 0.85*float64(fits) {
 			t.Errorf("%d users fit: calls carry %d", fits, size)
 		}
 		if s.Rate != rate || s.Epoch != 0 || s.LimitErrors != 0 {
@@ -215,7 +195,7 @@ func TestTimeoutsHalveTheSize(t *testing.T) {
 // Calls that are in flight together time out together: they halve the size once.
 func TestTimeoutsOfOneMomentHalveOnce(t *testing.T) {
 	t.Parallel()
-	u := Users{Proven: 1000}
+	u := BatchLimit{Proven: 1000}
 	for range 32 {
 		u = u.timedOut(1000, false, 0)
 	}
@@ -230,10 +210,10 @@ func TestSizeRecoversFromAHangingAPI(t *testing.T) {
 	s := Start(0, Settings{}.WithDefaults())
 	s.Probe = false
 	slowAPI(&s, 1000, 5)
-	for s.Users.works() > 1 {
+	for s.Batch.works() > 1 {
 		slowAPI(&s, 0, 1)
 	}
-	if timeouts, sizes := slowAPI(&s, 1000, 40); timeouts > 0 || s.Users.Size != 0 {
-		t.Errorf("%d timeouts, then %d users per call; calls carried %v", timeouts, s.Users.Size, sizes)
+	if timeouts, sizes := slowAPI(&s, 1000, 40); timeouts > 0 || s.Batch.Size != 0 {
+		t.Errorf("%d timeouts, then %d users per call; calls carried %v", timeouts, s.Batch.Size, sizes)
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/ratelimit"
-	"github.com/wablock/wablock/ratelimit/limittest"
+	"github.com/wablock/wablock/tasks/redistest"
 )
 
 // At a call in 100 seconds a token that is not given back is felt.
-func TestCancelGivesBackTheFence(t *testing.T) {
+func TestCancelGivesBackTheCeiling(t *testing.T) {
 	t.Parallel()
-	backends(t, func(t *testing.T, rdb redis.UniversalClient) {
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		alice := newKey()
 		l := New(rdb, func(string) ratelimit.Settings { return ratelimit.Settings{Rate: ratelimit.MinRate, Burst: 1} })
 		for range 3 {
@@ -45,7 +45,7 @@ func TestCancelGivesBackTheFence(t *testing.T) {
 // Phone number IDs come and go; what the process keeps of each must not stay for ever.
 func TestMemoryFollowsUse(t *testing.T) {
 	t.Parallel()
-	_, client := limittest.Mini(t)
+	_, client := redistest.Mini(t)
 	l := New(client, nil)
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	l.now = func() time.Time { return now }
@@ -57,15 +57,15 @@ func TestMemoryFollowsUse(t *testing.T) {
 		g.Phone.Probe = false // then the report need not be told, and waits
 		report(t, l, key, g, ratelimit.Observation{Users: 1, Served: true})
 	}
-	if f, c := len(l.fences.entries), len(l.tallies.entries); f > 2*sweepFrom || c > 2*sweepFrom {
-		t.Errorf("keeps %d fences and %d counts", f, c)
+	if f, c := len(l.ceilings.byID.entries), len(l.tallies.byKey.entries); f > 2*sweepFrom || c > 2*sweepFrom {
+		t.Errorf("keeps %d ceilings and %d tallies", f, c)
 	}
-	if have := l.collect(PhoneKey("1499")); have.served != 1 {
+	if have := l.tallies.collect(PhoneKey("1499")); have.served != 1 {
 		t.Errorf("the newest count is %+v", have)
 	}
 }
 
-// A fence in use outlives the sweeping.
+// A tally in use outlives the sweeping.
 func TestSweepKeepsWhatIsInUse(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -2,10 +2,10 @@ package ratelimit
 
 import "time"
 
-// What follows is for implementations of [Limiter]. Each has two buckets to ask and to tell, the phone number's and its
-// account's; here is how one call becomes a question and a report to each.
+// What follows is for implementations of [Limiter]. Each has two buckets, the phone number's and its account's; here is
+// how one call becomes a question and a report to each.
 
-// Stamp is what a grant remembers of one bucket for the report that follows.
+// Stamp holds what a grant remembers of one bucket for the report that follows.
 type Stamp struct {
 	Epoch int64 // congestion epoch it was granted in
 	Probe bool  // the one call after a pause
@@ -15,16 +15,16 @@ type Stamp struct {
 	Retry bool  // a token of the retry budget came with it
 }
 
-// Answer is what one bucket says to a Take.
+// Answer is one bucket's reply to a Take.
 type Answer struct {
-	Reason Reason // NotLimited gives leave
+	Reason Reason // NotLimited allows the call
 	Wait   time.Duration
 	Users  int
 	Retry  time.Duration // until the retry budget has room; 0 when it has
 	Stamp  Stamp
 }
 
-// Join makes one grant of the two answers: both must give leave, and the longer wait counts. account is nil when there
+// Join makes one grant of the two answers: both must allow the call, and the longer wait counts. account is nil when there
 // is none. When the grant is not OK, a token that one of the two gave must be given back.
 func Join(phone Answer, account *Answer) Grant {
 	g := Grant{
@@ -41,37 +41,13 @@ func Join(phone Answer, account *Answer) Grant {
 	return g
 }
 
-// AccountSettings are the bounds of an account: none is configured, so only what is learnt limits it.
-func AccountSettings() Settings {
-	return Settings{Rate: MaxRate, Burst: maxBurst, MaxUsers: DefaultMaxUsers}
-}
-
-// ForPhone is what an observation says about the phone number. An error on the account's behalf says nothing about it,
-// and the call is then no goodput either.
-func (o Observation) ForPhone() Observation {
-	if o.Account {
-		o.Limited, o.RetryAfter, o.UsagePercent = false, 0, 0
-	}
-	return o
-}
-
-// ForAccount is what an observation says about the account. Size and retries are the phone number's affair, and so are
-// usage headers: the number that is shown them slows down.
-func (o Observation) ForAccount() Observation {
-	o.Users, o.Retry, o.UsagePercent, o.TimedOut = 0, false, 0, false
-	if !o.Account {
-		o.Limited, o.RetryAfter = false, 0
-	}
-	return o
-}
-
 // Matters reports whether the law must hear of a call now. Most calls are only counted.
 func Matters(st Stamp, o Observation) bool {
 	return o.Limited || o.TimedOut && o.Users > 1 || st.Probe || st.Trial > 0 || st.Due ||
 		o.UsagePercent >= usageStop && o.RetryAfter > 0
 }
 
-// EventOf is what the law hears of a call; jitter is in [0, 1).
+// EventOf returns the event that a report makes; jitter is in [0, 1).
 func EventOf(st Stamp, o Observation, c Counters, jitter float64) Event {
 	return Event{Observation: o, Count: c, Epoch: st.Epoch, Probe: st.Probe, Trial: st.Trial, Due: st.Due, Jitter: jitter}
 }
@@ -80,4 +56,22 @@ func EventOf(st Stamp, o Observation, c Counters, jitter float64) Event {
 // up during the pause do not go at once.
 func Restarts(before, after State) bool {
 	return before.Epoch != after.Epoch || before.Probe != after.Probe || before.PausedUntil != after.PausedUntil
+}
+
+// retryShare fresh calls make room for one call of retries; a second makes room for one in any case.
+const retryShare = 5
+
+// RetryTokens returns the tokens that a reported call adds to the retry budget, in millionths of a token: a fresh call adds its share
+// and the token that it was granted with; a call of retries that was granted without one takes one.
+func RetryTokens(st Stamp, o Observation) int64 {
+	switch {
+	case !o.Retry && st.Retry:
+		return micro/retryShare + micro
+	case !o.Retry:
+		return micro / retryShare
+	case !st.Retry:
+		return -micro
+	default:
+		return 0
+	}
 }

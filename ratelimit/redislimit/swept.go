@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// sweepFrom is how many entries a swept map may hold before it looks for useless ones.
+// sweepFrom is the number of entries that a swept map may hold before it looks for useless ones.
 const sweepFrom = 256
 
 // swept is a map that drops its useless entries whenever it has doubled since it last did. So memory follows what is in

@@ -1,21 +1,28 @@
-package ratelimit
+package limittest
 
 import (
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/wablock/wablock/ratelimit"
 )
+
+// retryShare fresh calls make room for one of retries.
+const retryShare = 5
 
 func newTestMemory(t *testing.T) (*Memory, *time.Time) {
 	t.Helper()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	m := NewMemory(func(string) Settings { return Settings{Rate: 1000, Burst: 100} }, MemoryConfig{
+	m := NewMemory(func(string) ratelimit.Settings { return ratelimit.Settings{Rate: 1000, Burst: 100} }, MemoryConfig{
 		Now: func() time.Time { return now }, Jitter: func() float64 { return 0 },
 	})
 	return m, &now
 }
 
 // call takes, waiting as told, and reports.
-func call(t *testing.T, m *Memory, now *time.Time, key Key, o Observation) Grant {
+func call(t *testing.T, m *Memory, now *time.Time, key ratelimit.Key, o ratelimit.Observation) ratelimit.Grant {
 	t.Helper()
 	for {
 		g, err := m.Take(t.Context(), key)
@@ -37,11 +44,11 @@ func call(t *testing.T, m *Memory, now *time.Time, key Key, o Observation) Grant
 func retryWorld(t *testing.T, length time.Duration, freshWaits bool) (retries []time.Duration, fresh int) {
 	t.Helper()
 	m, now := newTestMemory(t)
-	key, start := Key{PhoneNumberID: "1"}, *now
+	key, start := ratelimit.Key{PhoneNumberID: "1"}, *now
 	type flying struct {
 		at time.Time
-		g  Grant
-		o  Observation
+		g  ratelimit.Grant
+		o  ratelimit.Observation
 	}
 	var inFlight []flying
 	for ; now.Sub(start) < length; *now = now.Add(10 * time.Millisecond) {
@@ -69,7 +76,7 @@ func retryWorld(t *testing.T, length time.Duration, freshWaits bool) (retries []
 			} else {
 				fresh++
 			}
-			inFlight = append(inFlight, flying{*now, g, Observation{Users: 1, Served: true, Retry: !g.FreshOnly}})
+			inFlight = append(inFlight, flying{*now, g, ratelimit.Observation{Users: 1, Served: true, Retry: !g.FreshOnly}})
 		}
 	}
 	return retries, fresh
@@ -112,11 +119,11 @@ func TestRetriesAloneAreSpreadEvenly(t *testing.T) {
 func TestFreshCallsReturnRetryTokens(t *testing.T) {
 	t.Parallel()
 	m, now := newTestMemory(t)
-	key := Key{PhoneNumberID: "1"}
-	call(t, m, now, key, Observation{Users: 1, Served: true})
+	key := ratelimit.Key{PhoneNumberID: "1"}
+	call(t, m, now, key, ratelimit.Observation{Users: 1, Served: true})
 	*now = now.Add(time.Minute)
 	for range 10 * retryBurst {
-		g := call(t, m, now, key, Observation{Users: 1, Served: true})
+		g := call(t, m, now, key, ratelimit.Observation{Users: 1, Served: true})
 		if g.FreshOnly {
 			t.Fatal("fresh calls, one after another, use up the retry budget")
 		}
@@ -135,9 +142,9 @@ func TestClockGoesBackInAPause(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m, now := newTestMemory(t)
-			key := Key{PhoneNumberID: "1"}
-			call(t, m, now, key, Observation{Users: 1, Served: true})
-			call(t, m, now, key, Observation{Users: 1, Limited: true, RetryAfter: tt.stated})
+			key := ratelimit.Key{PhoneNumberID: "1"}
+			call(t, m, now, key, ratelimit.Observation{Users: 1, Served: true})
+			call(t, m, now, key, ratelimit.Observation{Users: 1, Limited: true, RetryAfter: tt.stated})
 			*now = now.Add(-time.Hour)
 			g, _ := m.Take(t.Context(), key)
 			if g.OK || g.Wait < tt.least || g.Wait > tt.most {
@@ -154,11 +161,11 @@ func TestClockGoesBackInAPause(t *testing.T) {
 func TestPhoneNumbersAreIndependent(t *testing.T) {
 	t.Parallel()
 	m, now := newTestMemory(t)
-	a, b := Key{PhoneNumberID: "1", Account: "A"}, Key{PhoneNumberID: "2", Account: "A"}
-	call(t, m, now, a, Observation{Users: 1, Served: true})
-	call(t, m, now, b, Observation{Users: 1, Served: true})
-	call(t, m, now, a, Observation{Users: 1, Limited: true, RetryAfter: time.Hour})
-	if g, _ := m.Take(t.Context(), a); g.OK || g.Reason != Paused {
+	a, b := ratelimit.Key{PhoneNumberID: "1", Account: "A"}, ratelimit.Key{PhoneNumberID: "2", Account: "A"}
+	call(t, m, now, a, ratelimit.Observation{Users: 1, Served: true})
+	call(t, m, now, b, ratelimit.Observation{Users: 1, Served: true})
+	call(t, m, now, a, ratelimit.Observation{Users: 1, Limited: true, RetryAfter: time.Hour})
+	if g, _ := m.Take(t.Context(), a); g.OK || g.Reason != ratelimit.Paused {
 		t.Errorf("the refused number: %+v", g)
 	}
 	*now = now.Add(time.Second)
@@ -170,14 +177,15 @@ func TestPhoneNumbersAreIndependent(t *testing.T) {
 func TestAccountPausesItsNumbers(t *testing.T) {
 	t.Parallel()
 	m, now := newTestMemory(t)
-	a, b, c := Key{"1", "A"}, Key{"2", "A"}, Key{"3", "B"}
-	for _, k := range []Key{a, b, c} {
-		call(t, m, now, k, Observation{Users: 1, Served: true})
+	a, b := ratelimit.Key{PhoneNumberID: "1", Account: "A"}, ratelimit.Key{PhoneNumberID: "2", Account: "A"}
+	c := ratelimit.Key{PhoneNumberID: "3", Account: "B"}
+	for _, k := range []ratelimit.Key{a, b, c} {
+		call(t, m, now, k, ratelimit.Observation{Users: 1, Served: true})
 	}
-	call(t, m, now, a, Observation{Users: 1, Limited: true, Account: true, RetryAfter: time.Minute})
+	call(t, m, now, a, ratelimit.Observation{Users: 1, Limited: true, Account: true, RetryAfter: time.Minute})
 	*now = now.Add(time.Second)
 	for range 3 { // being refused by the account must not use up the number's own tokens
-		if g, _ := m.Take(t.Context(), b); g.OK || g.Reason != Paused || g.Wait != time.Minute-time.Second {
+		if g, _ := m.Take(t.Context(), b); g.OK || g.Reason != ratelimit.Paused || g.Wait != time.Minute-time.Second {
 			t.Fatalf("same account: %+v", g)
 		}
 	}
@@ -188,7 +196,7 @@ func TestAccountPausesItsNumbers(t *testing.T) {
 	if g, _ := m.Take(t.Context(), b); !g.OK {
 		t.Errorf("after the pause: %+v", g)
 	}
-	if g, _ := m.Take(t.Context(), a); g.OK || g.Reason != Probing {
+	if g, _ := m.Take(t.Context(), a); g.OK || g.Reason != ratelimit.Probing {
 		t.Errorf("while the account's probe is in flight: %+v", g)
 	}
 }
@@ -196,7 +204,7 @@ func TestAccountPausesItsNumbers(t *testing.T) {
 func TestLostProbeIsReplaced(t *testing.T) {
 	t.Parallel()
 	m, now := newTestMemory(t)
-	key := Key{PhoneNumberID: "1"}
+	key := ratelimit.Key{PhoneNumberID: "1"}
 	if g, _ := m.Take(t.Context(), key); !g.OK {
 		t.Fatal("no probe")
 	}
@@ -214,19 +222,10 @@ func TestLostProbeIsReplaced(t *testing.T) {
 func TestUnansweredProbeIsRepeated(t *testing.T) {
 	t.Parallel()
 	m, now := newTestMemory(t)
-	key := Key{PhoneNumberID: "1"}
-	call(t, m, now, key, Observation{Users: 1})
+	key := ratelimit.Key{PhoneNumberID: "1"}
+	call(t, m, now, key, ratelimit.Observation{Users: 1})
 	if g, _ := m.Take(t.Context(), key); !g.OK || !g.Phone.Probe {
 		t.Errorf("got %+v", g)
-	}
-}
-
-func TestSettingsAreMadeSound(t *testing.T) {
-	t.Parallel()
-	for _, s := range []Settings{{}, {Rate: -1, Burst: -1, MaxUsers: -1}, {MaxUsers: 5000}} {
-		if got, want := s.WithDefaults(), (Settings{DefaultRate, DefaultBurst, DefaultMaxUsers}); got != want {
-			t.Errorf("%+v becomes %+v", s, got)
-		}
 	}
 }
 
@@ -234,8 +233,8 @@ func TestSettingsAreMadeSound(t *testing.T) {
 func TestClockGoesBack(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	m := NewMemory(func(string) Settings { return Settings{Rate: 100, Burst: 1} }, MemoryConfig{Now: func() time.Time { return now }})
-	key := Key{PhoneNumberID: "1"}
+	m := NewMemory(func(string) ratelimit.Settings { return ratelimit.Settings{Rate: 100, Burst: 1} }, MemoryConfig{Now: func() time.Time { return now }})
+	key := ratelimit.Key{PhoneNumberID: "1"}
 	served := func(d time.Duration) (n int) {
 		for end := now.Add(d); now.Before(end); {
 			g, _ := m.Take(t.Context(), key)
@@ -244,7 +243,7 @@ func TestClockGoesBack(t *testing.T) {
 				continue
 			}
 			n++
-			_ = m.Report(t.Context(), key, g, Observation{Users: 1, Served: true})
+			_ = m.Report(t.Context(), key, g, ratelimit.Observation{Users: 1, Served: true})
 		}
 		return n
 	}
@@ -253,8 +252,83 @@ func TestClockGoesBack(t *testing.T) {
 	if after := served(3 * time.Second); after <= before {
 		t.Errorf("%d calls in 3 s, and %d in the 3 s after the clock went back", before, after)
 	}
-	b := bucket{probeUntil: At(now.Add(time.Hour))}
-	if a := b.take(view{probe: true}, At(now), Settings{}.WithDefaults()); a.Reason != NotLimited {
+	b := bucket{probeUntil: ratelimit.At(now.Add(time.Hour))}
+	if a := b.take(ratelimit.Fields{ratelimit.FieldProbe: 1}, ratelimit.At(now), ratelimit.Settings{}.WithDefaults()); a.Reason != ratelimit.NotLimited {
 		t.Errorf("a probe from the future holds up the next: %+v", a)
 	}
+}
+
+func TestTrialsAreSingle(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	set := ratelimit.Settings{Rate: 100}.WithDefaults()
+	v := ratelimit.Fields{ratelimit.FieldPace: 100 * micro, ratelimit.FieldSize: 50, ratelimit.FieldTrial: 75}
+	b := bucket{tokens: 5 * micro, at: ratelimit.At(now)}
+	first, second := b.take(v, ratelimit.At(now), set), b.take(v, ratelimit.At(now), set)
+	if first.Users != 75 || first.Stamp.Trial != 75 || second.Users != 50 || second.Stamp.Trial != 0 {
+		t.Errorf("got %+v and %+v", first, second)
+	}
+	b.release(first.Stamp)
+	if third := b.take(v, ratelimit.At(now), set); third.Stamp.Trial != 75 {
+		t.Errorf("after the report: %+v", third)
+	}
+}
+
+// In no window of time are more calls allowed than the burst and the rate give.
+func TestNeverMoreThanTheBudget(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		set := ratelimit.Settings{
+			Rate:  float64(rapid.IntRange(1, 1000).Draw(t, "tenths of a call a second")) / 10,
+			Burst: rapid.IntRange(1, 20).Draw(t, "burst"),
+		}
+		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		m := NewMemory(func(string) ratelimit.Settings { return set }, MemoryConfig{
+			Now: func() time.Time { return now }, Jitter: func() float64 { return 0 },
+		})
+		key := ratelimit.Key{PhoneNumberID: "1"}
+		var allowed []time.Time
+		for range rapid.IntRange(1, 300).Draw(t, "takes") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 300_000).Draw(t, "µs")) * time.Microsecond)
+			g, _ := m.Take(t.Context(), key)
+			if !g.OK {
+				continue
+			}
+			allowed = append(allowed, now)
+			_ = m.Report(t.Context(), key, g, ratelimit.Observation{Users: 1, Served: true})
+		}
+		for i, from := range allowed {
+			for j := i; j < len(allowed); j++ {
+				// A probe goes beside the budget, once at the start.
+				budget := float64(set.Burst) + 1 + set.Rate*allowed[j].Sub(from).Seconds()
+				if float64(j-i+1) > budget+1e-6 {
+					t.Fatalf("%d calls in %v, budget %.3f", j-i+1, allowed[j].Sub(from), budget)
+				}
+			}
+		}
+	})
+}
+
+// A wait that a Take names is long enough, and not much longer than need be.
+func TestWaitIsHonest(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		set := ratelimit.Settings{Rate: float64(rapid.IntRange(1, 1000).Draw(t, "tenths")) / 10, Burst: 1}.WithDefaults()
+		b, now := bucket{}, ratelimit.Instant(1_000_000)
+		v := ratelimit.Encode(ratelimit.State{Rate: set.Rate}, now, set)
+		b.tokens, b.at = int64(rapid.IntRange(0, micro-1).Draw(t, "tokens")), now
+		a := b.take(v, now, set)
+		if a.Reason != ratelimit.Pace || a.Wait <= 0 {
+			t.Fatalf("%d millionths of a token: %+v", b.tokens, a)
+		}
+		early := b
+		if got := b.take(v, now.Add(a.Wait), set); got.Reason != ratelimit.NotLimited {
+			t.Fatalf("after %v: %+v", a.Wait, got)
+		}
+		if a.Wait > 3*time.Microsecond {
+			if got := early.take(v, now.Add(a.Wait-3*time.Microsecond-time.Duration(2/set.Rate)*time.Microsecond), set); got.Reason != ratelimit.Pace {
+				t.Fatalf("a call would have passed sooner: %+v", got)
+			}
+		}
+	})
 }
