@@ -19,8 +19,8 @@ const (
 	namesID      // wa_id, whatsapp
 )
 
-// headerNames are what people call a column of phone numbers, by how telling it is. They are
-// compared by their letters alone: spaces, signs, digits, accents and case don't matter.
+// headerNames lists names that people give a column of phone numbers, by how telling they are.
+// They are compared by their letters alone: spaces, signs, digits, accents and case don't matter.
 var headerNames = map[int]string{ //nolint:gochecknoglobals // never changes
 	namesUser:   `user, users, contact, contacts, recipient, recipients, destinatario, destinatarios, empfänger, destinataire`,
 	namesNumber: `number, numbers, número, numéro, numero, nummer, numer, číslo, număr, numara, nomor, nombor, номер, αριθμός, رقم, الرقم, שם מספר, מספר, شماره, नंबर, নম্বর, 号码, 號碼, 番号, 번호`,
@@ -55,7 +55,7 @@ var headerNames = map[int]string{ //nolint:gochecknoglobals // never changes
 const owners = `customer, client, contact, user, primary, main, home, work, business, office, personal, private, recipient, lead, guest, member, buyer,
 	billing, shipping, default, default address, owner, registered, full, formatted, international, cliente, del cliente, do cliente`
 
-// countryNames are what people call a column with each number's country.
+// countryNames lists names of a column that holds each number's country.
 const countryNames = `country code, country, country calling code, calling code, dial code, dialing code, dialling code, isd, isd code, phone country code, phone country, mobile country code, iso country, iso country code, country iso,
 	código de país, código país, código del país, país, código do país, ddi, code pays, pays, indicatif, indicatif pays, ländercode, landesvorwahl, ländervorwahl, land, codice paese, paese, prefisso internazionale,
 	landcode, landnummer, ülke kodu, ülke, kode negara, negara, код страны, страна, 国家代码, 国家区号, 国家, 国番号, 국가 코드, 국가번호, 국가, رمز الدولة, كود الدولة, مفتاح الدولة, देश कोड`

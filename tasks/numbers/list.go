@@ -8,9 +8,9 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// Options say how a file is to be read. The zero value works.
+// Options choose how a file is read. The zero value works.
 type Options struct {
-	// Column is the column of numbers: its header, however it is spaced and capitalised, or its
+	// Column names the column of numbers: its header, however it is spaced and capitalised, or its
 	// place, from "1". Empty: the most telling header, and without one the first column.
 	Column string
 	// Country reads numbers without a country code as national ones of this country. A column
@@ -18,17 +18,17 @@ type Options struct {
 	Country user.Country
 }
 
-// List is what a file of numbers holds.
+// List holds the numbers of a file.
 type List struct {
 	// Users are the numbers in the order of the file, each once: duplicates collapse.
 	Users []user.ID
 	// Rejected are the records that hold no number, in the order of the file.
 	Rejected []Rejection
-	// Column is where the numbers were read from, the zero Column among arguments.
+	// Column names the column that was read; zero among arguments.
 	Column Column
 }
 
-// Column is a column of a file, and why it was taken for the one of numbers.
+// Column names the column that numbers were read from, with the reason.
 type Column struct {
 	// Number counts from 1; 0 when nothing was read.
 	Number int `json:"number"`
@@ -38,7 +38,7 @@ type Column struct {
 	Why string `json:"why"`
 	// Country is the header of the column that the numbers' countries were read from, or "".
 	Country string `json:"country,omitempty"`
-	// Columns is how many columns the first row has. With one there is nothing to explain.
+	// Columns counts the columns of the first row. With one there is nothing to explain.
 	Columns int `json:"columns"`
 }
 
@@ -61,7 +61,7 @@ func (c Column) String() string {
 
 // Rejection is one input that is not a number.
 type Rejection struct {
-	// Input is what stood there, as it stood there, for the person who gave it; cut off when
+	// Input holds what stood there, as it stood there, for the person who gave it; cut off when
 	// it is very long. It is never for logs.
 	Input string `json:"input"`
 	// Line counts from 1: in a file by lines, among arguments by their place. Of a record of
@@ -74,7 +74,7 @@ type Rejection struct {
 var (
 	// ErrEmpty is returned, with the List of what was rejected, when there is no number.
 	ErrEmpty = errors.New("no phone number in it")
-	// ErrBinary is returned for what is not text.
+	// ErrBinary is returned for a file that is not text.
 	ErrBinary = errors.New("not a text file")
 	// ErrTooMany is returned beyond MaxRecords.
 	ErrTooMany = errors.New("too many records: split it")
@@ -83,7 +83,7 @@ var (
 	ErrColumn = errors.New("which column holds the numbers?")
 )
 
-// MaxRecords is how many numbers, duplicates and rejected records together Read takes.
+// MaxRecords bounds the numbers, duplicates and rejected records that Read takes together.
 const MaxRecords = 5_000_000
 
 // The bounds of what is kept of one record.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -234,6 +235,8 @@ func FuzzRead(f *testing.F) {
 	for _, s := range []string{
 		alice + "\n" + bob, "name;phone\r\n\"A\nB\";" + alice, "\"" + alice + "\n\"x\"y\n\n#\n", "sep=;\nuser;x\n",
 		"\xff\xfe+\x001\x00", "\xef\xbb\xbfphone\r" + carol, "a,\"\"\"\",\"", "PK\x03\x04", "\x00",
+		"#,Phone,Name\n1," + alice, "user,phone_number\n4912345678," + bob, alice + "," + bob, "Country Code;Phone\n+1;6465551234\n", "1,65E+10\n919876543210,0\n",
+		"a,\"b\n" + alice + "\n\"," + bob, "16505551234@s.whatsapp.net\nwa.me/16505551234\n",
 	} {
 		f.Add([]byte(s))
 	}
@@ -243,12 +246,20 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%d users, %v", len(list.Users), err)
 		}
 		lines := 1 + bytes.Count(file, []byte("\n")) + bytes.Count(file, []byte("\r"))
+		if n := len(list.Users) + len(list.Rejected); n > max(lines, len(file)) {
+			t.Fatalf("%d numbers and rejections in %d lines", n, lines)
+		}
 		seen := map[user.ID]bool{}
+		var again strings.Builder
 		for _, u := range list.Users {
 			if u.IsZero() || seen[u] {
-				t.Fatal("nobody, or somebody twice")
+				t.Fatal("a zero user, or one twice")
 			}
 			seen[u] = true
+			again.WriteString(u.Reveal() + "\n")
+		}
+		if same, _ := numbers.Read(strings.NewReader(again.String()), numbers.Options{}); !slices.Equal(same.Users, list.Users) {
+			t.Fatalf("%q reads as others: %q", again.String(), reveal(same.Users))
 		}
 		last := 0
 		for _, r := range list.Rejected {

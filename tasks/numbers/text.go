@@ -31,7 +31,7 @@ func openText(r io.Reader) (*bufio.Reader, error) {
 	return b, nil
 }
 
-// binaryKind names what the first bytes of a file are if they are not text, else "".
+// binaryKind returns the kind of file that the first bytes show if they are not text, else "".
 func binaryKind(sample []byte) string {
 	for magic, what := range map[string]string{
 		"PK\x03\x04":       "it looks like a spreadsheet (xlsx, ods) or a zip file: export it as CSV",

@@ -16,7 +16,7 @@ type Country struct{ region string } // ISO 3166 alpha-2
 
 // callingCode matches a calling code as address books and pickers of countries write it: +91,
 // 0091, 91; with the area code of an island of North America too: 1-876.
-var callingCode = regexp.MustCompile(`^(?:\+|00)?(?:(1)[- ]?[0-9]{3}|([1-9][0-9]{0,2}))$`)
+var callingCode = regexp.MustCompile(`^(?:\+|00)?(?:(1)[- ]?[2-9][0-9]{2}|([1-9][0-9]{0,2}))$`)
 
 // ParseCountry reads a country: an ISO 3166 code ("US", "usa") or a calling code ("+1", "91").
 // Where countries share a calling code it means all of them.
@@ -41,6 +41,45 @@ func (c Country) String() string { return c.region }
 // IsZero reports whether c is no country.
 func (c Country) IsZero() bool { return c == Country{} }
 
+// Parse is [Parse], but reads numbers without a country code as national ones of c.
+func (c Country) Parse(s string) (ID, error) {
+	canonical, reason := c.canonical(s)
+	if reason != "" {
+		return ID{}, &InvalidError{Reason: reason}
+	}
+	return FromCanonical(canonical)
+}
+
+func (c Country) canonical(s string) (canonical, reason string) {
+	s = plain(s)
+	if s == "" {
+		return "", "empty"
+	}
+	number, isID, reason := identifier(s)
+	if reason != "" {
+		return "", reason
+	}
+	if isID {
+		c = Country{} // WhatsApp IDs have their country code
+	} else if looksLikeBSUID(number) {
+		return number, "" // FromCanonical checks it
+	}
+	w, reason := parseWritten(number)
+	if reason != "" {
+		return "", reason
+	}
+	digits, abroad := w.international()
+	switch {
+	case abroad:
+		return international(digits)
+	case c.region != "":
+		return c.national(w, digits)
+	case digits[0] == '0' || w.brackets || !w.asAbroad():
+		return "", noCountryCode
+	}
+	return whatsAppID(digits)
+}
+
 // national reads a number that has neither "+" nor "00", by the rules of c.
 func (c Country) national(w written, digits string) (e164, reason string) {
 	code := strconv.Itoa(phonenumbers.GetCountryCodeForRegion(c.region))
@@ -58,7 +97,7 @@ func (c Country) national(w written, digits string) (e164, reason string) {
 	if phonenumbers.IsValidNumber(n) || older(e164[1:]) {
 		return international(e164[1:])
 	}
-	if len(digits) > c.longest() && digits[0] != '0' && !w.brackets && !w.startsAmidCode() {
+	if len(digits) > c.longest() && digits[0] != '0' && !w.brackets && w.asAbroad() {
 		return whatsAppID(digits)
 	}
 	return "", "not a valid number of " + c.region

@@ -5,5 +5,6 @@
 // [ID.Reveal] gives the number in clear, and only the task codec, the ledger, the API client
 // and the commands that answer a person may call it.
 //
-// The package never guesses a country: a number is international or it is rejected.
+// The package never guesses: a number is international, of the [Country] that the caller names,
+// or rejected. docs/numbers.md has a table of what is read as what.
 package user

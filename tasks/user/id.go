@@ -13,7 +13,7 @@ import (
 
 // ID is one user of WhatsApp, in canonical form: "+" and digits (E.164), or a BSUID. It is
 // comparable within one process, may be a map key, and is safe for concurrent use. The zero ID
-// names nobody.
+// names no user.
 //
 // Workers make millions of them, so a number is kept as a number. It is kept scrambled: fmt
 // prints the unexported fields of an outer struct as they are, without asking any method.
@@ -53,7 +53,7 @@ func FromCanonical(s string) (ID, error) {
 }
 
 // Reveal returns the canonical form in clear, "" for the zero ID. For the task codec, the
-// ledger, the API client and answers to whoever asked; never for logs, errors or metrics.
+// ledger, the API client and answers to people; never for logs, errors or metrics.
 func (id ID) Reveal() string {
 	switch {
 	case id.IsZero():
@@ -65,7 +65,7 @@ func (id ID) Reveal() string {
 	return string(strconv.AppendUint(append(b[:0], '+'), id.phone^scramble, 10))
 }
 
-// IsZero reports whether id names nobody.
+// IsZero reports whether id names no user.
 func (id ID) IsZero() bool { return id == ID{} }
 
 // IsBSUID reports whether id is a business-scoped user ID; the API then wants it as
@@ -75,7 +75,7 @@ func (id ID) IsBSUID() bool { return id.phone == 0 && !id.IsZero() }
 // String masks: "+165…34" for a number, "US.…8742" for a BSUID.
 func (id ID) String() string {
 	if id.IsZero() {
-		return "(nobody)"
+		return "(none)"
 	}
 	s := id.Reveal()
 	if id.IsBSUID() {

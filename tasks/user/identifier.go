@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// servers are what WhatsApp's own IDs end with, and why some of them name no user.
+// servers maps the ends of WhatsApp's own IDs to the reason why they name no user, if so.
 var servers = map[string]string{ //nolint:gochecknoglobals // never changes
 	"s.whatsapp.net": "",
 	"c.us":           "",
@@ -17,7 +17,7 @@ var servers = map[string]string{ //nolint:gochecknoglobals // never changes
 	"newsletter":     "a channel (@newsletter), not a user",
 }
 
-// device is what WhatsApp's libraries put between a user and the server: 16505551234.0:12@….
+// device matches a user with the device that WhatsApp's libraries add: 16505551234.0:12.
 var device = regexp.MustCompile(`^(\+?[0-9]+)(?:[._][0-9]{1,3})?(?::[0-9]{1,3})?$`)
 
 // identifier takes off what other WhatsApp tools write around a number, and reports whether what

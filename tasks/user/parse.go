@@ -7,7 +7,7 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// InvalidError says why an input names no user. It never holds the input.
+// InvalidError is the reason why an input names no user. It never holds the input.
 type InvalidError struct {
 	// Reason is a short phrase for people: "too short to be a phone number".
 	Reason string
@@ -38,48 +38,6 @@ const (
 // Without them it is a WhatsApp ID, and must be a valid number or have one of WhatsApp's older
 // forms: of national numbers without a country code, half would pass for another country's.
 func Parse(s string) (ID, error) { return Country{}.Parse(s) }
-
-// Parse is [Parse], but reads numbers without a country code as national ones of c.
-func (c Country) Parse(s string) (ID, error) {
-	canonical, reason := c.canonical(s)
-	if reason != "" {
-		return ID{}, &InvalidError{Reason: reason}
-	}
-	return FromCanonical(canonical)
-}
-
-func (c Country) canonical(s string) (canonical, reason string) {
-	s = plain(s)
-	if s == "" {
-		return "", "empty"
-	}
-	number, isID, reason := identifier(s)
-	if reason != "" {
-		return "", reason
-	}
-	if isID {
-		c = Country{} // WhatsApp IDs have their country code
-	} else if looksLikeBSUID(number) {
-		return number, "" // FromCanonical checks it
-	}
-	w, reason := parseWritten(number)
-	if reason != "" {
-		return "", reason
-	}
-	if reason := w.check(); reason != "" {
-		return "", reason
-	}
-	digits, abroad := w.international()
-	switch {
-	case abroad:
-		return international(digits)
-	case c.region != "":
-		return c.national(w, digits)
-	case digits[0] == '0' || w.brackets || w.startsAmidCode():
-		return "", noCountryCode
-	}
-	return whatsAppID(digits)
-}
 
 const (
 	noCountryCode = "no country code: it must start with + and the country's calling code"

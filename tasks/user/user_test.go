@@ -3,8 +3,10 @@ package user_test
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -125,22 +127,59 @@ func TestScrub(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"+16505551234", "US.1349", "00 44 20", "\xff", "+1 650-555-1234"} {
+	for _, s := range []string{
+		"+16505551234", "US.1349", "00 44 20", "\xff", "+1 650-555-1234", "919876543210.0", "5215512345678", "(646) 555-1234", "4930123 4930124", "1,65E+10",
+		"whatsapp:+16505551234", "16505551234@s.whatsapp.net", "https://wa.me/16505551234?text=x", "\u0661\u0666", "\uff0b\uff11", "+44 (0)20 7946 0018",
+	} {
 		f.Add(s)
 	}
+	us := country(f, "US")
 	f.Fuzz(func(t *testing.T, s string) {
-		id, err := user.Parse(s)
-		if err != nil {
-			if len(s) > 6 && strings.Contains(err.Error(), s) {
-				t.Fatalf("the error shows its input: %v", err)
+		for _, c := range []user.Country{{}, us} {
+			id, err := c.Parse(s)
+			if err != nil {
+				if len(s) > 6 && strings.Contains(err.Error(), s) && !strings.Contains(s, " ") {
+					t.Fatalf("the error shows its input: %v", err)
+				}
+				continue
 			}
-			return
-		}
-		again, err := user.Parse(id.Reveal())
-		if err != nil || again != id {
-			t.Fatalf("%q parsed to %q, which parses to %q, %v", s, id.Reveal(), again.Reveal(), err)
+			for _, c := range []user.Country{{}, us} {
+				if again, err := c.Parse(id.Reveal()); err != nil || again != id {
+					t.Fatalf("%q parsed to %q, which parses to %q, %v", s, id.Reveal(), again.Reveal(), err)
+				}
+			}
+			if !id.IsBSUID() {
+				checkGroups(t, s, id.Reveal())
+			}
 		}
 	})
+}
+
+var (
+	digits     = regexp.MustCompile(`\p{Nd}+`)
+	separators = regexp.MustCompile(`^[\p{Zs}\p{Cf}]*[\p{Pd}\x{2212}.()\[\]（）．\p{Zs}\p{Cf}]{0,5}[\p{Zs}\p{Cf}]*$`)
+)
+
+// checkGroups is the rule that no two groups of digits are joined across what people don't put
+// between them, and that no two of them are numbers. Links, WhatsApp's IDs and fractions of zeros have more digits than
+// their number.
+func checkGroups(t *testing.T, s, read string) {
+	t.Helper()
+	if strings.ContainsAny(s, "@:/") {
+		return
+	}
+	groups, long := digits.FindAllStringIndex(s, -1), 0
+	for i, g := range groups {
+		if utf8.RuneCountInString(s[g[0]:g[1]]) >= 7 {
+			long++
+		}
+		if i > 0 && !separators.MatchString(s[groups[i-1][1]:g[0]]) && strings.Trim(s[g[0]:g[1]], "0\u0660") != "" {
+			t.Fatalf("%q was read as %q, across %q", s, read, s[groups[i-1][1]:g[0]])
+		}
+	}
+	if long > 1 && strings.Trim(s[groups[len(groups)-1][0]:groups[len(groups)-1][1]], "0") != "" {
+		t.Fatalf("%q was read as %q, and is more than one number", s, read)
+	}
 }
 
 func BenchmarkParse(b *testing.B) {

@@ -2,6 +2,7 @@ package user
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -79,12 +80,11 @@ var (
 	// decimal is any other fraction. What has its calling code in front of its only dot is a
 	// number as domain registries write it: +44.2079460018.
 	decimal = regexp.MustCompile(`^(\+?)([0-9]+)[.,]([0-9]+)$`)
-	// scientific is how spreadsheets show long numbers: 1.65056E+10, 1,65E10, 1.65×10^10.
+	// scientific matches what spreadsheets make of long numbers: 1.65056E+10, 1,65E10, 1.65×10^10.
 	scientific = regexp.MustCompile(`^[+-]?[0-9]+(?:[.,][0-9]*)?\s*(?:[eE]\s*[+-]?\s*[0-9]{1,3}|[x×*·∙⋅]\s*10\s*(?:\^\s*\+?[0-9]{1,3}|[⁺⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}))$`)
 )
 
-// parseWritten takes a number apart. It joins nothing: whether the groups are one number is for
-// check to say.
+// parseWritten takes a number apart, and refuses what is none or more than one.
 func parseWritten(s string) (w written, reason string) {
 	if digits := strings.TrimPrefix(s, "+"); countDigits(digits) == len(digits) && digits != "" {
 		return written{plus: len(digits) < len(s), groups: []string{digits}}, ""
@@ -152,8 +152,19 @@ func parseWritten(s string) (w written, reason string) {
 			return w, notAPhoneCharacter
 		}
 	}
-	if rest := strings.TrimRight(between.String(), " "); len(w.groups) > 0 && (open || rest != "" && rest != ")") {
+	rest, long := strings.TrimRight(between.String(), " "), 0
+	for _, g := range w.groups {
+		if len(g) >= minDigits {
+			long++
+		}
+	}
+	switch {
+	case len(w.groups) == 0:
+		return w, "holds no digits"
+	case open || rest != "" && rest != ")":
 		return w, badSeparator
+	case long > 1:
+		return w, twoNumbers
 	}
 	return w, ""
 }
@@ -191,25 +202,8 @@ func (w written) separated(by string) bool {
 	return false
 }
 
-// maxSeparators is how many characters people put between two groups: " - (".
+// maxSeparators bounds what people put between two groups: " - (".
 const maxSeparators = 4
-
-// check reports what is wrong with the groups together.
-func (w written) check() string {
-	long := 0
-	for _, g := range w.groups {
-		if len(g) >= minDigits {
-			long++
-		}
-	}
-	switch {
-	case len(w.groups) == 0:
-		return "holds no digits"
-	case long > 1:
-		return twoNumbers
-	}
-	return ""
-}
 
 // international returns all digits, and whether a plus sign or 00, which is taken off, says that
 // they start with a country code.
@@ -224,9 +218,25 @@ func (w written) international() (digits string, abroad bool) {
 	return digits, false
 }
 
-// startsAmidCode reports whether the first of several groups is not a calling code: 646 555 1234
-// is a number of New York, and not one of New Zealand, whose code is 64.
-func (w written) startsAmidCode() bool { return len(w.groups) > 1 && !isCallingCode(w.groups[0]) }
+// asAbroad reports whether a number without a plus sign is written as one with its country code:
+// in one group, or in the groups in which that country's numbers are written, the calling code
+// first. 646 555 1234 is a number of New York, and not one of New Zealand, whose code is 64. What
+// has three digits first, and ten or fewer in all, is how national numbers are written in
+// North America, and elsewhere.
+func (w written) asAbroad() bool {
+	if len(w.groups) == 1 {
+		return true
+	}
+	first := w.groups[0]
+	if w.brackets || !isCallingCode(first) || len(first) == 3 && w.length() <= 10 {
+		return false
+	}
+	n, err := phonenumbers.Parse("+"+strings.Join(w.groups, ""), "")
+	if err != nil {
+		return false
+	}
+	return slices.Equal(w.groups, strings.FieldsFunc(phonenumbers.Format(n, phonenumbers.INTERNATIONAL), func(r rune) bool { return r < '0' || r > '9' }))
+}
 
 // callingCodes are the assigned ones.
 var callingCodes = phonenumbers.GetSupportedCallingCodes() //nolint:gochecknoglobals // never changes
