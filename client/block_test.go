@@ -168,8 +168,8 @@ func TestErrorFields(t *testing.T) {
 	if diff := cmp.Diff(meta, result.Meta); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if !errors.Is(err, client.ErrUnauthorized) || errors.Is(err, client.ErrListChanged) {
-		t.Error("the sentinels are wrong")
+	if client.Classify(err).Remedy != client.Halt {
+		t.Errorf("the remedy is %v", client.Classify(err).Remedy)
 	}
 	if got := e.Error(); got != "client: the API answered code 190, subcode 463: no …: expired (fbtrace_id AbC-1_2)" {
 		t.Error(got)

@@ -1,16 +1,169 @@
 package client
 
+import (
+	"errors"
+	"net/http"
+	"slices"
+)
+
+// Remedy is the way to handle an error.
+type Remedy int
+
+const (
+	// Retry later, with exponential back-off.
+	Retry Remedy = iota
+	// DeadLetter: a repeat does not help until a person or the user has acted.
+	DeadLetter
+	// ListFull: dead-letter these users, and send no more blocks for the phone number until
+	// there is room. Unblocks go on.
+	ListFull
+	// RateLimit: slow down for the phone number and shorten calls; uses up no attempt.
+	RateLimit
+	// AccountRateLimit: slow down for every phone number of the account.
+	AccountRateLimit
+	// Halt: keep all work, alert operators, read the token again, probe.
+	Halt
+	// RestartListing: drop the pages and list again from the start.
+	RestartListing
+)
+
+var remedyNames = [...]string{"retry", "dead-letter", "list full", "rate limit", "account rate limit", "halt", "restart listing"}
+
+func (r Remedy) String() string { return nameOf(remedyNames[:], int(r)) }
+
+// Scope is the range of calls that an error applies to.
+type Scope int
+
+const (
+	// ScopeCall: this request.
+	ScopeCall Scope = iota
+	// ScopeUser: one user; in a whole call, one of its users or more.
+	ScopeUser
+	// ScopePhoneNumber: all calls for the business number.
+	ScopePhoneNumber
+	// ScopeAccount: all calls for the business account or by the token.
+	ScopeAccount
+	// ScopeListing: the run of pages.
+	ScopeListing
+)
+
+var scopeNames = [...]string{"call", "user", "phone number", "account", "listing"}
+
+func (s Scope) String() string { return nameOf(scopeNames[:], int(s)) }
+
+// nameOf returns the name of a constant, and "undefined" for a value without one.
+func nameOf(names []string, i int) string {
+	if i < 0 || i >= len(names) {
+		return "undefined"
+	}
+	return names[i]
+}
+
+// Rule is the meaning of an error and its remedy.
+type Rule struct {
+	Code    int // NoCode for errors that have none
+	Last    int // end of a range that starts at Code, itself in it; 0 for a single code
+	Subcode int // 0 for any
+	Name    string
+	Scope   Scope
+	Remedy  Remedy
+	// UsesAttempt: the error counts as an attempt of the user. While the API as a whole is down
+	// (see Outage) the caller need not count it.
+	UsesAttempt bool
+	// SplitCall: when it fails a whole call, halve the call until the culprits are alone. The
+	// Remedy is theirs.
+	SplitCall bool
+	// Outage: when it fails a whole call, it may be the API that is down, not the call.
+	Outage bool
+	// Help is advice for an operator.
+	Help string
+}
+
+// Rules returns the table of codes, ordered by scope and kind, then the rules for errors that
+// have no code. It is a copy.
+func Rules() []Rule {
+	return append(slices.Clone(table),
+		ruleTransient, ruleServer, ruleUnreadable, ruleNetwork, ruleCanceled, ruleTooMany, ruleRefused, ruleNotSent, ruleUnknown)
+}
+
+// Classify returns the rule of an error of this package, about a call or about one user: by code,
+// then by is_transient, then by status. An unknown error is retried and uses an attempt.
+func Classify(err error) Rule {
+	if e, ok := errors.AsType[*APIError](err); ok {
+		return classifyAPI(e)
+	}
+	if e, ok := errors.AsType[*ResponseError](err); ok {
+		if r, ok := byStatus(e.Meta.Status); ok {
+			return r
+		}
+		return ruleUnreadable
+	}
+	if e, ok := errors.AsType[*TransportError](err); ok {
+		if e.canceled() {
+			return ruleCanceled
+		}
+		return ruleNetwork
+	}
+	if errors.Is(err, ErrInvalidRequest) {
+		return ruleNotSent
+	}
+	return ruleUnknown
+}
+
+func classifyAPI(e *APIError) Rule {
+	if r, ok := byCode(e.Code, e.Subcode); ok {
+		return r
+	}
+	if e.IsTransient {
+		return ruleTransient
+	}
+	if r, ok := byStatus(e.Meta.Status); ok {
+		return r
+	}
+	return ruleUnknown
+}
+
+// byCode prefers a row that names the subcode to one that takes any.
+func byCode(code, subcode int) (Rule, bool) {
+	found := -1
+	for i := range table {
+		r := &table[i]
+		if code != r.Code && (code < r.Code || code > r.Last) {
+			continue
+		}
+		if r.Subcode == 0 && found < 0 || r.Subcode != 0 && r.Subcode == subcode {
+			found = i
+		}
+	}
+	if found < 0 {
+		return Rule{}, false
+	}
+	return table[found], true
+}
+
+func byStatus(status int) (Rule, bool) {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return ruleTooMany, true
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return ruleRefused, true
+	case status == http.StatusRequestTimeout, status >= 500:
+		return ruleServer, true
+	}
+	return Rule{}, false
+}
+
 const (
 	codeFailedUsers = 139100
 	codeListChanged = 139102
 )
 
-// table is all that is known of the API's codes, and the one place that knows it. Sources:
-// the reference of the block_users edge, Meta's pages "Error handling" and "Error codes", and
-// what DESIGN adds. Codes of a range are given by First and Last of the row's Code.
+// table holds the known codes of the API; no other code branches on them. Sources: the reference
+// of the block_users edge and Meta's pages "Error handling" and "Error codes". A range goes from
+// Code to Last.
 //
-// Codes of the WhatsApp API that speak of sending messages alone are not here; should one
-// appear, it is handled as unknown.
+// Codes of the WhatsApp API that are only about sending messages are left out; such a code is
+// handled as unknown.
 var table = []Rule{
 	// One user.
 	{
@@ -35,7 +188,7 @@ var table = []Rule{
 	},
 	{
 		Code: 100, Name: "invalid parameter", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
-		Help: "The API calls the request invalid. Check the number; when every number fails so, check the phone number ID and the Graph version with wablock doctor.",
+		Help: "The API calls the request invalid. Check the number; when every number fails so, run wablock doctor: the phone number ID may be that of the WhatsApp Business Account, or the Graph version too old.",
 	},
 
 	// The blocklist of one business number.
@@ -49,7 +202,7 @@ var table = []Rule{
 	},
 	{
 		Code: codeFailedUsers, Name: "failed to block or unblock some users", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
-		Help: "The API says that users failed; its lists say which. Without lists nobody's fate is known and the call is repeated.",
+		Help: "The API says that users failed; its lists say which. Without lists the state of each user is unknown and the call is repeated.",
 	},
 	{
 		Code: codeListChanged, Name: "blocklist concurrent update", Scope: ScopeListing, Remedy: RestartListing,
@@ -63,7 +216,7 @@ var table = []Rule{
 	},
 	{
 		Code: 100, Subcode: 33, Name: "object does not exist or is not visible", Scope: ScopePhoneNumber, Remedy: Halt,
-		Help: "No such phone number ID, or the token may not see it. Check the ID, and that the token's system user has the WhatsApp account assigned.",
+		Help: "No such phone number ID, or the token may not see it. Check the ID (not the number itself, nor the WhatsApp Business Account's ID), and that the token's system user has the WhatsApp account assigned.",
 	},
 	{
 		Code: 803, Name: "object does not exist", Scope: ScopePhoneNumber, Remedy: Halt,
@@ -106,7 +259,7 @@ var table = []Rule{
 		Help: "The WhatsApp Business account made too many calls. wablock slows down by itself.",
 	},
 
-	// The API is ill.
+	// The API fails.
 	{
 		Code: 1, Name: "unknown API error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
 		Help: "The API may be down. See metastatus.com; redrive later.",
@@ -117,7 +270,7 @@ var table = []Rule{
 	},
 	{
 		Code: 131000, Name: "something went wrong", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
-		Help: "The API failed for a reason that it doesn't know. Redrive later; if it stays, give Meta's support the fbtrace_id.",
+		Help: "The API failed for an unknown reason. Redrive later; if it stays, give Meta's support the fbtrace_id.",
 	},
 	{
 		Code: 131016, Name: "service unavailable", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
@@ -132,7 +285,7 @@ var table = []Rule{
 		Help: "The API is down. See metastatus.com; redrive later.",
 	},
 
-	// Nobody gets in until a person has acted.
+	// All calls are refused until a person has acted.
 	{Code: 0, Name: "authentication failed", Scope: ScopeAccount, Remedy: Halt, Help: helpToken},
 	{Code: 102, Name: "session invalid", Scope: ScopeAccount, Remedy: Halt, Help: helpToken},
 	{Code: 104, Name: "access token missing", Scope: ScopeAccount, Remedy: Halt, Help: helpToken},
@@ -161,7 +314,7 @@ const (
 	helpPermission = "Give the token's system user the WhatsApp account, and the permissions whatsapp_business_management and whatsapp_business_messaging. Work is kept."
 )
 
-// What an answer means that the table has no code for.
+// Rules of answers without a code in the table.
 var (
 	ruleUnknown = Rule{
 		Code: NoCode, Name: "unknown error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
@@ -185,13 +338,16 @@ var (
 	}
 	ruleCanceled = Rule{
 		Code: NoCode, Name: "canceled", Scope: ScopeCall, Remedy: Retry,
-		Help: "The call was given up before it was answered, as at a shutdown. It is repeated.",
+		Help: "The call was canceled before it was answered, as at a shutdown. It is repeated.",
 	}
 	ruleTooMany = Rule{
 		Code: NoCode, Name: "too many requests", Scope: ScopePhoneNumber, Remedy: RateLimit,
 		Help: "Status 429: too many calls. wablock slows down by itself.",
 	}
-	ruleRefused = Rule{Code: NoCode, Name: "access refused", Scope: ScopeAccount, Remedy: Halt, Help: helpToken}
+	ruleRefused = Rule{
+		Code: NoCode, Name: "access refused", Scope: ScopeAccount, Remedy: Halt,
+		Help: "Status 401 or 403 without a code: the API refused the access token, or a proxy answered. Check WABLOCK_GRAPH_URL and proxies on the way. " + helpToken,
+	}
 	ruleNotSent = Rule{
 		Code: NoCode, Name: "invalid request", Scope: ScopeCall, Remedy: DeadLetter, UsesAttempt: true,
 		Help: "The request can't be sent as it is: check the phone number ID, then redrive.",

@@ -84,7 +84,7 @@ func TestSubcodePicksItsRow(t *testing.T) {
 		code, subcode int
 		want          client.Remedy
 	}{{100, 0, client.DeadLetter}, {100, 2018001, client.DeadLetter}, {100, 33, client.Halt}, {190, 463, client.Halt}} {
-		if r := (&client.APIError{Code: tt.code, Subcode: tt.subcode}).Rule(); r.Remedy != tt.want {
+		if r := client.Classify(&client.APIError{Code: tt.code, Subcode: tt.subcode}); r.Remedy != tt.want {
 			t.Errorf("%d/%d: %v", tt.code, tt.subcode, r.Remedy)
 		}
 	}
@@ -119,29 +119,5 @@ func TestRulesIsACopy(t *testing.T) {
 	client.Rules()[0].Name = "changed"
 	if client.Rules()[0].Name == "changed" {
 		t.Error("a caller can change the table")
-	}
-}
-
-func TestSentinels(t *testing.T) {
-	t.Parallel()
-	status := func(n int) client.Meta { return client.Meta{Status: n} }
-	for name, tt := range map[string]struct{ err, want error }{
-		"139102":      {&client.APIError{Code: 139102}, client.ErrListChanged},
-		"190":         {&client.APIError{Code: 190}, client.ErrUnauthorized},
-		"0":           {&client.APIError{Code: 0}, client.ErrUnauthorized},
-		"401":         {&client.APIError{Code: client.NoCode, Meta: status(401)}, client.ErrUnauthorized},
-		"401 no JSON": {&client.ResponseError{Meta: status(401)}, client.ErrUnauthorized},
-		"33":          {&client.APIError{Code: 33}, client.ErrPhoneNumberID},
-		"100/33":      {&client.APIError{Code: 100, Subcode: 33}, client.ErrPhoneNumberID},
-		"100 at 404":  {&client.APIError{Code: 100, Meta: status(404)}, client.ErrPhoneNumberID},
-		"100":         {&client.APIError{Code: 100, Meta: status(400)}, nil},
-		"10":          {&client.APIError{Code: 10, Meta: status(401)}, nil},
-		"502":         {&client.ResponseError{Meta: status(502)}, nil},
-	} {
-		for _, sentinel := range []error{client.ErrListChanged, client.ErrUnauthorized, client.ErrPhoneNumberID, client.ErrInvalidRequest} {
-			if got := errors.Is(tt.err, sentinel); got != (sentinel == tt.want) {
-				t.Errorf("%s: Is(%v) = %t", name, sentinel, got)
-			}
-		}
 	}
 }

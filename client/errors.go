@@ -1,35 +1,34 @@
 package client
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
+	"math"
+	"net"
+	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/wablock/wablock/tasks/user"
 )
 
-var (
-	// ErrListChanged says that the blocklist was changed while it was being listed (139102):
-	// forget the pages and list again from the start.
-	ErrListChanged = errors.New("client: the blocklist changed during the listing")
-	// ErrUnauthorized says that the API refused the access token: read it again from its
-	// source, or have it renewed.
-	ErrUnauthorized = errors.New("client: the access token was refused")
-	// ErrPhoneNumberID says that the API knows no such phone number ID, or none that the
-	// token may see.
-	ErrPhoneNumberID = errors.New("client: no such phone number ID")
-	// ErrInvalidRequest says that a call was not sent because its arguments can't be.
-	ErrInvalidRequest = errors.New("client: invalid request")
-)
+// ErrInvalidRequest marks a call that was not sent because its arguments are invalid.
+var ErrInvalidRequest = errors.New("client: invalid request")
 
 // NoCode stands in [APIError.Code] and [Rule.Code] where the API gave no code. Zero would be
 // wrong: it is a code of the API.
 const NoCode = -1
 
-// APIError is an error that the API stated, about a call or about one user of it. Errors of
-// several users may be one and the same value: don't change it. Its texts passed through
-// [user.Scrub] and are cut to a bound.
+// APIError is an error that the API stated, about a call or about one user of it. Several users
+// may share one value: don't change it. Its texts passed through [user.Scrub] and are cut to a
+// bound.
 type APIError struct {
 	Code        int // NoCode when not given
 	Subcode     int // 0 when not given
@@ -38,7 +37,7 @@ type APIError struct {
 	Details     string // of error_data, else error_user_msg
 	FBTraceID   string // for Meta's support; in a user's error that of the call
 	IsTransient bool
-	// Meta is zero in a user's error: how the call went is no fact about the user.
+	// Meta is zero in a user's error: it describes the call.
 	Meta Meta
 }
 
@@ -64,27 +63,8 @@ func (e *APIError) Error() string {
 	return b.String()
 }
 
-// Is matches [ErrListChanged], [ErrUnauthorized] and [ErrPhoneNumberID].
-func (e *APIError) Is(target error) bool {
-	switch target {
-	case ErrListChanged:
-		return e.Code == codeListChanged
-	case ErrUnauthorized:
-		switch e.Code {
-		case 0, 102, 104, 190:
-			return true
-		}
-		return e.Code == NoCode && e.Meta.Status == http.StatusUnauthorized
-	case ErrPhoneNumberID:
-		return e.Code == 33 || e.Code == 803 ||
-			e.Code == 100 && (e.Subcode == 33 || e.Meta.Status == http.StatusNotFound)
-	}
-	return false
-}
-
-// ResponseError is an answer that could not be read: empty, cut off, too long, no JSON (the
-// page of a gateway), a redirect, or JSON of another kind. What became of the users is
-// unknown.
+// ResponseError is an answer that could not be read: empty, cut off, too long, not JSON (the
+// page of a gateway), a redirect, or JSON of another kind. The state of the users is unknown.
 type ResponseError struct {
 	What string // "an empty body"; never content of the answer
 	Meta Meta
@@ -95,16 +75,11 @@ func (e *ResponseError) Error() string {
 	return fmt.Sprintf("client: status %d with %s in place of an answer", e.Meta.Status, e.What)
 }
 
-// Unwrap returns what reading the answer failed with, or nil.
+// Unwrap returns the error of reading the answer, or nil.
 func (e *ResponseError) Unwrap() error { return e.err }
 
-// Is matches [ErrUnauthorized] for a status of 401.
-func (e *ResponseError) Is(target error) bool {
-	return target == ErrUnauthorized && e.Meta.Status == http.StatusUnauthorized
-}
-
-// TransportError is a call without an answer: no connection, a cut one, a timeout, a
-// cancelled context. What became of the users is unknown. Its text holds no URL.
+// TransportError is a call without an answer: no connection, a cut one, a timeout, a canceled
+// context. The state of the users is unknown. Its text holds no URL.
 type TransportError struct{ err error }
 
 func (e *TransportError) Error() string { return "client: no answer: " + transportText(e.err) }
@@ -113,7 +88,7 @@ func (e *TransportError) Error() string { return "client: no answer: " + transpo
 // [context.Canceled] through it.
 func (e *TransportError) Unwrap() error { return e.err }
 
-// Timeout reports whether time ran out.
+// Timeout reports whether the call timed out.
 func (e *TransportError) Timeout() bool {
 	t, ok := errors.AsType[interface {
 		error
@@ -122,11 +97,11 @@ func (e *TransportError) Timeout() bool {
 	return ok && t.Timeout()
 }
 
-// canceled reports whether the caller gave up, which says nothing about the API.
+// canceled reports whether the caller canceled the call, which says nothing about the API.
 func (e *TransportError) canceled() bool { return errors.Is(e.err, context.Canceled) }
 
-// MetaOf returns what the answer behind an error of this package said beside its verdict,
-// the zero Meta when there was none.
+// MetaOf returns the Meta of the answer behind an error of this package, the zero Meta when there
+// was none.
 func MetaOf(err error) Meta {
 	if e, ok := errors.AsType[*APIError](err); ok {
 		return e.Meta
@@ -135,4 +110,196 @@ func MetaOf(err error) Meta {
 		return e.Meta
 	}
 	return Meta{}
+}
+
+// describe names the kind of an answer that is not a JSON object.
+func describe(a answer) string {
+	body := bytes.TrimSpace(a.body)
+	n := len(a.body)
+	switch {
+	case a.meta.Status >= 300 && a.meta.Status < 400:
+		return "a redirect, which is not followed,"
+	case len(body) == 0:
+		return "an empty body"
+	case body[0] == '<':
+		return fmt.Sprintf("a page of HTML or XML (%d bytes)", n)
+	}
+	err := json.Unmarshal(body, new(json.RawMessage))
+	syntax, bad := errors.AsType[*json.SyntaxError](err)
+	switch {
+	case !bad:
+		return fmt.Sprintf("JSON that is not an object (%d bytes)", n)
+	case syntax.Offset >= int64(len(body)) && (body[0] == '{' || body[0] == '['):
+		return fmt.Sprintf("JSON cut off after %d bytes", n)
+	case body[0] == '{' || body[0] == '[':
+		return fmt.Sprintf("broken JSON (%d bytes, wrong at byte %d)", n, syntax.Offset)
+	}
+	return fmt.Sprintf("%d bytes that are not JSON", n)
+}
+
+// wireError is an error object of the Graph API. Of code, Meta's pages show a number and a
+// string; of error_data an object and a string.
+type wireError struct {
+	Message     string    `json:"message"`
+	Type        string    `json:"type"`
+	Code        wireCode  `json:"code"`
+	Subcode     wireCode  `json:"error_subcode"`
+	ErrorData   errorData `json:"error_data"`
+	UserMessage string    `json:"error_user_msg"` // of some errors, for people
+	FBTraceID   string    `json:"fbtrace_id"`
+	IsTransient bool      `json:"is_transient"`
+}
+
+// maxCode is far above the API's codes (6 digits) and subcodes (7). A longer number might be
+// anything, a phone number too, and is not a code.
+const maxCode = 9_999_999
+
+// wireCode is a code as number or string. Zero is a code, hence given.
+type wireCode struct {
+	value int
+	given bool
+}
+
+func (c *wireCode) UnmarshalJSON(b []byte) error {
+	f, err := strconv.ParseFloat(string(bytes.Trim(b, `" `)), 64)
+	if err == nil && f >= 0 && f <= maxCode && f == math.Trunc(f) {
+		*c = wireCode{int(f), true}
+	}
+	return nil
+}
+
+func (c wireCode) or(none int) int {
+	if c.given {
+		return c.value
+	}
+	return none
+}
+
+// errorData is the details, in either place.
+type errorData string
+
+func (d *errorData) UnmarshalJSON(b []byte) error {
+	var object struct {
+		Details string `json:"details"`
+	}
+	var text string
+	switch b[0] {
+	case '{':
+		_ = json.Unmarshal(b, &object) // details of another type are left out
+		*d = errorData(object.Details)
+	case '"':
+		_ = json.Unmarshal(b, &text)
+		*d = errorData(text)
+	}
+	return nil
+}
+
+// parseError reads an error object, or a bare string in its place. It returns nil when there
+// is none.
+func parseError(raw json.RawMessage) *APIError {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil
+	}
+	var w wireError // raw is valid JSON: at worst its fields are of other types, and stay zero
+	if raw[0] == '"' {
+		_ = json.Unmarshal(raw, &w.Message)
+	} else {
+		_ = json.Unmarshal(raw, &w) // an error of an unknown shape is still one
+	}
+	return &APIError{
+		Code:        w.Code.or(NoCode),
+		Subcode:     w.Subcode.or(0),
+		Type:        clean(w.Type),
+		Message:     clean(w.Message),
+		Details:     clean(cmp.Or(string(w.ErrorData), w.UserMessage)),
+		FBTraceID:   clean(w.FBTraceID),
+		IsTransient: w.IsTransient,
+	}
+}
+
+// parseErrors reads the errors of one user: a list of error objects, of which the first
+// counts, or one object alone.
+func parseErrors(raw json.RawMessage) *APIError {
+	if len(raw) > 0 && raw[0] == '[' {
+		var list []json.RawMessage
+		if json.Unmarshal(raw, &list) != nil || len(list) == 0 {
+			return nil
+		}
+		raw = list[0]
+	}
+	return parseError(raw)
+}
+
+// wholeCall reads the top-level error of an answer; nil when it has none.
+func wholeCall(raw json.RawMessage, meta *Meta) *APIError {
+	e := parseError(raw)
+	if e != nil {
+		meta.FBTraceID = e.FBTraceID
+		e.Meta = *meta
+	}
+	return e
+}
+
+// maxText bounds a text of the API, in bytes, before it goes into errors, and from there into
+// Redis and onto pages.
+const maxText = 512
+
+// tokenForm matches an access token of the Graph API, or the start of one.
+var tokenForm = regexp.MustCompile(`\bEAA[0-9A-Za-z]{6,}`)
+
+// hideToken removes the call's own token from an answer: errors of the Graph API about a token
+// may quote it. A token so short that it could be a word of the answer is left.
+func hideToken(body []byte, token string) []byte {
+	if len(token) < 8 || !bytes.Contains(body, []byte(token)) {
+		return body
+	}
+	return bytes.ReplaceAll(body, []byte(token), []byte("…"))
+}
+
+// clean makes a text of the API fit to be shown: one line, no user's number, no token, bounded.
+func clean(s string) string {
+	if len(s) > 4*maxText {
+		s = s[:4*maxText] // a number cut in two here falls behind the bound below
+	}
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, s)
+	s = strings.TrimSpace(user.Scrub(tokenForm.ReplaceAllString(s, "…")))
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "") + "…"
+	}
+	return s
+}
+
+// stripURL drops the wrapper of net/http that shows the URL, whose query may hold
+// appsecret_proof.
+func stripURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// transportText describes the cause of a call without an answer. Addresses stay readable; the
+// rest may quote what the other side sent and is cleaned.
+func transportText(err error) string {
+	switch {
+	case err == nil:
+		return "unknown cause"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Err != nil {
+		text := e.Op + " " + e.Net
+		if e.Addr != nil {
+			text += " " + e.Addr.String()
+		}
+		return text + ": " + clean(e.Err.Error())
+	}
+	return clean(err.Error())
 }

@@ -13,10 +13,10 @@ import (
 	"strconv"
 )
 
-// ListOptions say where a listing starts, and how much a page holds. Cursors are opaque, live
+// ListOptions set the start of a listing and the size of its pages. Cursors are opaque, are valid
 // as long as the list does not change, and must not be stored.
 type ListOptions struct {
-	// Limit is how many users to ask for in one page; 0 leaves it to the API in
+	// Limit is the number of users to ask for in one page; 0 leaves it to the API in
 	// [Client.ListPage] and means 100 in [Client.List]. The API may give fewer.
 	Limit int
 	// After and Before are cursors of a [Page]; at most one may be set. With Before a
@@ -51,15 +51,14 @@ type Page struct {
 	// After and Before are the cursors of the page's end and start, "" when not given. They
 	// may be given on the last page too.
 	After, Before string
-	// HasNext and HasPrevious say whether the API named another page in that direction.
+	// HasNext and HasPrevious are set when the API named another page in that direction.
 	HasNext, HasPrevious bool
 	Meta                 Meta
 }
 
-// List yields who is blocked on a business phone number, page by page as they are consumed,
-// to the proven end of the list (see [Walk]). The first error ends it; what was yielded
-// before is then no whole list. An error matches [ErrListChanged] when the list was changed
-// meanwhile.
+// List yields the blocked users of a business phone number, page by page as they are consumed, to
+// the proven end of the list (see [Walk]). The first error ends it; what was yielded before is
+// then not a whole list. [Classify] returns RestartListing when the list was changed meanwhile.
 func (c *Client) List(ctx context.Context, phoneNumberID string, o ListOptions) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		w := NewWalk(o)
@@ -82,9 +81,8 @@ func (c *Client) List(ctx context.Context, phoneNumberID string, o ListOptions) 
 	}
 }
 
-// ListPage asks for one page, in one request. Its errors are those of [Client.Block]. An
-// answer without a list of users is an error, never an empty page: somebody might unblock
-// by it.
+// ListPage requests one page. Its errors are those of [Client.Block]. An answer without a list of
+// users is an error, never an empty page, since users are unblocked by what a listing lacks.
 func (c *Client) ListPage(ctx context.Context, phoneNumberID string, o ListOptions) (*Page, error) {
 	query, err := o.query()
 	if err != nil {
@@ -115,7 +113,7 @@ func (o ListOptions) query() (url.Values, error) {
 }
 
 type wirePage struct {
-	Data   []json.RawMessage `json:"data"` // nil when absent, null or no list
+	Data   []json.RawMessage `json:"data"` // nil when absent, null or not a list
 	Paging struct {
 		Cursors struct {
 			After  string `json:"after"`
@@ -144,7 +142,7 @@ func readPage(a answer) (*Page, error) {
 		return nil, failure
 	}
 	if w.Data == nil || a.meta.Status >= 300 {
-		return nil, &ResponseError{What: "JSON that is no page of users", Meta: a.meta}
+		return nil, &ResponseError{What: "JSON that is not a page of users", Meta: a.meta}
 	}
 	p := &Page{
 		After:       w.Paging.Cursors.After,
@@ -162,7 +160,7 @@ func readPage(a answer) (*Page, error) {
 	for _, raw := range w.Data {
 		entries, ok := readEntries(raw)
 		if !ok {
-			return nil, &ResponseError{What: "a page whose entries are no users", Meta: a.meta}
+			return nil, &ResponseError{What: "a page whose entries are not users", Meta: a.meta}
 		}
 		p.Entries = append(p.Entries, entries...)
 	}
@@ -196,4 +194,14 @@ func readEntries(raw json.RawMessage) (entries []Entry, ok bool) {
 		return entries, true
 	}
 	return []Entry{{WaID: string(w.WaID), UserID: string(w.UserID), ParentUserID: string(w.ParentUserID), Raw: raw}}, true
+}
+
+// Check requests one entry of the list, the cheapest call that needs both a good token and a good
+// phone number ID. Its error wraps that of the call, and adds the help of its rule.
+func (c *Client) Check(ctx context.Context, phoneNumberID string) error {
+	_, err := c.ListPage(ctx, phoneNumberID, ListOptions{Limit: 1})
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w. %s", err, Classify(err).Help)
 }

@@ -2,7 +2,6 @@ package client_test
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -94,7 +93,7 @@ func TestSimulatedListChanges(t *testing.T) {
 			}
 		}
 	}
-	if !errors.Is(err, client.ErrListChanged) || seen != 6 {
+	if client.Classify(err).Remedy != client.RestartListing || seen != 6 {
 		t.Errorf("after %d: %v", seen, err)
 	}
 }

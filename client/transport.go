@@ -11,8 +11,8 @@ import (
 // that bursts would dial anew), and HTTP/2 connections that went silent are found by pings
 // before a call has to wait out its timeout. Proxies of the environment are honoured.
 //
-// The transport sends a block or unblock a second time only when the first time not a byte of
-// it, or by HTTP/2's word none of its meaning, was taken by the server.
+// The transport repeats a block or unblock only when the server took none of it: not a byte was
+// sent, or HTTP/2 says that it was not processed.
 func NewTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{

@@ -40,13 +40,13 @@ func TestUnreadableAnswers(t *testing.T) {
 		"empty":            {reply(200, ""), "status 200 with an empty body"},
 		"blank":            {reply(200, " \n"), "an empty body"},
 		"page":             {reply(502, "<html>+16505551234</html>"), "status 502 with a page of HTML or XML (25 bytes)"},
-		"text":             {reply(503, "upstream +16505551234 failed"), "28 bytes that are no JSON"},
+		"text":             {reply(503, "upstream +16505551234 failed"), "28 bytes that are not JSON"},
 		"truncated":        {reply(200, refBlocked[:100]), "JSON cut off after 100 bytes"},
 		"broken":           {reply(200, `{"a" 1}`), "broken JSON (7 bytes, wrong at byte 6)"},
 		"two values":       {reply(200, `{}{}`), "broken JSON"},
-		"list":             {reply(200, `[]`), "JSON that is no object"},
-		"string":           {reply(200, `"+16505551234"`), "JSON that is no object"},
-		"null":             {reply(200, `null`), "JSON that is no object"},
+		"list":             {reply(200, `[]`), "JSON that is not an object"},
+		"string":           {reply(200, `"+16505551234"`), "JSON that is not an object"},
+		"null":             {reply(200, `null`), "JSON that is not an object"},
 		"another object":   {reply(200, `{"success":true}`), "JSON that has neither block_users nor error"},
 		"list of users":    {reply(200, `{"block_users":[]}`), "status 200"},
 		"error null":       {reply(400, `{"error":null}`), "neither block_users nor error"},
@@ -182,8 +182,8 @@ func TestTimeouts(t *testing.T) {
 				if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 10*time.Second {
 					t.Errorf("got %v after %v", err, time.Since(start))
 				}
-				if e, ok := errors.AsType[*client.TransportError](err); !ok || !e.Timeout() {
-					t.Errorf("%v is no timeout", err)
+				if e, ok := errors.AsType[*client.TransportError](err); !ok || !e.Timeout() || err.Error() != "client: no answer: timeout" {
+					t.Errorf("%v is not a timeout", err)
 				}
 				if r := client.Classify(err); r.Remedy != client.Retry || !r.UsesAttempt || !r.Outage {
 					t.Errorf("classified as %+v", r)

@@ -19,7 +19,7 @@ var (
 	errNoWay   = errors.New("client: the listing can't go on: another page was announced without a cursor; list again from the start")
 )
 
-// Walk knows how a listing goes from page to page, and when its end is proven, for callers
+// Walk leads a listing from page to page, to the proven end, for callers
 // that send each page themselves. Make one with [NewWalk]; it is for one listing and one
 // goroutine.
 //
@@ -45,12 +45,12 @@ func NewWalk(o ListOptions) *Walk {
 	return w
 }
 
-// Options are those of the next page to ask for.
+// Options returns the options of the next page to request.
 func (w *Walk) Options() ListOptions { return w.opts }
 
-// Next takes the page that Options asked for. It returns the options of the page to ask for
-// next, or done when the list has ended. An error says that the listing runs in a circle or
-// without an end; there is then no whole list.
+// Next takes the page that was requested with Options. It returns the options of the next page,
+// or done when the list has ended. An error means that the listing runs in a circle or without
+// an end; there is then no whole list.
 func (w *Walk) Next(p *Page) (opts ListOptions, done bool, err error) {
 	cursor, named := p.After, p.HasNext
 	if w.opts.Before != "" {

@@ -58,7 +58,7 @@ func TestWalkIsBounded(t *testing.T) {
 }
 
 // TestWalkFindsEveryUser lets a server cut a list into pages as it likes: whatever the sizes,
-// and whether or not it names a next page, nobody is missed.
+// and whether or not it names a next page, no user is missed.
 func TestWalkFindsEveryUser(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
