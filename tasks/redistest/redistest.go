@@ -94,6 +94,8 @@ func clientOf(t testing.TB, o *redis.Options) redis.UniversalClient {
 // append-only file, so that it survives Kill and Restart.
 type Server struct {
 	Addr string
+	// Env holds further environment variables, NAME=VALUE, of the next start.
+	Env []string
 
 	dir  string
 	port int
@@ -154,6 +156,7 @@ func (s *Server) Restart(ctx context.Context) error {
 		return err
 	}
 	s.cmd = exec.Command("redis-server", args...)
+	s.cmd.Env = append(os.Environ(), s.Env...)
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("start redis-server: %w", err)
 	}

@@ -77,7 +77,7 @@ func (c *chaos) revive(victims []*victim) {
 
 // fault does one thing.
 func (c *chaos) fault() {
-	what, who, long := c.rng.IntN(100), c.rng.IntN(64), c.between(100*time.Millisecond, 3*time.Second)
+	what, who, long := c.rng.IntN(104), c.rng.IntN(64), c.between(100*time.Millisecond, 3*time.Second)
 	veryLong, n := c.rng.IntN(4) == 0, 1+c.rng.IntN(3)
 	worker, producer := c.workers[who%len(c.workers)], c.producers[who%len(c.producers)]
 	anyone := slices.Concat(c.workers, c.producers)[who%(len(c.workers)+len(c.producers))]
@@ -113,11 +113,32 @@ func (c *chaos) fault() {
 		c.tally["Redis full"]++
 		c.limitRedis("1mb")
 		c.in(long, func() { c.limitRedis("0") })
-	default:
+	case what < 100:
 		c.tally["API down"]++
 		c.setScenario(chaosScenario(true))
 		c.in(2*long, func() { c.setScenario(chaosScenario(false)) })
+	default:
+		c.stepClock(what%2 == 0, time.Duration(n)*long, long)
 	}
+}
+
+// stepClock sets Redis's clock forward, by some seconds or an hour, or back by an hour, and right again after a while.
+func (c *chaos) stepClock(back bool, by, pause time.Duration) {
+	switch {
+	case c.clock.offset != 0:
+		return
+	case back:
+		by = -time.Hour
+	case by > chaosTimeout:
+		by = time.Hour
+	}
+	c.tally["clock stepped"]++
+	from := time.Now()
+	c.clock.set(by)
+	c.in(pause, func() {
+		c.clock.set(0)
+		c.stops = append(c.stops, history.Stop{From: from, To: time.Now()}) // claims ran out early, or late
+	})
 }
 
 // kill ends a process; it is started again after a while.

@@ -32,6 +32,7 @@ type chaos struct {
 	tally     tally
 	settled   time.Duration
 	redisDown bool
+	clock     *clock // of Redis
 
 	stops []history.Stop
 	notes notebook
@@ -82,7 +83,12 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	s := newSystem(t, chaosScenario(false), args...)
 	s.env = append(s.env, "WABLOCK_REQUEST_TIMEOUT="+chaosTimeout.String(), "WABLOCK_RATE=200", "WABLOCK_BURST=50",
 		"WABLOCK_SHUTDOWN_TIMEOUT=3s", "WABLOCK_LOG_LEVEL=warn")
-	c := &chaos{system: s, rng: rand.New(rand.NewPCG(seed, 1)), tally: tally{}}
+	c := &chaos{system: s, rng: rand.New(rand.NewPCG(seed, 1)), tally: tally{}, clock: newClock(t)}
+	s.redis.Kill()
+	s.redis.Env = c.clock.env
+	if err := s.redis.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	c.loadgen = filepath.Join(t.TempDir(), "loadgen")
 	if out, err := exec.Command("go", "build", "-o", c.loadgen, "./loadgen").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v: %s", err, out)
@@ -161,6 +167,7 @@ type notebook struct {
 	mu       sync.Mutex
 	requests map[history.User][]history.Request
 	failed   map[string]int // why requests were not accepted
+	repeats  []producerNote // of jobs that still ran
 }
 
 type producerNote struct {
@@ -171,6 +178,9 @@ type producerNote struct {
 	Accepted     bool
 	Version      ledger.Version
 	Error        string
+	// Of a repeat of a job that still ran: the version that it had, and when it was accepted.
+	Was   ledger.Version
+	Since time.Time
 }
 
 // read reads one producer's notes to their end. A request whose end is not noted is ambiguous.
@@ -181,6 +191,10 @@ func (b *notebook) read(phone string, r io.Reader) {
 		var n producerNote
 		if err := json.Unmarshal(lines.Bytes(), &n); err != nil {
 			return // cut by a kill
+		}
+		if n.Was != 0 {
+			b.repeated(n)
+			continue
 		}
 		if n.Operation != "" {
 			b.begin(phone, n)
@@ -215,6 +229,12 @@ func (b *notebook) accept(phone string, n producerNote, v ledger.Version) {
 		last := &all[len(all)-1]
 		last.Accepted, last.Version = true, v
 	}
+}
+
+func (b *notebook) repeated(n producerNote) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.repeats = append(b.repeats, n)
 }
 
 func (b *notebook) fail(why string) {

@@ -41,7 +41,7 @@ func TestChaos(t *testing.T) {
 	t.Logf("seed %d, %d s: %s", seed, seconds, c.tally)
 	t.Logf("%d requests for %d users: %d accepted, %d ambiguous; %d API calls; %d dead letters; explained by stopped clocks: %d; settled after %v",
 		report.Requests, report.Users, report.Accepted, report.Ambiguous, report.Calls, report.Dead, len(report.Explained), c.settled.Round(time.Second))
-	t.Logf("requests given up: %v", c.notes.failed)
+	t.Logf("requests given up: %v; jobs repeated while they ran: %d", c.notes.failed, len(c.notes.repeats))
 	for i, p := range report.Problems {
 		if i == 10 {
 			t.Errorf("… and %d more", len(report.Problems)-i)
@@ -52,6 +52,7 @@ func TestChaos(t *testing.T) {
 	if report.Accepted < 200 || report.Calls < 50 || report.Dead == 0 {
 		t.Error("too little happened for the run to prove anything")
 	}
+	c.repeatsKeepTheirVersion()
 	c.noPanics()
 }
 

@@ -32,6 +32,10 @@ type note struct {
 	Accepted  bool             `json:"accepted,omitempty"` // of the end
 	Version   ledger.Version   `json:"version,omitempty"`
 	Error     string           `json:"error,omitempty"`
+
+	// Of a repeat of a job that still ran: the version that it had, and when it was accepted.
+	Was   ledger.Version `json:"was,omitempty"`
+	Since time.Time      `json:"since,omitzero"`
 }
 
 // settings are the flags.
@@ -85,6 +89,9 @@ func run(s settings, in io.Reader, out io.Writer) error {
 		if err := g.ask(ctx); err != nil {
 			return err
 		}
+		if err := g.repeat(ctx); err != nil {
+			return err
+		}
 		g.sleep(ctx, 2*s.pause)
 	}
 	return nil
@@ -95,7 +102,12 @@ type generator struct {
 	producer *tasks.Producer
 	out      *json.Encoder
 	rng      *rand.Rand
+	running  *note // the last job of several tasks that was accepted
+	since    time.Time
 }
+
+// retention is short, so that the first tasks of a job are forgotten while the others still run.
+const retention = 2 * time.Second
 
 // ask makes one request, and repeats it a few times under its job ID when it fails.
 func (g *generator) ask(ctx context.Context) error {
@@ -117,6 +129,10 @@ func (g *generator) ask(ctx context.Context) error {
 		job, err := g.enqueue(ctx, begin)
 		if err == nil {
 			end.Accepted, end.Version, end.Error = true, job.Version, ""
+			if begin.Count == g.bulkUsers {
+				begin.Version = job.Version
+				g.running, g.since = &begin, time.Now()
+			}
 			break
 		}
 		if errors.Is(err, tasks.ErrNoUsers) {
@@ -138,7 +154,32 @@ func (g *generator) enqueue(ctx context.Context, n note) (tasks.Job, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
-	return g.producer.Enqueue(ctx, tasks.Request{Operation: n.Operation, Users: users, JobID: n.Job})
+	return g.producer.Enqueue(ctx, tasks.Request{Operation: n.Operation, Users: users, JobID: n.Job, Retention: retention})
+}
+
+// repeat sometimes repeats the last job of several tasks under its job ID, if it is seen to run still, and
+// notes the versions.
+func (g *generator) repeat(ctx context.Context) error {
+	if g.running == nil || g.rng.IntN(20) > 0 {
+		return nil
+	}
+	n := *g.running
+	seen := time.Now()
+	short, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	status, err := g.producer.Job(short, n.Job)
+	if err != nil {
+		return nil //nolint:nilerr // with Redis down, or the job long gone, it is not known to run
+	}
+	if status.Pending == 0 {
+		g.running = nil
+		return nil
+	}
+	job, err := g.enqueue(ctx, n)
+	if err != nil || time.Since(seen) > retention {
+		return nil //nolint:nilerr // it may have ended meanwhile, and been forgotten
+	}
+	return g.out.Encode(note{Job: n.Job, Was: n.Version, Version: job.Version, At: time.Now(), Since: g.since})
 }
 
 // sleep waits for up to d.
