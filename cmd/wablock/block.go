@@ -112,7 +112,7 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	return c.enqueued(cmd.Context(), p, job)
 }
 
-// enqueueFailed says how to go on after a part, or nothing, was enqueued.
+// enqueueFailed adds how to go on after a part, or nothing, was enqueued.
 func enqueueFailed(ctx context.Context, cfg *config.Config, err error) error {
 	e, ok := errors.AsType[*tasks.EnqueueError](err)
 	if !ok {
@@ -171,7 +171,7 @@ type jobJSON struct {
 	*settledJSON
 }
 
-// settledJSON is what --wait adds.
+// settledJSON holds the fields that --wait adds.
 type settledJSON struct {
 	Succeeded    int `json:"succeeded"`
 	DeadLettered int `json:"dead_lettered"`

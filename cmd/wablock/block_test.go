@@ -127,7 +127,7 @@ func TestFilesThatCannotBeMeant(t *testing.T) {
 	for name, c := range map[string]struct{ text, says string }{
 		"empty":        {"", "--file"},
 		"blank":        {"\n\n \n", "--file"},
-		"comments":     {"# nobody\n", "--file"},
+		"comments":     {"# none\n", "--file"},
 		"header alone": {"phone\n", "--file"},
 		"binary":       {"\x7fELF\x02\x01\x00\x00" + number(1) + "\n", "not a text file"},
 		"no text":      {string([]byte{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0xff, 0xd8}), "not a text file"},

@@ -30,7 +30,7 @@ number IDs are meant.`,
 	return cmd
 }
 
-// choice is how entries are chosen on the command line.
+// choice holds the flags that choose entries.
 type choice struct {
 	codes     []int
 	all       bool
@@ -75,7 +75,7 @@ func (c choice) explicit(args []string, verb string) error {
 	return usagef("which entries? Name numbers, --code or --older-than, or %s everything with --all; --dry-run shows what would be done", verb)
 }
 
-// deadLetters is what the three commands work with.
+// deadLetters holds what the three commands work with.
 type deadLetters struct {
 	queue         *tasks.DeadLetters
 	producer      *tasks.Producer
@@ -121,8 +121,8 @@ type deadLetterJSON struct {
 	Action tasks.Action `json:"action,omitempty"`
 }
 
-// failureJSON is what the API said of a number. Where it said nothing, or gave no code, the
-// fields are there all the same.
+// failureJSON holds the API's answer about a number. Where it gave none, or no code, the
+// fields are present all the same.
 type failureJSON struct {
 	Code      int    `json:"code"`
 	Message   string `json:"message"`
@@ -131,7 +131,7 @@ type failureJSON struct {
 	Attempts  int    `json:"attempts"`
 }
 
-// malformedJSON is what an entry has instead when it is a task that could not be read.
+// malformedJSON holds the fields of an entry that is a task that could not be read.
 type malformedJSON struct {
 	Reason   string `json:"reason"`
 	TaskType string `json:"task_type,omitempty"`

@@ -27,7 +27,7 @@ func (f *fixture) kill(numbers ...string) {
 	f.await(func() bool { return len(f.listed()) == len(numbers) })
 }
 
-// patience is longer than what a test waits for takes on a busy machine.
+// patience is longer than anything that a test waits for takes on a busy machine.
 const patience = time.Minute
 
 // await looks until it is so: a number is settled before it is put into the queue.

@@ -12,10 +12,10 @@ import (
 	"github.com/wablock/wablock/worker/metrics"
 )
 
-// sampleSize is how many ordinary numbers the built-in sample blocks.
+// sampleSize is the number of ordinary users that the built-in sample blocks.
 const sampleSize = 3000
 
-// sample is what dev carries out, one step after the other.
+// sample holds the steps that dev carries out, one after the other.
 type sample struct {
 	steps    []sampleStep
 	rejected int // lines of the user's file
@@ -27,7 +27,7 @@ type sampleStep struct {
 	users []user.ID
 }
 
-// fate is how a number must end: as it was asked for, or dead-lettered with a code.
+// fate is the end that a number must have: as requested, or dead-lettered with a code.
 type fate struct {
 	dead bool
 	code int
@@ -67,7 +67,7 @@ func builtIn() sample {
 	}}
 }
 
-// known is for numbers that stand in this file or in the simulator's.
+// known returns a user of this file or of the simulator's test numbers.
 func known(number string) user.ID {
 	id, err := user.FromCanonical(number)
 	if err != nil {
@@ -111,7 +111,7 @@ func (s sample) fates() map[user.ID]fate {
 	return want
 }
 
-// devSummary is what dev prints in the end.
+// devSummary is the answer of dev.
 type devSummary struct {
 	Succeeded     int            `json:"succeeded"`
 	DeadLettered  map[string]int `json:"dead_lettered"` // by code
@@ -160,7 +160,7 @@ func (t *tally) RateLimitHit(phoneNumberID, scope string) {
 	t.Metrics.RateLimitHit(phoneNumberID, scope)
 }
 
-// devScenario is an API that shows what wablock is for: it hides its limit, and is sometimes
+// devScenario describes an API that shows the use of wablock: it hides its limit, and is sometimes
 // out of order. What it cuts are calls that carry ordinary users: for a number that must die
 // with a code, a last attempt that was cut would be an end without one.
 func devScenario(s sample) simulator.Scenario {

@@ -94,7 +94,7 @@ func (c *list) shareRate(ctx context.Context, cfg *config.Config, l *listing.Con
 	return func() { _ = rdb.Close() }
 }
 
-// listConnect is how long a listing waits for a Redis that it can do without.
+// listConnect bounds the wait for a Redis that a listing can do without.
 const listConnect = 2 * time.Second
 
 // apiError adds what to do about an error of the API.

@@ -22,7 +22,7 @@ type answer struct {
 	rows    int
 }
 
-// maxRows is how much of a table is kept in memory to align its columns.
+// maxRows bounds the rows that are kept in memory to align the columns of a table.
 const maxRows = 1000
 
 // newAnswer starts an answer; columns are those of the table.

@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// full is a disk that is, or a pipe that nobody reads.
+// full is a full disk, or a pipe that has lost its reader.
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 
-// Whoever never got the answer must not be told that all is done.
+// A command whose answer could not be written must not report success.
 func TestAnswerThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

@@ -35,12 +35,12 @@ func reconcileCommand(parent *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reconcile [--plan|--apply]",
 		Short: "Compare the desired with the actual blocklist, and repair it",
-		Long: `Compares who should be blocked with whom the API lists, and shows the difference. With
+		Long: `Compares the users who should be blocked with those the API lists, and shows the difference. With
 --apply it enqueues it, for running workers to carry out: blocks, and in mode enforce
 unblocks. An unblock can't always be taken back, so users in doubt are left blocked, and
 guards stop all unblocks of a run that would unblock many: see docs/reconciliation.md.
 
-Who should be blocked is told by a file, a URL, or the ledger: what was last asked for with
+The users who should be blocked are given by a file, a URL, or the ledger: what was last asked for with
 block and unblock. Without --file and --source the configuration's reconcile.source counts,
 else the ledger.`,
 		Example: `  wablock reconcile --file numbers.csv --plan-file plan.json
@@ -216,10 +216,10 @@ func (r *reconciliation) runOnce(ctx context.Context, runner *reconcile.Runner, 
 	}
 }
 
-// leaseWaits is how often runOnce tries; all of it takes twice as long as a dead run's lease.
+// leaseWaits bounds the tries of runOnce; together they take twice as long as a dead run's lease.
 const leaseWaits = 30
 
-// failed says why, and how it ends the command.
+// failed explains the error of a run, and sets the exit code.
 func (r *reconciliation) failed(res *reconcile.Result, err error) error {
 	if res != nil && len(res.Rejected) > 0 {
 		showRejected(r.cli, inputs{rejected: res.Rejected})

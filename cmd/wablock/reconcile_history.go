@@ -12,7 +12,7 @@ import (
 	"github.com/wablock/wablock/worker/reconcile/plan"
 )
 
-// maxShownRuns is how many runs are kept, and shown.
+// maxShownRuns is the number of runs that are kept, and shown.
 const maxShownRuns = 100
 
 func reconcileHistory(c *cli, cmd *cobra.Command) error {

@@ -57,7 +57,7 @@ func TestReconcilePlanAndApply(t *testing.T) {
 	if done["applied"] != true || done["hash"] != plan["hash"] || done["succeeded"] != 5.0 || done["unblocks_enqueued"] != 3.0 {
 		t.Errorf("%v", done)
 	}
-	// This fixture's worker calls nobody, so the list is as it was; the records are not.
+	// This fixture's worker makes no calls, so the list is as it was; the records are not.
 	f.wablock("reconcile", "--apply", "--plan-file", saved).exits(exitFailed).says("stale", "nothing was done")
 	if h := f.wablock("reconcile", "--history", "--json").exits(exitDone).objects(); len(h) != 2 || h[1]["applied"] != true || h[0]["error"] == nil {
 		t.Errorf("%v", h)

@@ -84,7 +84,7 @@ func settingsGiven(flags *pflag.FlagSet) map[string]string {
 	return given
 }
 
-// suggestFrom is how many letters may be wrong in a command that is known all the same.
+// suggestFrom is the largest edit distance of a mistyped command that is still recognised.
 const suggestFrom = 2
 
 // noArgs refuses arguments. Of a command that has others it says which may have been meant.

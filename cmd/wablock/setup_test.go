@@ -46,7 +46,7 @@ func setup(t *testing.T) *fixture {
 	}, rdb, sim}
 }
 
-// result is what one run of the program gave.
+// result holds the outcome of one run of the program.
 type result struct {
 	t        *testing.T
 	code     int

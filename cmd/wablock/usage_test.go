@@ -31,9 +31,9 @@ func TestWrongUsage(t *testing.T) {
 		"delay and wait":       {[]string{"block", "--delay", "1h", "--wait", number(1)}, "leave one out"},
 		"delay":                {[]string{"block", "--delay", "-1h", number(1)}, "from 0 up"},
 		"delay without unit":   {[]string{"block", "--delay", "5", number(1)}, "invalid argument"},
-		"status of nobody":     {[]string{"status"}, "no numbers"},
+		"status of none":       {[]string{"status"}, "no numbers"},
 		"status of no number":  {[]string{"status", "hello"}, "none of the numbers"},
-		"list of somebody":     {[]string{"list", number(1)}, "list takes no arguments"},
+		"list of a number":     {[]string{"list", number(1)}, "list takes no arguments"},
 		"list limit":           {[]string{"list", "--limit", "0"}, "1 to 1000"},
 		"dead-letter alone":    {[]string{"dead-letter"}, "name a command"},
 		"dead-letter unknown":  {[]string{"dead-letter", "redrief"}, "did you mean redrive?"},
@@ -114,7 +114,7 @@ func TestWrongSettingsAreRefusedAtStart(t *testing.T) {
 	f.wablock("block", "--config", f.write("rate: 3\nratee: 4\n"), number(1)).exits(exitUsage).says("ratee", "line 2")
 }
 
-func TestNobodyAnswers(t *testing.T) {
+func TestRedisDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	gone := f.with("WABLOCK_REDIS_URL", "redis://u:hunter2@127.0.0.1:1/0")

@@ -126,7 +126,7 @@ func (b *bar) end() {
 	<-b.done
 }
 
-// lines tells those who read a log.
+// lines shows progress in a log.
 type lines struct {
 	c     *cli
 	total int

@@ -30,7 +30,7 @@ type Finding struct {
 	Check  string `json:"check"`
 	Status Status `json:"status"`
 	Detail string `json:"detail"`
-	// Help is what to do about it; "" when all is well.
+	// Help says how to fix it; "" when all is well.
 	Help string `json:"help,omitempty"`
 }
 
