@@ -30,7 +30,7 @@ type Finding struct {
 	Check  string `json:"check"`
 	Status Status `json:"status"`
 	Detail string `json:"detail"`
-	// Help says how to fix it; "" when all is well.
+	// Help is the way to fix it; "" when all is well.
 	Help string `json:"help,omitempty"`
 }
 
