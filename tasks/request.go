@@ -53,15 +53,15 @@ func WithJobID(id string) Option { return func(r *Request) { r.JobID = id } }
 // WithRetention says how long results stay readable, and the job safe to repeat.
 func WithRetention(d time.Duration) Option { return func(r *Request) { r.Retention = d } }
 
-// The bounds keep what they bound inside what asynq and the ledger can count.
+// Bounds of a request, which keep it inside what asynq and the ledger can count.
 const (
-	maxDelay     = 10 * 365 * 24 * time.Hour
-	maxRetention = 365 * 24 * time.Hour
+	MaxDelay     = 10 * 365 * 24 * time.Hour
+	MaxRetention = 365 * 24 * time.Hour
 )
 
 func checkRetention(d time.Duration) error {
-	if d < time.Second || d > maxRetention {
-		return fmt.Errorf("a retention of %v: it is from 1s to %v", d, maxRetention)
+	if d < time.Second || d > MaxRetention {
+		return fmt.Errorf("a retention of %v: it is from 1s to %v", d, MaxRetention)
 	}
 	return nil
 }
@@ -90,8 +90,8 @@ func (p *Producer) complete(r Request) (Request, error) {
 	if !r.Queue.Valid() {
 		return r, fmt.Errorf("no such queue: it is one of %v", ledger.Queues())
 	}
-	if r.Delay < 0 || r.Delay > maxDelay {
-		return r, fmt.Errorf("a delay of %v: it is from 0 to %v", r.Delay, maxDelay)
+	if r.Delay < 0 || r.Delay > MaxDelay {
+		return r, fmt.Errorf("a delay of %v: it is from 0 to %v", r.Delay, MaxDelay)
 	}
 	if r.Version < 0 || r.Version > 0 && r.Delay > 0 {
 		return r, errors.New("a version that is negative, or goes with a delay")

@@ -52,15 +52,15 @@ func changeCommand(parent *cli, op ledger.Operation, short, long string) *cobra.
 	f.StringVarP(&c.file, "file", "f", "", "`file` of numbers, one a line or CSV; - is standard input")
 	f.StringVar(&c.queue, "queue", "", "interactive or bulk (default interactive up to 50 numbers, else bulk)")
 	f.BoolVar(&c.wait, "wait", false, "stay until every number of the job is settled")
-	f.DurationVar(&c.delay, "delay", 0, "put the job off, for example by 168h")
+	durationVar(f, &c.delay, "delay", 0, "put the job off, for example by 7d")
 	f.StringVar(&c.job, "job-id", "", "name of the job, with which it is safe to repeat (default a random one)")
-	f.DurationVar(&c.retention, "retention", tasks.DefaultRetention, "how long the job's results stay readable")
+	durationVar(f, &c.retention, "retention", tasks.DefaultRetention, "how long the job's results stay readable")
 	return cmd
 }
 
 func (c *change) check() error {
 	if c.queue != "" {
-		if err := oneOf("queue", c.queue, string(ledger.Interactive), string(ledger.Bulk)); err != nil {
+		if err := oneOf("queue", c.queue, queues()...); err != nil {
 			return err
 		}
 	}
@@ -69,8 +69,11 @@ func (c *change) check() error {
 			return usagef("--job-id: %v", err)
 		}
 	}
-	if c.delay < 0 || c.retention < time.Second {
-		return usagef("--delay is from 0 up, --retention from 1s up")
+	if c.delay < 0 || c.delay > tasks.MaxDelay {
+		return usagef("--delay is %v; allowed: from 0 up to ten years", c.delay)
+	}
+	if c.retention < time.Second || c.retention > tasks.MaxRetention {
+		return usagef("--retention is %v; allowed: from 1s up to a year", c.retention)
 	}
 	if c.delay > 0 && c.wait {
 		return usagef("--wait would last as long as --delay: leave one out")
@@ -86,7 +89,7 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	in, err := readInputs(c.cli, args, c.file)
+	in, err := readInputs(cmd.Context(), c.cli, args, c.file)
 	if err != nil {
 		if c.json && len(in.rejected) > 0 {
 			err = errors.Join(err, printOne(c.out, jobAnswer(tasks.Job{Operation: c.op, PhoneNumberID: number.ID, Rejected: in.rejected})))

@@ -40,7 +40,7 @@ type choice struct {
 func (c *choice) flags(f *pflag.FlagSet, all string) {
 	f.IntSliceVar(&c.codes, "code", nil, "only entries with this error `code` of the API; several with commas")
 	f.BoolVar(&c.all, "all", false, all)
-	f.DurationVar(&c.olderThan, "older-than", 0, "only entries whose last failure was longer ago, for example 24h")
+	durationVar(f, &c.olderThan, "older-than", 0, "only entries whose last failure was longer ago, for example 24h")
 }
 
 // filters returns what was chosen: one filter for numbers and, when nothing speaks of numbers

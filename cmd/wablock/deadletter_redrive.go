@@ -40,7 +40,7 @@ written to the business.`,
 
 func (c *redrive) check(args []string) error {
 	if c.queue != "" {
-		if err := oneOf("queue", c.queue, string(ledger.Interactive), string(ledger.Bulk)); err != nil {
+		if err := oneOf("queue", c.queue, queues()...); err != nil {
 			return err
 		}
 	}

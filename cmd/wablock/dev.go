@@ -81,7 +81,7 @@ func (d *dev) run(cmd *cobra.Command, _ []string) error {
 	}
 	s := builtIn()
 	if d.file != "" {
-		if s, err = ownSample(d.cli, d.file); err != nil {
+		if s, err = ownSample(cmd.Context(), d.cli, d.file); err != nil {
 			return err
 		}
 	}
@@ -160,7 +160,7 @@ func (d *dev) start(cmd *cobra.Command, cfg *config.Config, s sample) error {
 func (d *dev) ownConfig(cmd *cobra.Command, cfg *config.Config) (*config.Config, error) {
 	given := settingsGiven(cmd.Flags())
 	for _, s := range config.Settings() {
-		if v, ok := d.lookupEnv(s.Variable); ok && s.Worker && !s.Secret && given[s.Flag] == "" && s.Flag != "" {
+		if v, ok := d.env[s.Variable]; ok && (v != "" || s.Flag == httpAddrFlag) && s.Worker && !s.Secret && given[s.Flag] == "" && s.Flag != "" {
 			given[s.Flag] = v
 		}
 	}
@@ -181,7 +181,7 @@ func (d *dev) ownConfig(cmd *cobra.Command, cfg *config.Config) (*config.Config,
 			return devToken, true
 		}
 		if strings.HasPrefix(name, "WABLOCK_HTTP_TOKEN") {
-			return d.lookupEnv(name)
+			return d.lookup(name)
 		}
 		return "", false
 	}
@@ -190,7 +190,7 @@ func (d *dev) ownConfig(cmd *cobra.Command, cfg *config.Config) (*config.Config,
 
 // chosen reports whether the user has set a setting, by flag or environment.
 func (d *dev) chosen(cmd *cobra.Command, variable, flag string) bool {
-	_, inEnv := d.lookupEnv(variable)
+	_, inEnv := d.env[variable]
 	return inEnv || cmd.Flags().Changed(flag)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -77,8 +78,8 @@ func known(number string) user.ID {
 }
 
 // ownSample blocks the user's own numbers.
-func ownSample(c *cli, file string) (sample, error) {
-	in, err := readInputs(c, nil, file)
+func ownSample(ctx context.Context, c *cli, file string) (sample, error) {
+	in, err := readInputs(ctx, c, nil, file)
 	if err != nil {
 		return sample{}, err
 	}

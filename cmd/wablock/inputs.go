@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,14 +25,14 @@ const maxShownRejections = 20
 
 // readInputs reads numbers. With a file that is missing, unreadable or holds none, or without any
 // number at all, the error is one of usage.
-func readInputs(c *cli, args []string, file string) (inputs, error) {
+func readInputs(ctx context.Context, c *cli, args []string, file string) (inputs, error) {
 	var in inputs
 	if len(args) == 0 && file == "" {
 		return in, usagef("no numbers: name some, or a file of them with --file (- is standard input)")
 	}
 	in.parse(args)
 	if file != "" {
-		list, err := readNumbers(c, file)
+		list, err := readNumbers(ctx, c, file)
 		in.rejected = append(in.rejected, list.Rejected...)
 		in.add(list.Users)
 		if err != nil {
@@ -71,20 +72,28 @@ func (in *inputs) add(users []user.ID) {
 }
 
 // readNumbers reads a file of numbers; "-" is standard input.
-func readNumbers(c *cli, name string) (numberfile.List, error) {
-	var r io.Reader = c.in
-	if name != "-" {
-		f, err := os.Open(name) //nolint:gosec // the user names the file
-		if err != nil {
-			if pe, ok := errors.AsType[*os.PathError](err); ok {
-				err = pe.Err
-			}
-			return numberfile.List{}, err
-		}
-		defer func() { _ = f.Close() }()
-		r = f
+func readNumbers(ctx context.Context, c *cli, name string) (numberfile.List, error) {
+	r, closeFile, err := openInput(ctx, c, name)
+	if err != nil {
+		return numberfile.List{}, err
 	}
+	defer closeFile()
 	return numberfile.Read(r, numberfile.Options{})
+}
+
+// openInput opens a file, which may be a pipe, until ctx ends; "-" is standard input.
+func openInput(ctx context.Context, c *cli, name string) (r io.Reader, closeFile func(), err error) {
+	if name == "-" {
+		return c.in, func() {}, nil
+	}
+	f, err := interruptibly(ctx, func() (*os.File, error) { return os.Open(name) }) //nolint:gosec // the user names the file
+	if err != nil {
+		if pe, ok := errors.AsType[*os.PathError](err); ok {
+			err = pe.Err
+		}
+		return nil, nil, err
+	}
+	return interruptible(ctx, f), func() { _ = f.Close() }, nil
 }
 
 // showRejected prints which inputs are not numbers, and why. It does not repeat them, since

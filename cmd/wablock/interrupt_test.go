@@ -23,7 +23,6 @@ func whenRead(t *testing.T, do func()) io.Reader {
 func TestInterruptedWhileItReads(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	lookup := func(name string) (string, bool) { v, ok := f.env[name]; return v, ok }
 	for _, args := range [][]string{
 		{"block", "--file", "-", "--json"}, {"block", number(1), "--file", "-"}, {"reconcile", "--apply", "--file", "-"}, {"dev", "--file", "-"},
 	} {
@@ -32,7 +31,7 @@ func TestInterruptedWhileItReads(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			var out, err bytes.Buffer
-			code := run(ctx, args, lookup, whenRead(t, cancel), &out, &err)
+			code := run(ctx, args, f.env, whenRead(t, cancel), &out, &err)
 			if code != exitInterrupted || out.Len() > 0 || !strings.Contains(err.String(), "interrupted") {
 				t.Errorf("exit code %d, stdout %q, stderr %q", code, &out, &err)
 			}
@@ -59,7 +58,7 @@ func TestInterruptedDevPromisesNothing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	err := &watched{text: "blocking the sample", do: cancel}
-	code := run(ctx, []string{"dev", "--http-addr", ""}, func(string) (string, bool) { return "", false }, strings.NewReader(""), io.Discard, err)
+	code := run(ctx, []string{"dev", "--http-addr", ""}, nil, strings.NewReader(""), io.Discard, err)
 	if code != exitInterrupted || strings.Contains(err.String(), "goes on") || !strings.Contains(err.String(), "interrupted; nothing of it remains") {
 		t.Errorf("exit code %d, stderr %s", code, err)
 	}

@@ -17,7 +17,6 @@ func TestAnswerThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.seed(1)
-	lookup := func(name string) (string, bool) { v, ok := f.env[name]; return v, ok }
 	for _, args := range [][]string{
 		{"block", number(1)},
 		{"status", number(1)},
@@ -31,7 +30,7 @@ func TestAnswerThatCannotBeWritten(t *testing.T) {
 	} {
 		for _, args := range [][]string{args, append(args, "--json")} {
 			var said bytes.Buffer
-			if code := run(t.Context(), args, lookup, strings.NewReader(""), full{}, &said); code != exitFailed || !strings.Contains(said.String(), "no space left") {
+			if code := run(t.Context(), args, f.env, strings.NewReader(""), full{}, &said); code != exitFailed || !strings.Contains(said.String(), "no space left") {
 				t.Errorf("%v: exit code %d, %s", args, code, &said)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 
 	"github.com/redis/go-redis/v9"
@@ -90,14 +91,18 @@ func (r *reconciliation) check() error {
 	case r.apply && r.mode == string(plan.Report):
 		return usagef("--apply in mode report would do nothing: use --plan, or another mode")
 	case r.modeGiven:
-		return oneOf("mode", r.mode, string(plan.Report), string(plan.Adopt), string(plan.Enforce))
+		return oneOf("mode", r.mode, modes()...)
 	}
 	return nil
 }
 
+func modes() []string {
+	return []string{string(plan.Report), string(plan.Adopt), string(plan.Enforce)}
+}
+
 // target puts together what is to be reconciled, from flags, then the saved plan, then the
 // configuration.
-func (r *reconciliation) target(cfg *config.Config, n config.PhoneNumber, saved *savedPlan) (reconcile.Target, error) {
+func (r *reconciliation) target(ctx context.Context, cfg *config.Config, n config.PhoneNumber, saved *savedPlan) (reconcile.Target, error) {
 	t := reconcile.Target{PhoneNumberID: n.ID, Account: n.Token.Account(), Mode: plan.Enforce, MaxChanges: config.DefaultMaxChanges}
 	name := config.SourceLedger
 	if c := n.Reconcile; c != nil {
@@ -123,7 +128,7 @@ func (r *reconciliation) target(cfg *config.Config, n config.PhoneNumber, saved 
 		t.MaxChanges = r.maxChanges
 	}
 	var err error
-	if t.Source, r.sourceAt, err = r.sourceOf(name); err != nil {
+	if t.Source, r.sourceAt, err = r.sourceOf(ctx, name); err != nil {
 		return t, &app.ConfigError{Err: err}
 	}
 	token, err := n.Token.Source()
@@ -136,11 +141,14 @@ func (r *reconciliation) target(cfg *config.Config, n config.PhoneNumber, saved 
 
 // sourceOf returns the source, and how a saved plan names it: "" when it can't be read again,
 // or may hold a key.
-func (r *reconciliation) sourceOf(otherwise string) (s source.Source, at string, err error) {
+func (r *reconciliation) sourceOf(ctx context.Context, otherwise string) (s source.Source, at string, err error) {
 	at = otherwise
 	switch {
 	case r.file == "-":
 		return source.Reader("standard input", r.in), "", nil
+	case r.file != "" && isPipe(r.file): // which can be read only once, and may stay silent
+		in, _, err := openInput(ctx, r.cli, r.file)
+		return source.Reader(r.file, in), "", err
 	case r.file != "":
 		at = absolute(r.file)
 		return source.File(at), at, nil
@@ -155,6 +163,11 @@ func (r *reconciliation) sourceOf(otherwise string) (s source.Source, at string,
 		at = ""
 	}
 	return s, at, err
+}
+
+func isPipe(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
 }
 
 // absolute makes a path mean the same file wherever a saved plan is applied from.
@@ -176,7 +189,7 @@ func (r *reconciliation) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	target, err := r.target(cfg, number, saved)
+	target, err := r.target(cmd.Context(), cfg, number, saved)
 	if err != nil {
 		return err
 	}

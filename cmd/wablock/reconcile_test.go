@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,6 +82,26 @@ func TestReconcileFromStandardInput(t *testing.T) {
 	f.wablockWith(t.Context(), in, "reconcile", "--apply", "--file", "-", "--plan-file", saved).exits(exitPartly)
 	if n := f.usersEnqueued(); n != 1 {
 		t.Errorf("%d enqueued", n)
+	}
+}
+
+// TestReconcileFromAPipe: what the shell makes of --file <(command) can be read only once.
+func TestReconcileFromAPipe(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.seed(3)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = read.Close() }()
+	if _, err := write.WriteString(lineEach(span(0, 4))); err != nil {
+		t.Fatal(err)
+	}
+	_ = write.Close()
+	o := f.wablock("reconcile", "--apply", "--json", "--file", fmt.Sprintf("/dev/fd/%d", read.Fd())).exits(exitDone).object()
+	if d := cmp.Diff([]string{number(3)}, texts(o["to_block"])); d != "" {
+		t.Error(d)
 	}
 }
 

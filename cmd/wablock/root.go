@@ -1,16 +1,11 @@
 package main
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
-	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -22,9 +17,11 @@ func rootCommand(c *cli) *cobra.Command {
 		Long: `wablock queues requests to block and unblock WhatsApp users, and its workers carry
 them out through Meta's Block Users API as fast as that API allows.
 
-Settings come from flags, then the environment (WABLOCK_…), then the --config file.
+Settings come from flags, then the environment (WABLOCK_…), then the --config file
+(or $WABLOCK_CONFIG).
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part,
 130 interrupted.`,
+		Version:       buildInfo().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArgs,
@@ -37,8 +34,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part,
 			return nil
 		},
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	flags := root.PersistentFlags()
-	flags.StringVar(&c.configFile, "config", "", "YAML `file` of settings")
+	flags.StringVar(&c.configFile, "config", "", "YAML `file` of settings ($"+configVariable+")")
 	flags.BoolVar(&c.json, "json", false, "machine output on stdout: one JSON object, or one a line")
 	settingFlags(flags, false)
 	root.AddCommand(
@@ -55,33 +53,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part,
 		devCommand(c),
 		versionCommand(c),
 	)
+	completeValues(root)
 	return root
-}
-
-// settingFlags adds a flag for each setting that has one: those of long-running commands, or
-// those that every command has.
-func settingFlags(flags *pflag.FlagSet, worker bool) {
-	for _, s := range config.Settings() {
-		if s.Flag == "" || s.Worker != worker {
-			continue
-		}
-		usage := strings.ReplaceAll(s.Meaning, "`", "") + " ("
-		if s.Default != "" {
-			usage += "default " + strings.ReplaceAll(s.Default, "`", "") + ", "
-		}
-		flags.String(s.Flag, "", usage+"$"+s.Variable+")")
-	}
-}
-
-// settingsGiven returns the values of the settings' flags that were given.
-func settingsGiven(flags *pflag.FlagSet) map[string]string {
-	given := map[string]string{}
-	for _, s := range config.Settings() {
-		if f := flags.Lookup(cmp.Or(s.Flag, "-")); f != nil && f.Changed {
-			given[s.Flag] = f.Value.String()
-		}
-	}
-	return given
 }
 
 // suggestFrom is the largest edit distance of a mistyped command that is still recognised.
@@ -101,27 +74,4 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		text += "; did you mean " + strings.Join(meant, " or ") + "?"
 	}
 	return usagef("%s", text)
-}
-
-// noEmptyFlag refuses --file "$FILE" where nothing is in the variable: taken for not given, it
-// would block, or reconcile with, something else than was meant.
-func noEmptyFlag(flags *pflag.FlagSet) error {
-	var errs []error
-	flags.Visit(func(f *pflag.Flag) {
-		if f.Value.Type() == "string" && f.Value.String() == "" && f.Name != httpAddrFlag {
-			errs = append(errs, usagef("--%s is empty: give it a value, or leave it out", f.Name))
-		}
-	})
-	return errors.Join(errs...)
-}
-
-// httpAddrFlag is the one that means something when it is empty.
-const httpAddrFlag = "http-addr"
-
-// oneOf refuses the value of a flag that is none of the allowed.
-func oneOf(flag, value string, allowed ...string) error {
-	if slices.Contains(allowed, value) {
-		return nil
-	}
-	return usagef("--%s is %q; allowed: %s", flag, value, strings.Join(allowed, ", "))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,16 +11,17 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 )
 
 // cli is one run of the program: what it got from its surroundings, and the common flags. Each
 // command embeds it.
 type cli struct {
-	lookupEnv func(string) (string, bool)
-	in        io.Reader
-	out       io.Writer // answers
-	err       io.Writer // messages and progress
+	env map[string]string
+	in  io.Reader
+	out io.Writer // answers
+	err io.Writer // messages and progress
 
 	json       bool
 	configFile string
@@ -27,8 +29,8 @@ type cli struct {
 }
 
 // run is the program but for the process around it.
-func run(ctx context.Context, args []string, lookupEnv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
-	c := &cli{lookupEnv: lookupEnv, in: interruptible(ctx, stdin), out: stdout, err: stderr}
+func run(ctx context.Context, args []string, env map[string]string, stdin io.Reader, stdout, stderr io.Writer) int {
+	c := &cli{env: env, in: interruptible(ctx, stdin), out: stdout, err: stderr}
 	root := rootCommand(c)
 	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
 	root.SetOut(stdout)
@@ -49,7 +51,7 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 func (c *cli) config(cmd *cobra.Command) (*config.Config, error) {
 	cfg, err := c.load(cmd)
 	if err != nil {
-		return nil, &exitError{code: exitUsage, err: err}
+		return nil, err
 	}
 	for _, w := range cfg.Warnings {
 		c.say("warning: %s", w)
@@ -57,8 +59,26 @@ func (c *cli) config(cmd *cobra.Command) (*config.Config, error) {
 	return cfg, nil
 }
 
+// configVariable names the configuration file where --config does not.
+const configVariable = "WABLOCK_CONFIG"
+
+// load loads the settings, until the command is interrupted: the file may be a pipe.
 func (c *cli) load(cmd *cobra.Command) (*config.Config, error) {
-	return config.Load(config.Input{Flags: settingsGiven(cmd.Flags()), LookupEnv: c.lookupEnv, File: c.configFile})
+	in := config.Input{Flags: settingsGiven(cmd.Flags()), LookupEnv: c.lookup, File: cmp.Or(c.configFile, c.env[configVariable])}
+	cfg, err := interruptibly(cmd.Context(), func() (*config.Config, error) { return config.Load(in) })
+	if cmd.Context().Err() != nil {
+		return nil, context.Cause(cmd.Context())
+	}
+	if err != nil {
+		return nil, &app.ConfigError{Err: err}
+	}
+	cfg.Warnings = append(cfg.Warnings, unknownVariables(c.env, cfg)...)
+	return cfg, nil
+}
+
+func (c *cli) lookup(variable string) (string, bool) {
+	v, ok := c.env[variable]
+	return v, ok
 }
 
 // selected loads the settings for a command about one phone number.

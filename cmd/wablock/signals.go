@@ -35,25 +35,33 @@ func withSignals(parent context.Context) (ctx context.Context, stop func()) {
 	}
 }
 
+// interruptibly returns what do returns, or the zero value and the error of ctx when that ends
+// first: opening a pipe, or reading from one, may take for ever.
+func interruptibly[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	type result struct {
+		v   T
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := do()
+		done <- result{v, err}
+	}()
+	select {
+	case got := <-done:
+		return got.v, got.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
 // interruptible reads r until ctx ends: Ctrl-C must end a command that waits for its input.
 func interruptible(ctx context.Context, r io.Reader) io.Reader {
 	return readerFunc(func(p []byte) (int, error) {
-		own := make([]byte, len(p)) // p is the caller's again when a read is given up
-		type result struct {
-			n   int
-			err error
-		}
-		done := make(chan result, 1)
-		go func() {
-			n, err := r.Read(own)
-			done <- result{n, err}
-		}()
-		select {
-		case got := <-done:
-			return copy(p, own[:got.n]), got.err
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
+		own := make([]byte, len(p)) // p is the caller's again when a read is canceled
+		n, err := interruptibly(ctx, func() (int, error) { return r.Read(own) })
+		return copy(p, own[:n]), err
 	})
 }
 

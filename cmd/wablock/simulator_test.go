@@ -16,9 +16,8 @@ func TestSimulator(t *testing.T) {
 	defer cancel()
 	r, w := io.Pipe()
 	code := make(chan int, 1)
-	lookup := func(name string) (string, bool) { v, ok := f.env[name]; return v, ok }
 	go func() {
-		code <- run(ctx, []string{"simulator", "--addr", "127.0.0.1:0", "--json"}, lookup, strings.NewReader(""), w, io.Discard)
+		code <- run(ctx, []string{"simulator", "--addr", "127.0.0.1:0", "--json"}, f.env, strings.NewReader(""), w, io.Discard)
 		_ = w.Close()
 	}()
 	var said struct{ URL string }

@@ -35,7 +35,7 @@ func (c *status) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	in, err := readInputs(c.cli, args, c.file)
+	in, err := readInputs(cmd.Context(), c.cli, args, c.file)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func Wrong(err error) (all []Finding) {
 func configuration(cfg *config.Config) []Finding {
 	all := []Finding{{"configuration", OK, "all settings can be taken", ""}}
 	for _, w := range cfg.Warnings {
-		all = append(all, Finding{"secrets", Warning, w, "keep secrets readable by their user alone"})
+		all = append(all, Finding{"configuration", Warning, w, ""})
 	}
 	if strings.HasPrefix(cfg.GraphURL, "http://") {
 		all = append(all, Finding{"Graph URL", Warning, cfg.GraphURL + " sends the token unencrypted", "use https, unless it leads to a simulator"})
