@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +14,7 @@ import (
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
 )
 
 func blockCommand(c *cli) *cobra.Command {
@@ -105,6 +108,9 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if c.job != "" { // so that the same numbers in another order are the same job
+		slices.SortFunc(in.users, func(a, b user.ID) int { return strings.Compare(a.Reveal(), b.Reveal()) })
+	}
 	job, err := p.Enqueue(cmd.Context(), tasks.Request{
 		Operation: c.op, Users: in.users, Queue: ledger.Queue(c.queue), Delay: c.delay, JobID: c.job, Retention: c.retention,
 	})
@@ -118,6 +124,9 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 // enqueueFailed adds how to go on after a part, or nothing, was enqueued.
 func enqueueFailed(ctx context.Context, cfg *config.Config, err error) error {
 	e, ok := errors.AsType[*tasks.EnqueueError](err)
+	if ok && errors.Is(err, tasks.ErrJobConflict) {
+		return &exitError{code: exitFailed, text: fmt.Sprintf("the job ID %s belongs to another request, of other numbers, another operation or another phone number ID: choose another --job-id", e.JobID)}
+	}
 	if !ok {
 		return err
 	}
@@ -131,26 +140,23 @@ func enqueueFailed(ctx context.Context, cfg *config.Config, err error) error {
 // enqueued answers, after waiting if that was asked for.
 func (c *change) enqueued(ctx context.Context, p *tasks.Producer, job tasks.Job) error {
 	out := jobAnswer(job)
-	if !c.wait {
+	if !c.wait || !c.json {
 		if err := c.showJob(out); err != nil {
 			return err
 		}
+	}
+	if !c.wait {
 		return rejectedError(job)
 	}
-	if !c.json {
+	progress, err := wait(ctx, c.cli, p, job)
+	if c.json {
+		out.settle(progress)
 		if err := c.showJob(out); err != nil {
 			return err
 		}
 	}
-	progress, waitErr := wait(ctx, c.cli, p, job)
-	if c.json {
-		out.settle(progress)
-		if err := printOne(c.out, out); err != nil {
-			return err
-		}
-	}
-	if waitErr != nil {
-		return waitErr
+	if err != nil {
+		return err
 	}
 	return errors.Join(deadError(progress), rejectedError(job))
 }
@@ -194,10 +200,12 @@ func (j *jobJSON) settle(p tasks.Progress) {
 }
 
 func (c *change) showJob(j jobJSON) error {
+	var err error
 	if c.json {
-		return printOne(c.out, j)
+		err = printOne(c.out, j)
+	} else {
+		_, err = fmt.Fprintf(c.out, "Job %s: %s to %s for phone number ID %s, in %s of the queue %s.\n",
+			j.JobID, count(j.Accepted, "number"), j.Operation, j.PhoneNumberID, count(j.Tasks, "task"), j.Queue)
 	}
-	_, err := fmt.Fprintf(c.out, "Job %s: %s to %s for phone number ID %s, in %s of the queue %s.\n",
-		j.JobID, count(j.Accepted, "number"), j.Operation, j.PhoneNumberID, count(j.Tasks, "task"), j.Queue)
-	return err
+	return unwritten(err, "the job %s is accepted all the same, with %s", j.JobID, count(j.Accepted, "number"))
 }

@@ -234,3 +234,18 @@ func TestEnqueueFailsHalfway(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestJobConflict: the same numbers in another order are the same job, and there is one way on from a conflict.
+func TestJobConflict(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.wablock("block", "--job-id", "y", number(1), number(2)).exits(exitDone)
+	f.wablock("block", "--job-id", "y", number(2), number(1), number(2)).exits(exitDone)
+	if n := f.usersEnqueued(); n != 2 {
+		t.Errorf("%d users", n)
+	}
+	r := f.wablock("block", "--job-id", "y", number(3)).exits(exitFailed).says("choose another --job-id")
+	if strings.Contains(r.err, "repeat") {
+		t.Errorf("it contradicts itself: %s", r.err)
+	}
+}

@@ -50,6 +50,7 @@ func examine(c *cli, cmd *cobra.Command) error {
 }
 
 func showFinding(c *cli, f doctor.Finding) error {
+	f.Detail = plain(f.Detail)
 	if c.json {
 		return printOne(c.out, f)
 	}

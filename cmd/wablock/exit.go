@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
@@ -81,8 +82,33 @@ func report(w io.Writer, err error) {
 		return
 	}
 	for line := range strings.Lines(err.Error()) {
-		if line = strings.TrimRight(line, "\n"); line != "" {
+		if line = plain(strings.TrimRight(line, "\n")); line != "" {
 			_, _ = fmt.Fprintln(w, "wablock: "+line)
 		}
 	}
+}
+
+// packages are the prefixes of errors, which say where in the source an error came from.
+var packages = map[string]bool{ //nolint:gochecknoglobals // a constant
+	"client": true, "config": true, "deadletter": true, "ledger": true, "listing": true, "numbers": true, "plan": true, "ratelimit": true,
+	"reconcile": true, "redislimit": true, "secret": true, "simulator": true, "source": true, "tasks": true, "user": true, "web": true, "worker": true,
+}
+
+// plain returns the text of an error for people: without names of packages, and each part once.
+func plain(text string) string {
+	var parts []string
+	for part := range strings.SplitSeq(text, ": ") {
+		if !packages[part] && !slices.Contains(parts, part) {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, ": ")
+}
+
+// unwritten adds to the error of an answer that could not be written what was done all the same.
+func unwritten(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("the answer could not be written: %w; "+format, append([]any{err}, args...)...)
 }

@@ -17,6 +17,12 @@ func TestAnswerThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.seed(1)
+	var said bytes.Buffer
+	for _, args := range [][]string{{"block", number(1), "--job-id", "mine"}, {"block", number(2), "--job-id", "mine2", "--json"}} {
+		if run(t.Context(), args, f.env, strings.NewReader(""), full{}, &said); !strings.Contains(said.String(), "job mine") || !strings.Contains(said.String(), "accepted") {
+			t.Errorf("what was accepted is not said: %s", &said)
+		}
+	}
 	for _, args := range [][]string{
 		{"block", number(1)},
 		{"status", number(1)},

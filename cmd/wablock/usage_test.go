@@ -166,3 +166,18 @@ func (f *fixture) commands() (all [][]string) {
 	}
 	return all
 }
+
+func TestErrorsForPeople(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"nothing was done: reconcile: no desired list: http://x/y: reconcile: no desired list: numbers: read: unexpected EOF": "nothing was done: no desired list: http://x/y: read: unexpected EOF",
+		"config: WABLOCK_RATE is \"fast\"": "WABLOCK_RATE is \"fast\"",
+		"argument 1: user: holds a letter": "argument 1: holds a letter",
+		"tasks":                            "",
+		"a: b":                             "a: b",
+	} {
+		if got := plain(text); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
