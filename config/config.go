@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
 	"slices"
 	"time"
 
@@ -83,6 +85,9 @@ func (l *loader) together() {
 
 func (l *loader) warn() {
 	c := l.cfg
+	if u, err := url.Parse(c.GraphURL); err == nil && u.Scheme == "http" && !loopback(net.JoinHostPort(u.Hostname(), "0")) {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("WABLOCK_GRAPH_URL is %s, which sends the access token unencrypted: use https", c.GraphURL))
+	}
 	credentials := []Credential{c.AccessToken, c.AppSecret, c.HTTPToken}
 	for _, n := range c.PhoneNumbers {
 		credentials = append(credentials, n.Token)
@@ -141,11 +146,19 @@ func (c *Config) Tokens() (map[string]*secret.Source, error) {
 // AppSecretSource returns the app secret, nil when there is none.
 func (c *Config) AppSecretSource() (*secret.Source, error) { return c.AppSecret.optional() }
 
-// HTTPTokenValue returns the token of the worker's HTTP address, zero when there is none.
+// minHTTPToken is the least length of a token that protects an address which others can reach.
+const minHTTPToken = 8
+
+// HTTPTokenValue returns the token of the worker's HTTP address, zero when there is none. One that
+// can be guessed is an error where others can reach the address.
 func (c *Config) HTTPTokenValue() (secret.String, error) {
 	s, err := c.HTTPToken.optional()
 	if s == nil {
 		return secret.String{}, err
+	}
+	if n := len(s.Get().Reveal()); n < minHTTPToken && c.HTTPAddr != "" && !loopback(c.HTTPAddr) {
+		return secret.String{}, fmt.Errorf("config: the token of %s is too short for %s, which others can reach: give it at least %d characters",
+			c.HTTPToken.Name(), shorten(c.HTTPAddr), minHTTPToken)
 	}
 	return s.Get(), nil
 }

@@ -181,7 +181,7 @@ func TestEnvironmentOfEverySetting(t *testing.T) {
 		"WABLOCK_REDIS_URL=redis://u:p@redis:1234/3", "WABLOCK_GRAPH_URL=http://127.0.0.1:9/base/", "WABLOCK_GRAPH_VERSION=v26.0",
 		"WABLOCK_ACCESS_TOKEN=tok", "WABLOCK_APP_SECRET=sec", "WABLOCK_PHONE_NUMBER_ID=106540352242922",
 		"WABLOCK_RATE=0.5", "WABLOCK_BURST=7", "WABLOCK_MAX_USERS_PER_CALL=8", "WABLOCK_MAX_ATTEMPTS=9", "WABLOCK_REQUEST_TIMEOUT=10s",
-		"WABLOCK_CONCURRENCY=11", "WABLOCK_SHUTDOWN_TIMEOUT=12s", "WABLOCK_HTTP_ADDR=:0", "WABLOCK_HTTP_TOKEN=http",
+		"WABLOCK_CONCURRENCY=11", "WABLOCK_SHUTDOWN_TIMEOUT=12s", "WABLOCK_HTTP_ADDR=:0", "WABLOCK_HTTP_TOKEN=http-token",
 		"WABLOCK_LOG_LEVEL=DEBUG", "WABLOCK_LOG_FORMAT=json")})
 	got := fmt.Sprint(cfg.Redis, cfg.GraphURL, cfg.GraphVersion, cfg.PhoneNumberID, cfg.Rate, cfg.Burst, cfg.MaxUsersPerCall, cfg.MaxAttempts,
 		cfg.RequestTimeout, cfg.Concurrency, cfg.ShutdownTimeout, cfg.HTTPAddr, cfg.LogLevel, cfg.LogFormat)
@@ -199,7 +199,7 @@ func TestEnvironmentOfEverySetting(t *testing.T) {
 		t.Errorf("app secret: %v", err)
 	}
 	http, err := cfg.HTTPTokenValue()
-	if err != nil || http.Reveal() != "http" {
+	if err != nil || http.Reveal() != "http-token" {
 		t.Errorf("HTTP token: %v", err)
 	}
 	if o := cfg.Redis.Options(); o.Password != "p" || o.Username != "u" || o.DB != 3 {

@@ -197,7 +197,7 @@ func (d *dev) chosen(cmd *cobra.Command, variable, flag string) bool {
 // logger returns one that is quiet unless a level was asked for: the progress and the pages tell more.
 func (d *dev) logger(cmd *cobra.Command, cfg *config.Config) *slog.Logger {
 	if d.chosen(cmd, "WABLOCK_LOG_LEVEL", "log-level") {
-		return logger(d.cli, cfg)
+		return logger(d.cli, cfg, d.err)
 	}
 	return slog.New(slog.DiscardHandler)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -29,14 +30,21 @@ type cli struct {
 }
 
 // run is the program but for the process around it.
-func run(ctx context.Context, args []string, env map[string]string, stdin io.Reader, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, env map[string]string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		// A panic must not look like wrong usage, which has the same exit code.
+		if p := recover(); p != nil {
+			_, _ = fmt.Fprintf(stderr, "wablock: internal error: %v\n%s", p, debug.Stack())
+			code = exitFailed
+		}
+	}()
 	c := &cli{env: env, in: interruptible(ctx, stdin), out: stdout, err: stderr}
 	root := rootCommand(c)
 	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	code := exitCode(ctx, err, c.started)
+	code = exitCode(ctx, err, c.started)
 	if e, ok := errors.AsType[*exitError](err); code == exitInterrupted && (!ok || e.code != code) {
 		c.say("interrupted")
 	}

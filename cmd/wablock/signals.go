@@ -2,18 +2,23 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
 )
 
-// withSignals returns a context that the first SIGINT or SIGTERM cancels, which asks for a
-// graceful end. The second ends the process at once.
+// withSignals returns a context that the first SIGINT, SIGTERM or SIGHUP cancels, which asks for a
+// graceful end. The second ends the process at once. A SIGHUP that was ignored when the program
+// started, as under nohup, stays ignored.
 func withSignals(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	go func() {
 		for range 2 {
@@ -68,3 +73,24 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// errLogLost ends a worker whose log has no reader any more.
+var errLogLost = errors.New("the log can't be written any more: its reader has ended")
+
+// drainWithoutLog returns a context that is canceled when stderr turns out to be a pipe without a
+// reader. Without it the kernel would end the process at once, in the middle of its calls.
+func drainWithoutLog(ctx context.Context, stderr io.Writer) (context.Context, io.Writer) {
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, cancel := context.WithCancelCause(ctx)
+	return ctx, writerFunc(func(p []byte) (int, error) {
+		n, err := stderr.Write(p)
+		if errors.Is(err, syscall.EPIPE) {
+			cancel(errLogLost)
+		}
+		return n, err
+	})
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

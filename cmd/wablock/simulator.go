@@ -50,7 +50,7 @@ func (c *simulate) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	log := logger(c.cli, cfg)
+	log := logger(c.cli, cfg, c.err)
 	sim := simulator.Config{Logger: log}
 	if c.scenario != "" {
 		if sim.Scenario, err = simulator.LoadScenario(c.scenario); err != nil {

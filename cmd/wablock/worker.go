@@ -1,12 +1,18 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"io"
 	"log/slog"
+	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/config/secret"
 )
 
 func workerCommand(c *cli) *cobra.Command {
@@ -20,37 +26,65 @@ machines: they share the rate limit through Redis.
 One worker serves all phone number IDs of the --config file. With WABLOCK_ACCESS_TOKEN it
 also serves those that only producers name.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := c.config(cmd)
-			if err != nil {
-				return err
-			}
-			a, err := app.New(cfg, logger(c, cfg))
-			if err != nil {
-				return err
-			}
-			a.Version = buildInfo().Version
-			rdb, err := app.Connect(cmd.Context(), cfg)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = rdb.Close() }()
-			s, err := a.Service(rdb)
-			if err != nil {
-				return err
-			}
-			return s.Run(cmd.Context())
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runWorker(c, cmd) },
 	}
 	settingFlags(cmd.Flags(), true)
 	return cmd
 }
 
-// logger returns the log of a long-running command, on stderr.
-func logger(c *cli, cfg *config.Config) *slog.Logger {
+func runWorker(c *cli, cmd *cobra.Command) error {
+	cfg, err := c.config(cmd)
+	if err != nil {
+		return err
+	}
+	ctx, stderr := drainWithoutLog(cmd.Context(), c.err)
+	log := logger(c, cfg, stderr)
+	a, err := openApp(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	a.Version = buildInfo().Version
+	rdb, err := app.Connect(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rdb.Close() }()
+	s, err := a.Service(rdb)
+	if err != nil {
+		return err
+	}
+	if err = s.Run(ctx); errors.Is(context.Cause(ctx), errLogLost) {
+		err = errors.Join(err, errLogLost)
+	}
+	return err
+}
+
+// How long a worker waits at its start for files of secrets that are not there yet, or still
+// empty: they may be written, or mounted, at this moment.
+const (
+	secretTries = 10
+	secretPause = 200 * time.Millisecond
+)
+
+// openApp returns a worker, having waited a moment for its secrets.
+func openApp(ctx context.Context, cfg *config.Config, log *slog.Logger) (*app.App, error) {
+	for try := 1; ; try++ {
+		a, err := app.New(cfg, log)
+		late := errors.Is(err, os.ErrNotExist) || errors.Is(err, secret.ErrEmpty)
+		if !late || try == secretTries {
+			return a, err
+		}
+		if err := pauseFor(ctx, secretPause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// logger returns the log of a long-running command.
+func logger(c *cli, cfg *config.Config, w io.Writer) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: cfg.LogLevel}
 	if cfg.LogFormat == "json" || cfg.LogFormat == "" && !c.onTerminal() {
-		return slog.New(slog.NewJSONHandler(c.err, opts))
+		return slog.New(slog.NewJSONHandler(w, opts))
 	}
-	return slog.New(slog.NewTextHandler(c.err, opts))
+	return slog.New(slog.NewTextHandler(w, opts))
 }

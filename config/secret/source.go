@@ -2,11 +2,15 @@ package secret
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
 )
+
+// ErrEmpty is wrapped when the file of a secret is empty, as while it is being written.
+var ErrEmpty = errors.New("the file is empty")
 
 // maxFileSize bounds what is read of a secret's file; tokens have some hundred bytes.
 const maxFileSize = 64 << 10
@@ -83,7 +87,7 @@ func read(path string) (String, error) {
 	}
 	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\uFEFF"))) // some editors begin a file with a mark
 	if len(text) == 0 {
-		return String{}, fmt.Errorf("secret: %s is empty", path)
+		return String{}, fmt.Errorf("secret: %s: %w", path, ErrEmpty)
 	}
 	if bytes.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return String{}, fmt.Errorf("secret: %s holds more than one word of printable text: is it the right file?", path)

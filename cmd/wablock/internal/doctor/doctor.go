@@ -73,9 +73,6 @@ func configuration(cfg *config.Config) []Finding {
 	for _, w := range cfg.Warnings {
 		all = append(all, Finding{"configuration", Warning, w, ""})
 	}
-	if strings.HasPrefix(cfg.GraphURL, "http://") {
-		all = append(all, Finding{"Graph URL", Warning, cfg.GraphURL + " sends the token unencrypted", "use https, unless it leads to a simulator"})
-	}
 	if _, err := cfg.HTTPTokenValue(); err != nil {
 		all = append(all, Finding{"HTTP token", Failed, err.Error(), "the worker will not start without it"})
 	}
