@@ -10,7 +10,9 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/wablock/wablock/tasks/internal/parallel"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 // Enqueue accepts a job: it takes a version, enqueues the tasks, and marks the users in the
@@ -31,7 +33,7 @@ func (p *Producer) Enqueue(ctx context.Context, r Request) (Job, error) {
 		// Of its own: a Client registers a queue once in its life, and not again after Redis
 		// has lost its data.
 		client: asynq.NewClientFromRedisClient(p.rdb),
-		parts:  (len(r.Users) + MaxUsersPerTask - 1) / MaxUsersPerTask,
+		parts:  (len(r.Users) + queues.MaxUsersPerTask - 1) / queues.MaxUsersPerTask,
 	}
 	job := Job{
 		ID: r.JobID, Operation: r.Operation, PhoneNumberID: r.PhoneNumberID, Queue: r.Queue,
@@ -40,7 +42,7 @@ func (p *Producer) Enqueue(ctx context.Context, r Request) (Job, error) {
 	if err := e.run(ctx, named); err != nil {
 		err = &EnqueueError{
 			JobID: r.JobID, Tasks: e.tasks, TotalTasks: e.parts,
-			Users: e.users, TotalUsers: len(r.Users), Err: explain(err),
+			Users: e.users, TotalUsers: len(r.Users), Err: queues.Explain(err),
 		}
 		job.Version, job.Accepted, job.Tasks = e.version, e.users, e.tasks
 		return job, err
@@ -79,7 +81,7 @@ func (e *enqueuing) run(ctx context.Context, named bool) error {
 		return err
 	}
 	e.version, e.delayed = first.Version, first.Delayed
-	return each(ctx, upTo(1, e.parts), func(ctx context.Context, n int) error {
+	return parallel.Each(ctx, parallel.UpTo(1, e.parts), func(ctx context.Context, n int) error {
 		_, err := e.part(ctx, n)
 		return err
 	})
@@ -90,7 +92,7 @@ func (e *enqueuing) run(ctx context.Context, named bool) error {
 func (e *enqueuing) takeVersion(ctx context.Context, named bool) error {
 	e.delayed = e.r.Delay > 0
 	if named {
-		found, err := e.p.lookup(e.r.Queue, taskID(e.r.JobID, 0))
+		found, err := e.p.lookup(e.r.Queue, queues.TaskID(e.r.JobID, 0))
 		if err != nil {
 			return err
 		}
@@ -125,16 +127,16 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-func (e *enqueuing) payload(n int) Payload {
-	users := e.r.Users[n*MaxUsersPerTask : min((n+1)*MaxUsersPerTask, len(e.r.Users))]
-	return Payload{
+func (e *enqueuing) payload(n int) queues.Payload {
+	users := e.r.Users[n*queues.MaxUsersPerTask : min((n+1)*queues.MaxUsersPerTask, len(e.r.Users))]
+	return queues.Payload{
 		JobID: e.r.JobID, PhoneNumberID: e.r.PhoneNumberID, Operation: e.r.Operation, Version: e.version,
 		Users: users, Part: n, Parts: e.parts, RequestedAt: e.at, Delayed: e.delayed,
 	}
 }
 
 // part enqueues and marks one chunk, and returns what stands of it in Redis.
-func (e *enqueuing) part(ctx context.Context, n int) (Payload, error) {
+func (e *enqueuing) part(ctx context.Context, n int) (queues.Payload, error) {
 	payload := e.payload(n)
 	task, err := payload.Task()
 	if err != nil {
@@ -158,7 +160,7 @@ func (e *enqueuing) part(ctx context.Context, n int) (Payload, error) {
 	return payload, nil
 }
 
-func (e *enqueuing) count(p Payload) {
+func (e *enqueuing) count(p queues.Payload) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.tasks++
@@ -170,7 +172,7 @@ func (e *enqueuing) count(p Payload) {
 
 // mark tells the ledger. The task is accepted already, and its handler marks what is missing,
 // so a failure costs time alone.
-func (e *enqueuing) mark(ctx context.Context, p Payload) {
+func (e *enqueuing) mark(ctx context.Context, p queues.Payload) {
 	requests := make([]ledger.Request, len(p.Users))
 	for i, u := range p.Users {
 		requests[i] = ledger.Request{User: u, Operation: p.Operation, Queue: e.r.Queue, Version: p.Version}
@@ -181,10 +183,10 @@ func (e *enqueuing) mark(ctx context.Context, p Payload) {
 }
 
 // adopt returns the payload that stands in Redis under the task ID of mine, in its place.
-func (p *Producer) adopt(mine Payload, q ledger.Queue) (Payload, error) {
+func (p *Producer) adopt(mine queues.Payload, q ledger.Queue) (queues.Payload, error) {
 	found, err := p.lookup(q, mine.TaskID())
 	if err != nil {
-		return Payload{}, err
+		return queues.Payload{}, err
 	}
 	if found == nil { // it ended in between, and its retention with it: it was accepted
 		return mine, nil
@@ -192,21 +194,21 @@ func (p *Producer) adopt(mine Payload, q ledger.Queue) (Payload, error) {
 	same := found.Operation == mine.Operation && found.PhoneNumberID == mine.PhoneNumberID &&
 		found.Parts == mine.Parts && slices.Equal(found.Users, mine.Users)
 	if !same {
-		return Payload{}, ErrJobConflict
+		return queues.Payload{}, ErrJobConflict
 	}
 	return *found, nil
 }
 
 // lookup returns the payload of a task, nil when there is no such task.
-func (p *Producer) lookup(q ledger.Queue, id string) (*Payload, error) {
+func (p *Producer) lookup(q ledger.Queue, id string) (*queues.Payload, error) {
 	info, err := p.inspector.GetTaskInfo(string(q), id)
-	if isGone(err) {
+	if queues.IsGone(err) {
 		return nil, nil //nolint:nilnil // the comment says so
 	}
 	if err != nil {
 		return nil, err
 	}
-	found, err := Decode(info.Type, info.Payload)
+	found, err := queues.Decode(info.Type, info.Payload)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrJobConflict, err)
 	}

@@ -3,11 +3,12 @@ package tasks
 import (
 	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 // ErrRedisFull is wrapped when Redis refuses writes because it is at its maxmemory.
-var ErrRedisFull = errors.New("Redis is full (at its maxmemory): give it more memory or free some, then repeat") //nolint:staticcheck // a name
+var ErrRedisFull = queues.ErrRedisFull
 
 // ErrJobConflict is wrapped when a job ID is in use by another request: one of another
 // operation, phone number ID or users.
@@ -31,12 +32,3 @@ func (e *EnqueueError) Error() string {
 
 // Unwrap returns what went wrong.
 func (e *EnqueueError) Unwrap() error { return e.Err }
-
-// explain makes what Redis says about its memory an ErrRedisFull. asynq passes Redis's errors
-// on as text, so the text is all there is to go by; it says nothing beyond this.
-func explain(err error) error {
-	if err != nil && strings.Contains(err.Error(), "OOM command not allowed") {
-		return ErrRedisFull
-	}
-	return err
-}

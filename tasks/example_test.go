@@ -10,7 +10,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks"
-	"github.com/wablock/wablock/tasks/ledger"
 )
 
 // Another service blocks and unblocks users. With the ID of its own event as the job ID it
@@ -47,7 +46,7 @@ func Example() {
 	fmt.Printf("%d of %d tasks have ended, %d users wait\n", status.Ended, status.Tasks, status.Pending)
 
 	// In a week they may write again; in bulk, since nobody waits for it.
-	_, err = producer.Unblock(ctx, numbers[:2], tasks.WithDelay(7*24*time.Hour), tasks.WithQueue(ledger.Bulk))
+	_, err = producer.Unblock(ctx, numbers[:2], tasks.WithDelay(7*24*time.Hour), tasks.WithQueue(tasks.Bulk))
 	fmt.Println(err)
 
 	// Output:
@@ -57,41 +56,4 @@ func Example() {
 	// input 3: holds a character that no phone number has
 	// 0 of 1 tasks have ended, 2 users wait
 	// <nil>
-}
-
-func ExampleDeadLetters() {
-	server, err := miniredis.Run()
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer server.Close()
-	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
-	defer func() { _ = rdb.Close() }()
-	ctx := context.Background()
-	producer, err := tasks.NewProducer(rdb, tasks.ProducerConfig{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	dead := tasks.NewDeadLetters(rdb)
-	if err := dead.Put(ctx, entry(1, 1), entry(2, 1)); err != nil { // as a worker does
-		log.Fatal(err)
-	}
-
-	outsideWindow := tasks.Filter{Codes: []int{131047}}
-	for e, err := range dead.All(ctx, outsideWindow) {
-		if err != nil {
-			log.Fatal(err)
-		}
-		fmt.Println(e.User, e.Operation, e.Code) // masked; Reveal shows who it is
-	}
-	report, err := dead.Redrive(ctx, producer, outsideWindow, tasks.RedriveOptions{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(report.Redriven, "redriven")
-
-	// Unordered output:
-	// +165…01 block 131047
-	// +165…02 block 131047
-	// 2 redriven
 }

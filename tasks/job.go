@@ -8,7 +8,9 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/wablock/wablock/tasks/internal/parallel"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 // ErrJobNotFound is wrapped when no task of a job is there: there never was one, or it ended
@@ -26,10 +28,10 @@ type JobStatus struct {
 	// Tasks is how many the job was cut into. Ended have a result; Gone are past their
 	// retention, or were deleted, or never got into Redis.
 	Tasks, Ended, Gone int
-	// Pending counts the users of the tasks that have not ended. Those that have are in Result,
+	// Pending counts the users of the tasks that have not ended. Those that have are in queues.Result,
 	// users of tasks that are gone in neither.
 	Pending int
-	Result  Result
+	Result  queues.Result
 }
 
 // Done reports whether every task has ended.
@@ -55,9 +57,9 @@ func (p *Producer) job(ctx context.Context, jobID string) (JobStatus, error) {
 		return JobStatus{}, err
 	}
 	infos := make([]*asynq.TaskInfo, s.Tasks)
-	err = each(ctx, upTo(0, s.Tasks), func(_ context.Context, n int) (err error) {
-		infos[n], err = p.inspector.GetTaskInfo(string(s.Queue), taskID(jobID, n))
-		if isGone(err) {
+	err = parallel.Each(ctx, parallel.UpTo(0, s.Tasks), func(_ context.Context, n int) (err error) {
+		infos[n], err = p.inspector.GetTaskInfo(string(s.Queue), queues.TaskID(jobID, n))
+		if queues.IsGone(err) {
 			return nil
 		}
 		return err
@@ -79,7 +81,7 @@ func (p *Producer) findJob(ctx context.Context, jobID string) (JobStatus, error)
 		if err := ctx.Err(); err != nil {
 			return JobStatus{}, err
 		}
-		first, err := p.lookup(q, taskID(jobID, 0))
+		first, err := p.lookup(q, queues.TaskID(jobID, 0))
 		if err != nil {
 			return JobStatus{}, err
 		}
@@ -99,7 +101,7 @@ func (s *JobStatus) add(info *asynq.TaskInfo) error {
 		return nil
 	}
 	if info.State == asynq.TaskStateCompleted && len(info.Result) > 0 {
-		r, err := DecodeResult(info.Result)
+		r, err := queues.DecodeResult(info.Result)
 		if err != nil {
 			return err
 		}
@@ -107,7 +109,7 @@ func (s *JobStatus) add(info *asynq.TaskInfo) error {
 		s.Result.Add(r)
 		return nil
 	}
-	payload, err := Decode(info.Type, info.Payload)
+	payload, err := queues.Decode(info.Type, info.Payload)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 func TestJob(t *testing.T) {
@@ -35,7 +36,7 @@ func TestJob(t *testing.T) {
 		}
 		f.work()
 		want.Ended, want.Gone, want.Pending = 2, 1, 0
-		want.Result = tasks.Result{Succeeded: 1499, DeadLettered: 1, Codes: map[int]int{131047: 1}}
+		want.Result = queues.Result{Succeeded: 1499, DeadLettered: 1, Codes: map[int]int{131047: 1}}
 		got = must(f.producer.Job(t.Context(), "j"))(t)
 		if diff := cmp.Diff(want, got, ignore); diff != "" || !got.Done() {
 			t.Error(diff)
@@ -52,13 +53,13 @@ func (f *fixture) work() {
 	ended := make(chan struct{}, 10)
 	err := srv.Start(asynq.HandlerFunc(func(_ context.Context, t *asynq.Task) error {
 		defer func() { ended <- struct{}{} }()
-		p, err := tasks.Decode(t.Type(), t.Payload())
+		p, err := queues.Decode(t.Type(), t.Payload())
 		if err != nil {
 			return err
 		}
-		r := tasks.Result{Succeeded: len(p.Users)}
+		r := queues.Result{Succeeded: len(p.Users)}
 		if r.Succeeded == 1000 {
-			r = tasks.Result{Succeeded: 999, DeadLettered: 1, Codes: map[int]int{131047: 1}}
+			r = queues.Result{Succeeded: 999, DeadLettered: 1, Codes: map[int]int{131047: 1}}
 		}
 		b, err := r.Encode()
 		if err == nil {

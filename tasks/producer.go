@@ -12,11 +12,26 @@ import (
 
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/numbers"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
 // Rejection is one input that names no user: what it was, its place (from 1), and why.
 type Rejection = numbers.Rejection
+
+// Operation is what a request asks for, and Queue where it waits for its turn.
+type (
+	Operation = ledger.Operation
+	Queue     = ledger.Queue
+)
+
+// The operations, and the queues of producers: interactive work goes before bulk.
+const (
+	Block       = ledger.Block
+	Unblock     = ledger.Unblock
+	Interactive = ledger.Interactive
+	Bulk        = ledger.Bulk
+)
 
 // The defaults of a producer.
 const (
@@ -54,7 +69,7 @@ func NewProducer(rdb redis.UniversalClient, cfg ProducerConfig) (*Producer, erro
 		return nil, errors.New("tasks: new producer: no Redis client")
 	}
 	if cfg.PhoneNumberID != "" {
-		if err := CheckPhoneNumberID(cfg.PhoneNumberID); err != nil {
+		if err := queues.CheckPhoneNumberID(cfg.PhoneNumberID); err != nil {
 			return nil, fmt.Errorf("tasks: new producer: %w", err)
 		}
 	}

@@ -1,7 +1,6 @@
 package tasks_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -35,10 +35,10 @@ func TestBlock(t *testing.T) {
 			t.Error(diff)
 		}
 		info := f.task("interactive", job.ID+":0")
-		if info.State != asynq.TaskStatePending || info.MaxRetry != tasks.MaxRetry || info.Retention != tasks.DefaultRetention {
+		if info.State != asynq.TaskStatePending || info.MaxRetry != queues.MaxRetry || info.Retention != tasks.DefaultRetention {
 			t.Errorf("%v, max retry %d, retention %v", info.State, info.MaxRetry, info.Retention)
 		}
-		p := must(tasks.Decode(info.Type, info.Payload))(t)
+		p := must(queues.Decode(info.Type, info.Payload))(t)
 		if diff := cmp.Diff(job.Users, p.Users, compareIDs); diff != "" || p.Version != job.Version || len(p.Users) != 2 {
 			t.Errorf("version %d of %d, %s", p.Version, job.Version, diff)
 		}
@@ -91,8 +91,8 @@ func TestChunks(t *testing.T) {
 		var got []user.ID
 		for part, want := range []int{1000, 1000, 500} {
 			info := f.task("bulk", job.ID+":"+string(rune('0'+part)))
-			p := must(tasks.Decode(info.Type, info.Payload))(t)
-			if len(p.Users) != want || p.Part != part || p.Parts != 3 || p.Version != job.Version || info.Type != tasks.TypeUnblock {
+			p := must(queues.Decode(info.Type, info.Payload))(t)
+			if len(p.Users) != want || p.Part != part || p.Parts != 3 || p.Version != job.Version || info.Type != queues.TypeUnblock {
 				t.Errorf("part %d: %d users, %d/%d of %s", part, len(p.Users), p.Part, p.Parts, info.Type)
 			}
 			got = append(got, p.Users...)
@@ -143,60 +143,24 @@ func TestDelay(t *testing.T) {
 	})
 }
 
-// lostReplies lets commands through and loses the reply of those that it is told to.
-type lostReplies struct {
-	lose func(cmd redis.Cmder) bool
-	lost atomic.Int32
-}
-
-var errLost = errors.New("read: connection reset by peer")
-
-func (*lostReplies) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (*lostReplies) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-func (h *lostReplies) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		err := next(ctx, cmd)
-		if err == nil && h.lose(cmd) {
-			h.lost.Add(1)
-			cmd.SetErr(errLost)
-			return errLost
-		}
-		return err
-	}
-}
-
-// touches reports whether a command names a key.
-func touches(cmd redis.Cmder, key string) bool {
-	for _, a := range cmd.Args() {
-		if s, ok := a.(string); ok && s == key {
-			return true
-		}
-	}
-	return false
-}
-
 func TestLostReplyIsSafeToRepeat(t *testing.T) {
 	t.Parallel()
 	for _, part := range []string{"0", "1", "2"} {
 		t.Run("of part "+part, func(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, f *fixture) {
-				h := &lostReplies{}
-				h.lose = func(cmd redis.Cmder) bool {
-					return touches(cmd, "asynq:{bulk}:t:j:"+part) && touches(cmd, "asynq:{bulk}:pending") && h.lost.Load() == 0
-				}
-				f.rdb.(*redis.Client).AddHook(h)
+				var lost atomic.Int32
+				f.rdb.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
+					return redistest.Touches(cmd, "asynq:{bulk}:t:j:"+part) && redistest.Touches(cmd, "asynq:{bulk}:pending") &&
+						lost.CompareAndSwap(0, 1)
+				}})
 				r := tasks.Request{Operation: ledger.Block, Users: nums(2500), JobID: "j"}
 				job, err := f.producer.Enqueue(t.Context(), r)
 				var partly *tasks.EnqueueError
-				if h.lost.Load() != 1 || !errors.As(err, &partly) {
-					t.Fatalf("%d replies lost, %v", h.lost.Load(), err)
+				if lost.Load() != 1 || !errors.As(err, &partly) {
+					t.Fatalf("%d replies lost, %v", lost.Load(), err)
 				}
-				if !errors.Is(err, errLost) && !strings.Contains(err.Error(), errLost.Error()) || partly.JobID != "j" || job.ID != "j" ||
+				if !errors.Is(err, redistest.ErrLost) && !strings.Contains(err.Error(), redistest.ErrLost.Error()) || partly.JobID != "j" || job.ID != "j" ||
 					partly.TotalTasks != 3 || partly.TotalUsers != 2500 || partly.Tasks > 2 {
 					t.Errorf("%+v", partly)
 				}
@@ -284,4 +248,44 @@ func TestRedisFull(t *testing.T) {
 	if n := must(rdb.LLen(t.Context(), "asynq:{bulk}:pending").Result())(t); n != 60 || job.Accepted != 60_000 {
 		t.Errorf("%d tasks after there was room", n)
 	}
+}
+
+// TestDelayedJobIsNotMarkedByARepetition repeats a job that was put off, and forgets to say so.
+func TestDelayedJobIsNotMarkedByARepetition(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		r := tasks.Request{Operation: ledger.Unblock, Users: nums(1), JobID: "j", Delay: time.Hour}
+		first := must(f.producer.Enqueue(t.Context(), r))(t)
+		if err := f.inspector.RunTask("interactive", "j:0"); err != nil { // early, by asynq's own tools
+			t.Fatal(err)
+		}
+		r.Delay = 0
+		again := must(f.producer.Enqueue(t.Context(), r))(t)
+		if e := must(f.ledger.Entries(t.Context(), nums(1)))(t)[0]; e.State != ledger.Unknown || again.Version != first.Version {
+			t.Errorf("marked as %v, version %d of %d", e.State, again.Version, first.Version)
+		}
+	})
+}
+
+func TestEnqueueUnderAnEarlierVersion(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		l := ledger.New(f.rdb, phoneNumberID)
+		early := must(l.NextVersion(t.Context()))(t)
+		users := nums(2)
+		must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: users[:1]}))(t)
+		job := must(f.producer.Enqueue(t.Context(), tasks.Request{
+			Operation: ledger.Unblock, Users: users, Version: early, Queue: ledger.Reconcile,
+		}))(t)
+		if job.Version != early {
+			t.Errorf("version %d, want %d", job.Version, early)
+		}
+		entries := must(l.Entries(t.Context(), users))(t)
+		if entries[0].Operation != ledger.Block || entries[1].Operation != ledger.Unblock || entries[1].Version != early {
+			t.Errorf("what was asked for in the meantime lost: %v %v", entries[0].Operation, entries[1].Operation)
+		}
+		if _, err := f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: users, Version: early, Delay: time.Second}); err == nil {
+			t.Error("a version with a delay was taken")
+		}
+	})
 }

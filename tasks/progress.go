@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -23,7 +24,7 @@ type Progress struct {
 // Progress says what the ledger holds of a job: pass what Enqueue returned. It is exact while
 // the job runs; a user whose request was done and then asked for again counts as superseded.
 func (p *Producer) Progress(ctx context.Context, phoneNumberID string, v ledger.Version, users []user.ID) (Progress, error) {
-	if err := CheckPhoneNumberID(phoneNumberID); err != nil {
+	if err := queues.CheckPhoneNumberID(phoneNumberID); err != nil {
 		return Progress{}, fmt.Errorf("tasks: progress: %w", err)
 	}
 	l := ledger.New(p.rdb, phoneNumberID)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -40,7 +41,7 @@ type Option func(*Request)
 // WithPhoneNumberID names whose blocklist is meant.
 func WithPhoneNumberID(id string) Option { return func(r *Request) { r.PhoneNumberID = id } }
 
-// WithQueue names the queue: ledger.Interactive, or ledger.Bulk for what nobody waits for.
+// WithQueue names the queue: Interactive, or Bulk for what need not be done at once.
 func WithQueue(q ledger.Queue) Option { return func(r *Request) { r.Queue = q } }
 
 // WithDelay puts the job off.
@@ -74,7 +75,7 @@ func (p *Producer) complete(r Request) (Request, error) {
 	if r.PhoneNumberID == "" {
 		r.PhoneNumberID = p.cfg.PhoneNumberID
 	}
-	if err := CheckPhoneNumberID(r.PhoneNumberID); err != nil {
+	if err := queues.CheckPhoneNumberID(r.PhoneNumberID); err != nil {
 		return r, err
 	}
 	var err error

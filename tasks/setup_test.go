@@ -2,10 +2,9 @@ package tasks_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
-	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
@@ -24,7 +23,6 @@ type fixture struct {
 	inspector *asynq.Inspector
 	ledger    *ledger.Ledger
 	producer  *tasks.Producer
-	dead      *tasks.DeadLetters
 }
 
 func setup(t testing.TB, rdb redis.UniversalClient) *fixture {
@@ -35,7 +33,7 @@ func setup(t testing.TB, rdb redis.UniversalClient) *fixture {
 	}
 	return &fixture{
 		TB: t, rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb),
-		ledger: ledger.New(rdb, phoneNumberID), producer: p, dead: tasks.NewDeadLetters(rdb),
+		ledger: ledger.New(rdb, phoneNumberID), producer: p,
 	}
 }
 
@@ -81,70 +79,6 @@ func (f *fixture) task(queue, id string) *asynq.TaskInfo {
 	return info
 }
 
-// entry is a dead letter of user n at version v.
-func entry(n int, v ledger.Version) tasks.DeadLetter {
-	return tasks.DeadLetter{
-		PhoneNumberID: phoneNumberID, User: num(n), Operation: ledger.Block, Version: v, Code: 131047,
-		Message: "Re-engagement message", Details: "more than 24 hours", FBTraceID: "Atrace", Attempts: 1,
-		FirstFailedAt: time.UnixMilli(1_700_000_000_000).UTC(), LastFailedAt: time.UnixMilli(1_700_000_100_000).UTC(),
-	}
-}
-
-func (f *fixture) put(entries ...tasks.DeadLetter) {
-	f.Helper()
-	if err := f.dead.Put(f.Context(), entries...); err != nil {
-		f.Fatal(err)
-	}
-}
-
-// all returns every entry that the filter lets through, by user or reason.
-func (f *fixture) all(filter tasks.Filter) map[string]tasks.DeadLetter {
-	f.Helper()
-	out := make(map[string]tasks.DeadLetter)
-	for e, err := range f.dead.All(f.Context(), filter) {
-		if err != nil {
-			f.Fatal(err)
-		}
-		name := e.User.Reveal()
-		if e.Malformed != nil {
-			name = e.Malformed.Reason
-		}
-		if _, twice := out[name]; twice {
-			f.Fatalf("an entry came twice: %s", strings.ReplaceAll(name, "+", ""))
-		}
-		out[name] = e
-	}
-	return out
-}
-
-// die lets users fail for good, at a new version of op.
-func (f *fixture) die(op ledger.Operation, users ...user.ID) ledger.Version {
-	f.Helper()
-	return f.settle(op, ledger.Kill, &ledger.Failure{Code: 131047, Message: "Re-engagement message"}, users...)
-}
-
-// succeed lets users succeed, at a new version of op.
-func (f *fixture) succeed(op ledger.Operation, users ...user.ID) ledger.Version {
-	f.Helper()
-	return f.settle(op, ledger.Succeed, nil, users...)
-}
-
-func (f *fixture) settle(op ledger.Operation, verdict ledger.Verdict, failure *ledger.Failure, users ...user.ID) ledger.Version {
-	f.Helper()
-	v := f.mark(op, users...)
-	id := fmt.Sprintf("claim-%d", v)
-	c := must(f.ledger.Claim(f.Context(), ledger.ClaimOptions{ID: id, Max: len(users), Hold: time.Hour}))(f)
-	if len(c.Users) != len(users) {
-		f.Fatalf("claimed %d users of %d", len(c.Users), len(users))
-	}
-	settlements := make([]ledger.Settlement, len(users))
-	for i, u := range c.Users {
-		settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: verdict, Failure: failure}
-	}
-	_ = must(f.ledger.Settle(f.Context(), id, settlements))(f)
-	return v
-}
-
 // mark lets users be wanted, at a new version.
 func (f *fixture) mark(op ledger.Operation, users ...user.ID) ledger.Version {
 	f.Helper()
@@ -156,3 +90,5 @@ func (f *fixture) mark(op ledger.Operation, users ...user.ID) ledger.Version {
 	_ = must(f.ledger.Mark(f.Context(), requests))(f)
 	return v
 }
+
+var compareIDs = cmp.Comparer(func(a, b user.ID) bool { return a == b })

@@ -8,7 +8,7 @@ import (
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/ratelimit"
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -160,7 +160,7 @@ func (c *call) settle(ctx context.Context, users []ledger.Claimed, j judgement) 
 		c.log.Error("lane: a call's outcome could not be written down; its users are tried again", keyUsers, len(users), keyError, err.Error())
 		return
 	}
-	var dead []tasks.DeadLetter
+	var dead []deadletter.Letter
 	var succeeded []user.ID
 	for i, s := range settled {
 		switch s.State {
@@ -187,8 +187,8 @@ func (c *call) settle(ctx context.Context, users []ledger.Claimed, j judgement) 
 	}
 }
 
-func (c *call) deadLetter(u ledger.Claimed, s ledger.Settled, f *ledger.Failure) tasks.DeadLetter {
-	return tasks.DeadLetterOf(c.number.ID, ledger.Entry{
+func (c *call) deadLetter(u ledger.Claimed, s ledger.Settled, f *ledger.Failure) deadletter.Letter {
+	return deadletter.Of(c.number.ID, ledger.Entry{
 		User: u.User, Operation: c.op, Version: u.Version, Attempts: s.Attempts,
 		FirstFailedAt: s.FirstFailedAt, SettledAt: time.UnixMilli(f.At), Failure: f,
 	})

@@ -8,7 +8,8 @@ import (
 
 	"github.com/hibiken/asynq"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 // deferral is the error that hands a task back to asynq until later. It is no failure, so it
@@ -37,8 +38,8 @@ func retryDelay(n int, err error, t *asynq.Task) time.Duration {
 	if errors.Is(err, asynq.ErrLeaseExpired) {
 		return 0
 	}
-	if errors.Is(err, tasks.ErrRefused) {
-		return tasks.RedriveDelay(n, err, t) // a dead letter goes back to rest, with the reason
+	if errors.Is(err, deadletter.ErrRefused) {
+		return deadletter.RedriveDelay(n, err, t) // a dead letter goes back to rest, with the reason
 	}
 	return min(asynq.DefaultRetryDelayFunc(min(n, 10), err, t), maxDeferral)
 }
@@ -55,7 +56,7 @@ func (w *Worker) giveBack(ctx context.Context, t *asynq.Task, err error) error {
 		return err
 	}
 	_, e := w.client.EnqueueContext(context.WithoutCancel(ctx), asynq.NewTask(t.Type(), t.Payload()),
-		asynq.Queue(queue), asynq.ProcessIn(retryDelay(retried, err, t)), asynq.MaxRetry(tasks.MaxRetry))
+		asynq.Queue(queue), asynq.ProcessIn(retryDelay(retried, err, t)), asynq.MaxRetry(queues.MaxRetry))
 	if e != nil {
 		return errors.Join(err, e)
 	}

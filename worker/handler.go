@@ -9,8 +9,9 @@ import (
 
 	"github.com/hibiken/asynq"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -26,15 +27,15 @@ func (w *Worker) ProcessTask(ctx context.Context, t *asynq.Task) error {
 
 func (w *Worker) process(ctx context.Context, t *asynq.Task) error {
 	switch t.Type() {
-	case tasks.TypeBlock, tasks.TypeUnblock:
-	case tasks.TypeDeadLetter:
+	case queues.TypeBlock, queues.TypeUnblock:
+	case queues.TypeDeadLetter:
 		return w.dead.RedriveTask(ctx, w.producer, t)
-	case tasks.TypeReconcile:
+	case queues.TypeReconcile:
 		return w.runSlot(ctx, t)
 	default:
-		return w.refuse(ctx, t, fmt.Errorf("%w: no worker knows the task type", tasks.ErrMalformed))
+		return w.refuse(ctx, t, fmt.Errorf("%w: no worker knows the task type", queues.ErrMalformed))
 	}
-	p, err := tasks.Decode(t.Type(), t.Payload())
+	p, err := queues.Decode(t.Type(), t.Payload())
 	if err != nil {
 		return w.refuse(ctx, t, err)
 	}
@@ -52,7 +53,7 @@ func (w *Worker) process(ctx context.Context, t *asynq.Task) error {
 // early says how long it is until a delayed task is due. It may be run before that, by asynq's own
 // tools, or by a worker whose clock is ahead. Were it marked then, at its version, all that is
 // asked for until it is due would lose to it.
-func (w *Worker) early(ctx context.Context, p tasks.Payload) (time.Duration, error) {
+func (w *Worker) early(ctx context.Context, p queues.Payload) (time.Duration, error) {
 	if !p.Delayed {
 		return 0, nil
 	}
@@ -64,7 +65,7 @@ func (w *Worker) early(ctx context.Context, p tasks.Payload) (time.Duration, err
 func (w *Worker) refuse(ctx context.Context, t *asynq.Task, reason error) error {
 	id, _ := asynq.GetTaskID(ctx)
 	queue, _ := asynq.GetQueueName(ctx)
-	err := w.dead.Put(ctx, tasks.NewMalformed(t.Type(), queue, id, t.Payload(), reason))
+	err := w.dead.Put(ctx, deadletter.NewMalformed(t.Type(), queue, id, t.Payload(), reason))
 	if err != nil {
 		return &deferral{after: redisRetryDelay, why: "it is malformed, and the dead-letter queue could not be written"}
 	}
@@ -74,7 +75,7 @@ func (w *Worker) refuse(ctx context.Context, t *asynq.Task, reason error) error 
 
 // await waits for the ends of a task's users. What has not ended after a while, or is not
 // expected to, goes back to asynq: the lane goes on with the users all the same.
-func (w *Worker) await(ctx context.Context, t *asynq.Task, p tasks.Payload) error {
+func (w *Worker) await(ctx context.Context, t *asynq.Task, p queues.Payload) error {
 	l, err := w.lanes.acquire(p.PhoneNumberID)
 	if err != nil {
 		return &deferral{after: spread(maxDeferral / 2), why: "the worker stops, or serves too many phone number IDs"}
@@ -104,7 +105,7 @@ func (w *Worker) await(ctx context.Context, t *asynq.Task, p tasks.Payload) erro
 
 // follow marks a task's users, wakes the lane, and waits for their ends for as long as that
 // makes sense.
-func (w *Worker) follow(ctx context.Context, l *lane, watch *watch, users []user.ID) (r tasks.Result, dead []user.ID, left int, err error) {
+func (w *Worker) follow(ctx context.Context, l *lane, watch *watch, users []user.ID) (r queues.Result, dead []user.ID, left int, err error) {
 	err = l.look(ctx, watch, users)
 	if err == nil {
 		l.poke()
@@ -140,7 +141,7 @@ func (l *lane) hold(ctx context.Context, watch *watch) {
 
 // bury makes sure that users which were found dead are in the dead-letter queue: the worker
 // that settled them may have died just before.
-func (w *Worker) bury(ctx context.Context, p tasks.Payload, dead []user.ID, r *tasks.Result) error {
+func (w *Worker) bury(ctx context.Context, p queues.Payload, dead []user.ID, r *queues.Result) error {
 	if len(dead) == 0 {
 		return nil
 	}
@@ -148,12 +149,12 @@ func (w *Worker) bury(ctx context.Context, p tasks.Payload, dead []user.ID, r *t
 	if err != nil {
 		return err
 	}
-	var letters []tasks.DeadLetter
+	var letters []deadletter.Letter
 	for _, e := range entries {
 		if e.State != ledger.Dead || e.Version != p.Version {
 			continue // redriven, discarded or asked for anew since
 		}
-		letters = append(letters, tasks.DeadLetterOf(p.PhoneNumberID, e))
+		letters = append(letters, deadletter.Of(p.PhoneNumberID, e))
 		if e.Failure != nil {
 			r.Add(codes(e.Failure.Code))
 		}
@@ -161,7 +162,7 @@ func (w *Worker) bury(ctx context.Context, p tasks.Payload, dead []user.ID, r *t
 	return w.dead.Put(ctx, letters...)
 }
 
-func writeResult(t *asynq.Task, r tasks.Result) error {
+func writeResult(t *asynq.Task, r queues.Result) error {
 	b, err := r.Encode()
 	if err != nil {
 		return err

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 // errTooManyLanes is returned when maxLanes phone number IDs are served already.
@@ -82,7 +82,7 @@ func (s *lanes) crowded() bool { return len(s.open) > maxLanes/4*3 }
 // poke wakes a phone number ID's lane, opening it if need be. What is no phone number ID, or
 // comes when lanes are scarce, is passed over: its task comes in any case, and anybody may poke.
 func (s *lanes) poke(phoneNumberID string) {
-	if tasks.CheckPhoneNumberID(phoneNumberID) != nil {
+	if queues.CheckPhoneNumberID(phoneNumberID) != nil {
 		return
 	}
 	s.mu.Lock()

@@ -13,6 +13,8 @@ import (
 
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker"
@@ -35,15 +37,15 @@ func TestTasksThatNobodyCanRead(t *testing.T) {
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		c := asynq.NewClientFromRedisClient(w.rdb)
 		for name, tc := range cases {
-			task := asynq.NewTask(tasks.TypeBlock, tc.payload)
+			task := asynq.NewTask(queues.TypeBlock, tc.payload)
 			if _, err := c.EnqueueContext(t.Context(), task, asynq.Queue("bulk"), asynq.TaskID(strings.ReplaceAll(name, " ", "-"))); err != nil {
 				t.Fatal(err)
 			}
 		}
 		w.run()
-		found := map[string]*tasks.MalformedTask{}
+		found := map[string]*deadletter.Malformed{}
 		w.eventually("all are in the dead-letter queue", func() bool {
-			for d, err := range w.dead.All(t.Context(), tasks.Filter{}) {
+			for d, err := range w.dead.All(t.Context(), deadletter.Filter{}) {
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 const (
@@ -30,7 +30,7 @@ func (w *Worker) adoptOrphans(ctx context.Context) {
 		}
 		found := map[string]time.Time{}
 		for _, q := range ledger.Queues() {
-			orphans, err := tasks.Orphans(ctx, w.cfg.Redis, q, orphanBatch, func(id string, lease time.Time) bool {
+			orphans, err := queues.Orphans(ctx, w.cfg.Redis, q, orphanBatch, func(id string, lease time.Time) bool {
 				if !adopted[id].Equal(lease) {
 					return false
 				}
@@ -51,7 +51,7 @@ func (w *Worker) adoptOrphans(ctx context.Context) {
 }
 
 // adopt marks an orphan's users and wakes their lane. It reports whether that is done.
-func (w *Worker) adopt(ctx context.Context, q ledger.Queue, p tasks.Payload) bool {
+func (w *Worker) adopt(ctx context.Context, q ledger.Queue, p queues.Payload) bool {
 	if wait, err := w.early(ctx, p); err != nil || wait > 0 {
 		return err == nil // asynq hands it over to somebody who puts it back
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/client/simulator"
-	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -27,7 +27,7 @@ func (w *world) orphan(number string, delay time.Duration) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := tasks.Payload{
+	p := queues.Payload{
 		JobID: "orphan" + delay.String(), PhoneNumberID: phoneNumberID, Operation: ledger.Block,
 		Version: v + ledger.Version(delay.Microseconds()), Delayed: delay > 0,
 		Users: []user.ID{id}, Parts: 1, RequestedAt: time.Now(),

@@ -25,7 +25,9 @@ import (
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/ratelimit/redislimit"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/worker"
 )
@@ -92,7 +94,7 @@ func inBubble(t *testing.T, sc simulator.Scenario, body func(t *testing.T, b *bu
 			t.Fatal(err)
 		}
 		b := &bubble{mini: m, logs: &lineCounter{said: map[string]int{}}, world: &world{
-			t: t, rdb: rdb, sim: sim, token: secret.Static(secret.New(token)), dead: tasks.NewDeadLetters(rdb),
+			t: t, rdb: rdb, sim: sim, token: secret.Static(secret.New(token)), dead: deadletter.New(rdb),
 		}}
 		if b.producer, err = tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: phoneNumberID}); err != nil {
 			t.Fatal(err)
@@ -124,7 +126,7 @@ func (b *bubble) runLanes(job tasks.Job) (stop func()) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	p := tasks.Payload{
+	p := queues.Payload{
 		JobID: job.ID, PhoneNumberID: job.PhoneNumberID, Operation: job.Operation, Version: job.Version,
 		Users: job.Users, Parts: 1, RequestedAt: time.Now(),
 	}

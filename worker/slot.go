@@ -7,7 +7,7 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// Slots runs tasks of tasks.TypeReconcile; *reconcile.Scheduler is one.
+// Slots runs tasks of queues.TypeReconcile; *reconcile.Scheduler is one.
 type Slots interface {
 	// ProcessTask runs one. With again above zero the task is to be tried again after that
 	// time, for the reason given; an error means that it can't be read.

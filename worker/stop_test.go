@@ -9,8 +9,8 @@ import (
 
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/client/simulator"
-	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -38,7 +38,7 @@ func TestStopIsBounded(t *testing.T) {
 		b.cfg.Slots, b.cfg.ShutdownTimeout, b.cfg.RequestTimeout = slots, 10*time.Second, time.Hour
 		stop := b.run()
 		c := asynq.NewClientFromRedisClient(b.rdb)
-		if _, err := c.EnqueueContext(t.Context(), asynq.NewTask(tasks.TypeReconcile, nil), asynq.Queue("reconcile")); err != nil {
+		if _, err := c.EnqueueContext(t.Context(), asynq.NewTask(queues.TypeReconcile, nil), asynq.Queue("reconcile")); err != nil {
 			t.Fatal(err)
 		}
 		job := b.enqueue(ledger.Block, numbersFrom(0, 3)...)

@@ -3,8 +3,8 @@ package worker
 import (
 	"sync"
 
-	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -18,7 +18,7 @@ type watch struct {
 
 	// The rest is the lane's watches' to lock.
 	pending map[user.ID]struct{}
-	result  tasks.Result
+	result  queues.Result
 	// dead are users that were found dead: whoever made them so may have died before the
 	// dead-letter queue had them.
 	dead []user.ID
@@ -51,7 +51,7 @@ func (s *watches) add(op ledger.Operation, q ledger.Queue, version ledger.Versio
 }
 
 // drop ends a watch, and returns what it has seen and how many users are left.
-func (s *watches) drop(w *watch) (r tasks.Result, dead []user.ID, left int) {
+func (s *watches) drop(w *watch) (r queues.Result, dead []user.ID, left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, w)
@@ -135,11 +135,11 @@ func (s *watches) end(w *watch, u user.ID, state ledger.State, code int) bool {
 }
 
 // codes is one user dead-lettered by an error code, 0 for none.
-func codes(code int) tasks.Result {
+func codes(code int) queues.Result {
 	if code == 0 {
-		return tasks.Result{}
+		return queues.Result{}
 	}
-	return tasks.Result{Codes: map[int]int{code: 1}}
+	return queues.Result{Codes: map[int]int{code: 1}}
 }
 
 // waiting returns up to limit requests that watches wait for, for a look at what other

@@ -5,8 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -45,7 +45,7 @@ func TestWatchCountsEachEndOnce(t *testing.T) {
 		t.Fatal("not done")
 	}
 	r, dead, left := s.drop(w)
-	want := tasks.Result{Succeeded: 1, DeadLettered: 2, Superseded: 1, Codes: map[int]int{131047: 1}}
+	want := queues.Result{Succeeded: 1, DeadLettered: 2, Superseded: 1, Codes: map[int]int{131047: 1}}
 	if d := cmp.Diff(want, r); d != "" || left != 0 {
 		t.Error(d, left)
 	}

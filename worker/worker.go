@@ -14,7 +14,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 // settleGrace is what a worker that ends leaves for writing down what came of its last calls.
@@ -27,7 +29,7 @@ const janitorBatch = 1000
 type Worker struct {
 	cfg        Config
 	producer   *tasks.Producer
-	dead       *tasks.DeadLetters
+	dead       *deadletter.Queue
 	client     *asynq.Client
 	lanes      *lanes
 	id         string // unlike that of any other worker, ever
@@ -47,7 +49,7 @@ func New(cfg Config) (*Worker, error) {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
 	w := &Worker{
-		cfg: cfg, producer: producer, dead: tasks.NewDeadLetters(cfg.Redis),
+		cfg: cfg, producer: producer, dead: deadletter.New(cfg.Redis),
 		client: asynq.NewClientFromRedisClient(cfg.Redis), id: rand.Text(),
 	}
 	w.lanes = newLanes(w)
@@ -112,10 +114,10 @@ func (w *Worker) Run(ctx context.Context) error {
 // one for the dead letters that somebody runs in the web UI.
 func (w *Worker) servers() []*asynq.Server {
 	n := w.cfg.Concurrency
-	dead := map[string]int{tasks.QueueDeadLetter: 1}
+	dead := map[string]int{queues.DeadLetter: 1}
 	if n == 1 {
 		return []*asynq.Server{w.server(1, map[string]int{
-			string(ledger.Interactive): 4, string(ledger.Bulk): 3, string(ledger.Reconcile): 2, tasks.QueueDeadLetter: 1,
+			string(ledger.Interactive): 4, string(ledger.Bulk): 3, string(ledger.Reconcile): 2, queues.DeadLetter: 1,
 		})}
 	}
 	bulk := max(1, n/4) // the bulk of them is deferred, and has little use for slots

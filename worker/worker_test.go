@@ -21,7 +21,9 @@ import (
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/ratelimit/redislimit"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker"
@@ -40,7 +42,7 @@ type world struct {
 	url      string
 	token    *secret.Source
 	producer *tasks.Producer
-	dead     *tasks.DeadLetters
+	dead     *deadletter.Queue
 	cfg      worker.Config
 }
 
@@ -52,7 +54,7 @@ func newWorld(t *testing.T, rdb redis.UniversalClient, sc simulator.Scenario) *w
 	}
 	srv := httptest.NewServer(sim)
 	t.Cleanup(srv.Close)
-	w := &world{t: t, rdb: rdb, sim: sim, url: srv.URL, token: secret.Static(secret.New(token)), dead: tasks.NewDeadLetters(rdb)}
+	w := &world{t: t, rdb: rdb, sim: sim, url: srv.URL, token: secret.Static(secret.New(token)), dead: deadletter.New(rdb)}
 	if w.producer, err = tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: phoneNumberID}); err != nil {
 		t.Fatal(err)
 	}
@@ -384,11 +386,11 @@ func TestGarbageEndsInTheDeadLetterQueueAndStopsNobody(t *testing.T) {
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		c := asynq.NewClientFromRedisClient(w.rdb)
 		for i, task := range []*asynq.Task{
-			asynq.NewTask(tasks.TypeBlock, []byte("not json")),
-			asynq.NewTask(tasks.TypeUnblock, nil),
+			asynq.NewTask(queues.TypeBlock, []byte("not json")),
+			asynq.NewTask(queues.TypeUnblock, nil),
 			asynq.NewTask("who:knows", []byte(`{}`)),
-			asynq.NewTask(tasks.TypeBlock, []byte(`{"v":99}`)),
-			asynq.NewTask(tasks.TypeDeadLetter, []byte(`{}`)),
+			asynq.NewTask(queues.TypeBlock, []byte(`{"v":99}`)),
+			asynq.NewTask(queues.TypeDeadLetter, []byte(`{}`)),
 		} {
 			queue := []string{"interactive", "bulk", "reconcile"}[i%3]
 			if _, err := c.EnqueueContext(t.Context(), task, asynq.Queue(queue), asynq.MaxRetry(0)); err != nil {
@@ -401,7 +403,7 @@ func TestGarbageEndsInTheDeadLetterQueueAndStopsNobody(t *testing.T) {
 		}
 		w.eventually("all garbage is in the dead-letter queue", func() bool {
 			n := 0
-			for d, err := range w.dead.All(t.Context(), tasks.Filter{}) {
+			for d, err := range w.dead.All(t.Context(), deadletter.Filter{}) {
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -63,7 +63,7 @@ func changeCommand(parent *cli, op ledger.Operation, short, long string) *cobra.
 
 func (c *change) check() error {
 	if c.queue != "" {
-		if err := oneOf("queue", c.queue, queues()...); err != nil {
+		if err := oneOf("queue", c.queue, queueNames()...); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -45,11 +46,11 @@ func (c *choice) flags(f *pflag.FlagSet, all string) {
 
 // filters returns what was chosen: one filter for numbers and, when nothing speaks of numbers
 // alone, one for malformed tasks, which belong to no phone number.
-func (c choice) filters(args []string, phoneNumberID string) ([]tasks.Filter, error) {
+func (c choice) filters(args []string, phoneNumberID string) ([]deadletter.Filter, error) {
 	if c.olderThan < 0 {
 		return nil, usagef("--older-than is from 0 up")
 	}
-	f := tasks.Filter{PhoneNumberID: phoneNumberID, Codes: c.codes, Kind: tasks.UsersOnly}
+	f := deadletter.Filter{PhoneNumberID: phoneNumberID, Codes: c.codes, Kind: deadletter.UsersOnly}
 	for i, arg := range args {
 		id, err := user.Parse(arg)
 		if err != nil {
@@ -60,9 +61,9 @@ func (c choice) filters(args []string, phoneNumberID string) ([]tasks.Filter, er
 	if c.olderThan > 0 {
 		f.FailedBefore = time.Now().Add(-c.olderThan)
 	}
-	filters := []tasks.Filter{f}
+	filters := []deadletter.Filter{f}
 	if len(f.Users)+len(f.Codes) == 0 {
-		filters = append(filters, tasks.Filter{FailedBefore: f.FailedBefore, Kind: tasks.MalformedOnly})
+		filters = append(filters, deadletter.Filter{FailedBefore: f.FailedBefore, Kind: deadletter.MalformedOnly})
 	}
 	return filters, nil
 }
@@ -77,9 +78,9 @@ func (c choice) explicit(args []string, verb string) error {
 
 // deadLetters holds what the three commands work with.
 type deadLetters struct {
-	queue         *tasks.DeadLetters
+	queue         *deadletter.Queue
 	producer      *tasks.Producer
-	filters       []tasks.Filter
+	filters       []deadletter.Filter
 	phoneNumberID string // "" for all
 	close         func()
 }
@@ -98,7 +99,7 @@ func openDeadLetters(c *cli, cmd *cobra.Command, args []string, which choice) (*
 		return nil, err
 	}
 	d.close = func() { _ = rdb.Close() }
-	d.queue = tasks.NewDeadLetters(rdb)
+	d.queue = deadletter.New(rdb)
 	if d.producer, err = tasks.NewProducer(rdb, tasks.ProducerConfig{}); err != nil {
 		d.close()
 		return nil, err
@@ -118,7 +119,7 @@ type deadLetterJSON struct {
 	ID            string         `json:"id,omitempty"` // of the task in the queue
 	*malformedJSON
 	// What redrive --dry-run would do.
-	Action tasks.Action `json:"action,omitempty"`
+	Action deadletter.Action `json:"action,omitempty"`
 }
 
 // failureJSON holds the API's answer about a number. Where it gave none, or no code, the
@@ -141,7 +142,7 @@ type malformedJSON struct {
 	SHA256   string `json:"payload_sha256,omitempty"`
 }
 
-func deadLetterAnswer(d tasks.DeadLetter) deadLetterJSON {
+func deadLetterAnswer(d deadletter.Letter) deadLetterJSON {
 	j := deadLetterJSON{
 		User: d.User.Reveal(), PhoneNumberID: d.PhoneNumberID, Operation: d.Operation, FirstFailedAt: d.FirstFailedAt.UTC(), LastFailedAt: d.LastFailedAt.UTC(),
 		Version: d.Version, ID: d.ID,

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 )
 
 // discard is the command `dead-letter discard`.
@@ -46,9 +46,9 @@ func (c *discard) run(cmd *cobra.Command, args []string) error {
 	}
 	defer d.close()
 	answer := discardJSON{DryRun: c.dryRun}
-	o := tasks.DiscardOptions{DryRun: c.dryRun}
+	o := deadletter.DiscardOptions{DryRun: c.dryRun}
 	if c.dryRun {
-		o.Each = func(e tasks.DeadLetter) { answer.Entries = append(answer.Entries, deadLetterAnswer(e)) }
+		o.Each = func(e deadletter.Letter) { answer.Entries = append(answer.Entries, deadLetterAnswer(e)) }
 	}
 	for _, f := range d.filters {
 		n, err := d.queue.Discard(cmd.Context(), f, o)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
@@ -40,7 +40,7 @@ written to the business.`,
 
 func (c *redrive) check(args []string) error {
 	if c.queue != "" {
-		if err := oneOf("queue", c.queue, queues()...); err != nil {
+		if err := oneOf("queue", c.queue, queueNames()...); err != nil {
 			return err
 		}
 	}
@@ -96,12 +96,12 @@ func (c *redrive) run(cmd *cobra.Command, args []string) error {
 }
 
 // redrive runs over all filters. Of a dry run it returns the entries too.
-func (c *redrive) redrive(ctx context.Context, d *deadLetters) (tasks.RedriveReport, []deadLetterJSON, error) {
-	var sum tasks.RedriveReport
+func (c *redrive) redrive(ctx context.Context, d *deadLetters) (deadletter.RedriveReport, []deadLetterJSON, error) {
+	var sum deadletter.RedriveReport
 	var entries []deadLetterJSON
-	o := tasks.RedriveOptions{DryRun: c.dryRun, Queue: ledger.Queue(c.queue)}
+	o := deadletter.RedriveOptions{DryRun: c.dryRun, Queue: ledger.Queue(c.queue)}
 	if c.dryRun {
-		o.Each = func(e tasks.DeadLetter, action tasks.Action, _ string) {
+		o.Each = func(e deadletter.Letter, action deadletter.Action, _ string) {
 			j := deadLetterAnswer(e)
 			j.Action = action
 			entries = append(entries, j)
@@ -143,7 +143,7 @@ func (c *redrive) show(r redriveJSON) error {
 	return err
 }
 
-func refusedError(r tasks.RedriveReport) error {
+func refusedError(r deadletter.RedriveReport) error {
 	if r.Refused == 0 {
 		return nil
 	}

@@ -11,8 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 // kill lets the worker's failing numbers die, and puts a malformed task beside them.
@@ -20,8 +21,8 @@ func (f *fixture) kill(numbers ...string) {
 	f.Helper()
 	f.worker(numbers...)
 	f.wablock(append([]string{"block", "--wait"}, numbers...)...).exits(exitPartly)
-	bad := tasks.NewMalformed("block_users:block", "bulk", "garbage", []byte("{"), tasks.ErrMalformed)
-	if err := tasks.NewDeadLetters(f.rdb).Put(f.Context(), bad); err != nil {
+	bad := deadletter.NewMalformed("block_users:block", "bulk", "garbage", []byte("{"), queues.ErrMalformed)
+	if err := deadletter.New(f.rdb).Put(f.Context(), bad); err != nil {
 		f.Fatal(err)
 	}
 	f.await(func() bool { return len(f.listed()) == len(numbers) })
@@ -153,7 +154,7 @@ func TestDiscard(t *testing.T) {
 	if o = f.wablock("dead-letter", "discard", "--all", "--json").exits(exitDone).object(); o["discarded"] != 3.0 {
 		t.Errorf("got %v", o)
 	}
-	info, err := asynq.NewInspectorFromRedisClient(f.rdb).GetQueueInfo(tasks.QueueDeadLetter)
+	info, err := asynq.NewInspectorFromRedisClient(f.rdb).GetQueueInfo(queues.DeadLetter)
 	if err != nil || info.Size != 0 {
 		t.Errorf("left: %v, %v", info, err)
 	}
@@ -177,7 +178,7 @@ func TestOtherPhoneNumbersStay(t *testing.T) {
 // What the API never said is there all the same: a script need not ask whether it is.
 func TestDeadLetterWithoutACodeHasAllFields(t *testing.T) {
 	t.Parallel()
-	b, err := json.Marshal(deadLetterAnswer(tasks.DeadLetter{User: known(number(1)), PhoneNumberID: phoneNumberID, Operation: ledger.Block, Attempts: 12}))
+	b, err := json.Marshal(deadLetterAnswer(deadletter.Letter{User: known(number(1)), PhoneNumberID: phoneNumberID, Operation: ledger.Block, Attempts: 12}))
 	var got map[string]any
 	if err = errors.Join(err, json.Unmarshal(b, &got)); err != nil {
 		t.Fatal(err)

@@ -16,8 +16,8 @@ import (
 
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/config"
-	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 var update = flag.Bool("update", false, "write the generated parts of docs/settings.md, docs/errors.md and docs/commands.md")
@@ -293,7 +293,7 @@ func TestDocumentedNames(t *testing.T) {
 		checkVariables(t, path, text)
 		checkMetrics(t, path, text)
 	}
-	names := []string{tasks.QueueDeadLetter, tasks.TypeBlock, tasks.TypeUnblock, tasks.TypeReconcile, tasks.TypeDeadLetter}
+	names := []string{queues.DeadLetter, queues.TypeBlock, queues.TypeUnblock, queues.TypeReconcile, queues.TypeDeadLetter}
 	for _, q := range ledger.Queues() {
 		names = append(names, string(q))
 	}

@@ -68,14 +68,14 @@ func oneOf(flag, value string, allowed ...string) error {
 // values lists the values of flags that have few, for completion.
 func values() map[string][]string {
 	return map[string][]string{
-		"queue":      queues(),
+		"queue":      queueNames(),
 		"mode":       modes(),
 		"log-level":  {"debug", "info", "warn", "error"},
 		"log-format": {"text", "json"},
 	}
 }
 
-func queues() []string { return []string{string(ledger.Interactive), string(ledger.Bulk)} }
+func queueNames() []string { return []string{string(ledger.Interactive), string(ledger.Bulk)} }
 
 // completeValues makes the shell offer the values of flags that have few, in all commands.
 func completeValues(cmd *cobra.Command) {

@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/client/simulator"
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
@@ -159,7 +159,7 @@ func (f *fixture) worker(failing ...string) {
 		dead[n] = true
 	}
 	l := ledger.New(f.rdb, f.env["WABLOCK_PHONE_NUMBER_ID"])
-	queue := tasks.NewDeadLetters(f.rdb)
+	queue := deadletter.New(f.rdb)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(f.Context()))
 	done := make(chan struct{})
 	go func() {
@@ -181,7 +181,7 @@ func (f *fixture) worker(failing ...string) {
 	f.Cleanup(func() { cancel(); <-done })
 }
 
-func work(ctx context.Context, l *ledger.Ledger, queue *tasks.DeadLetters, id string, dead map[string]bool) error {
+func work(ctx context.Context, l *ledger.Ledger, queue *deadletter.Queue, id string, dead map[string]bool) error {
 	c, err := l.Claim(ctx, ledger.ClaimOptions{ID: id, Max: ledger.MaxBatch, Hold: time.Minute})
 	if err != nil || len(c.Users) == 0 {
 		return err
@@ -204,9 +204,9 @@ func work(ctx context.Context, l *ledger.Ledger, queue *tasks.DeadLetters, id st
 	if err != nil {
 		return err
 	}
-	letters := make([]tasks.DeadLetter, len(entries))
+	letters := make([]deadletter.Letter, len(entries))
 	for i, e := range entries {
-		letters[i] = tasks.DeadLetterOf(l.PhoneNumberID(), e)
+		letters[i] = deadletter.Of(l.PhoneNumberID(), e)
 	}
 	return queue.Put(ctx, letters...)
 }

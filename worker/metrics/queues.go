@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 const (
@@ -29,9 +29,9 @@ func (m *Metrics) WatchQueues(rdb redis.UniversalClient) error {
 	return nil
 }
 
-// queues is a collector over asynq's own keys. Its Inspector gives the same counts, but knows no
+// queueCollector is a collector over asynq's own keys. Its Inspector gives the same counts, but knows no
 // deadline, and fails for a whole queue where the body of one task is missing.
-type queues struct {
+type queueCollector struct {
 	rdb redis.UniversalClient
 
 	mu     sync.Mutex
@@ -41,11 +41,11 @@ type queues struct {
 	tasks, dead, up *prometheus.Desc
 }
 
-func newQueues(rdb redis.UniversalClient) *queues {
+func newQueues(rdb redis.UniversalClient) *queueCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 	}
-	return &queues{
+	return &queueCollector{
 		rdb:   rdb,
 		tasks: desc("queue_tasks", "Tasks in asynq's queues.", "queue", "state"),
 		dead:  desc("dead_letters", "Entries in the dead-letter queue."),
@@ -58,14 +58,14 @@ func newQueues(rdb redis.UniversalClient) *queues {
 var states = []string{"pending", "active", "scheduled", "retry", "archived", "completed"}
 
 // Describe implements prometheus.Collector.
-func (c *queues) Describe(ch chan<- *prometheus.Desc) {
+func (c *queueCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.tasks
 	ch <- c.dead
 	ch <- c.up
 }
 
 // Collect implements prometheus.Collector.
-func (c *queues) Collect(ch chan<- prometheus.Metric) {
+func (c *queueCollector) Collect(ch chan<- prometheus.Metric) {
 	counts := c.read()
 	if counts == nil {
 		ch <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, 0)
@@ -75,14 +75,14 @@ func (c *queues) Collect(ch chan<- prometheus.Metric) {
 	var dead int64
 	for key, n := range counts {
 		ch <- prometheus.MustNewConstMetric(c.tasks, prometheus.GaugeValue, float64(n), key[0], key[1])
-		if key[0] == tasks.QueueDeadLetter && key[1] != "completed" {
+		if key[0] == queues.DeadLetter && key[1] != "completed" {
 			dead += n
 		}
 	}
 	ch <- prometheus.MustNewConstMetric(c.dead, prometheus.GaugeValue, float64(dead))
 }
 
-func (c *queues) read() map[[2]string]int64 {
+func (c *queueCollector) read() map[[2]string]int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Now().Before(c.until) {
@@ -99,7 +99,7 @@ func (c *queues) read() map[[2]string]int64 {
 func count(ctx context.Context, rdb redis.UniversalClient) map[[2]string]int64 {
 	pipe := rdb.Pipeline()
 	asked := make(map[[2]string]*redis.IntCmd)
-	for _, q := range append(ledger.Queues(), tasks.QueueDeadLetter) {
+	for _, q := range append(ledger.Queues(), queues.DeadLetter) {
 		for i, state := range states {
 			key := "asynq:{" + string(q) + "}:" + state
 			if i < 2 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile/plan"
 )
@@ -72,7 +73,7 @@ func (a *applier) adopt(ctx context.Context, changes []plan.Change) error {
 // chunks returns changes in the size of a task, those with the oldest records together.
 func chunks(changes []plan.Change) [][]plan.Change {
 	sorted := slices.SortedStableFunc(slices.Values(changes), func(a, b plan.Change) int { return cmp.Compare(a.Seen, b.Seen) })
-	return slices.Collect(slices.Chunk(sorted, tasks.MaxUsersPerTask))
+	return slices.Collect(slices.Chunk(sorted, queues.MaxUsersPerTask))
 }
 
 // exactChunks returns chunks of changes with the same version: an unblock must not be newer

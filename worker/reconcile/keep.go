@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -47,7 +49,7 @@ func (k *keeping) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if k.kept.DeadLettered, err = tasks.NewDeadLetters(k.cfg.Redis).PutMissing(ctx, k.phoneNumberID, dead); err != nil {
+	if k.kept.DeadLettered, err = deadletter.New(k.cfg.Redis).PutMissing(ctx, k.phoneNumberID, dead); err != nil {
 		return err
 	}
 	if len(waiting) == 0 {
@@ -94,7 +96,7 @@ func (k *keeping) scan(ctx context.Context, now time.Time) (waiting map[user.ID]
 
 // dropCarried takes from waiting the users whom a task carries.
 func (k *keeping) dropCarried(ctx context.Context, waiting map[user.ID]want) error {
-	for p, err := range k.producer.Live(ctx, k.phoneNumberID) {
+	for p, err := range queues.Live(ctx, k.cfg.Redis, k.phoneNumberID) {
 		if err != nil {
 			return err
 		}

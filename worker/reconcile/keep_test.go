@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/wablock/wablock/client/simulator"
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
@@ -33,7 +33,7 @@ func TestKeepPutsMissingDeadLetters(t *testing.T) {
 		if _, err := w.runner.Keep(t.Context(), phoneNumberID); err != nil {
 			t.Fatal(err)
 		}
-		e, found, err := tasks.NewDeadLetters(w.rdb).Get(t.Context(), phoneNumberID, num(1))
+		e, found, err := deadletter.New(w.rdb).Get(t.Context(), phoneNumberID, num(1))
 		if err != nil || !found || e.Code != 131047 || e.Version != v {
 			t.Errorf("%v %+v %v", found, e, err)
 		}

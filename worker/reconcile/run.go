@@ -11,6 +11,7 @@ import (
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile/listing"
 	"github.com/wablock/wablock/worker/reconcile/plan"
@@ -153,7 +154,7 @@ func (u *run) pending(ctx context.Context) (pending map[user.ID]ledger.Version, 
 		return nil, nil, err
 	}
 	pending, later = map[user.ID]ledger.Version{}, map[user.ID]struct{}{}
-	for p, err := range u.producer.Live(ctx, u.target.PhoneNumberID) {
+	for p, err := range queues.Live(ctx, u.cfg.Redis, u.target.PhoneNumberID) {
 		if err != nil {
 			return nil, nil, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/reconcile/listing"
@@ -261,7 +262,7 @@ func TestKeep(t *testing.T) {
 			t.Fatal(err)
 		}
 		var users []string
-		for p, err := range w.producer.Live(t.Context(), phoneNumberID) {
+		for p, err := range queues.Live(t.Context(), w.rdb, phoneNumberID) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -284,7 +285,7 @@ func TestKeep(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := 0
-		for range w.producer.Live(t.Context(), phoneNumberID) {
+		for range queues.Live(t.Context(), w.rdb, phoneNumberID) {
 			again++
 		}
 		if again != 2 {

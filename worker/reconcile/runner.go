@@ -13,6 +13,7 @@ import (
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/numbers"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/worker/reconcile/listing"
 	"github.com/wablock/wablock/worker/reconcile/plan"
 	"github.com/wablock/wablock/worker/reconcile/source"
@@ -135,7 +136,7 @@ func (r *Runner) Run(ctx context.Context, t Target, o Options) (*Result, error) 
 	if t.Mode == "" {
 		t.Mode = plan.Report
 	}
-	if err := tasks.CheckPhoneNumberID(t.PhoneNumberID); err != nil {
+	if err := queues.CheckPhoneNumberID(t.PhoneNumberID); err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
 	bounded, cancel := context.WithTimeout(ctx, runTimeout)

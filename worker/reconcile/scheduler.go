@@ -156,7 +156,7 @@ func (s *Scheduler) show(ctx context.Context, phoneNumberID string) {
 }
 
 // ProcessTask runs a slot. With again above zero the task must be tried again after that time,
-// for the reason given; an error wraps tasks.ErrMalformed.
+// for the reason given; an error wraps queues.ErrMalformed.
 func (s *Scheduler) ProcessTask(ctx context.Context, t *asynq.Task) (again time.Duration, why string, err error) {
 	p, err := decodeSlot(t)
 	if err != nil {

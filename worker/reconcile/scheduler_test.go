@@ -13,7 +13,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/wablock/wablock/client/simulator"
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/worker/reconcile"
 )
 
@@ -156,23 +156,23 @@ func TestSlotTasks(t *testing.T) {
 			"no slot": `{"v":1,"phone_number_id":"1","kind":"keep"}`, "no kind": `{"v":1,"phone_number_id":"1","slot":1}`,
 			"no phone number ID": `{"v":1,"phone_number_id":"x","kind":"keep","slot":1}`,
 		} {
-			if _, _, err := s.ProcessTask(t.Context(), asynq.NewTask(tasks.TypeReconcile, []byte(payload))); !errors.Is(err, tasks.ErrMalformed) {
+			if _, _, err := s.ProcessTask(t.Context(), asynq.NewTask(queues.TypeReconcile, []byte(payload))); !errors.Is(err, queues.ErrMalformed) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		unknown := asynq.NewTask(tasks.TypeReconcile, []byte(`{"v":1,"phone_number_id":"7","kind":"keep","slot":99999999999}`))
+		unknown := asynq.NewTask(queues.TypeReconcile, []byte(`{"v":1,"phone_number_id":"7","kind":"keep","slot":99999999999}`))
 		if again, _, err := s.ProcessTask(t.Context(), unknown); again == 0 || err != nil {
 			t.Errorf("a phone number ID of other workers: %v, %v", again, err)
 		}
-		forgotten := asynq.NewTask(tasks.TypeReconcile, []byte(`{"v":1,"phone_number_id":"7","kind":"keep","slot":1}`))
+		forgotten := asynq.NewTask(queues.TypeReconcile, []byte(`{"v":1,"phone_number_id":"7","kind":"keep","slot":1}`))
 		if again, _, err := s.ProcessTask(t.Context(), forgotten); again != 0 || err != nil {
 			t.Errorf("a phone number ID that no worker knows: %v, %v", again, err)
 		}
-		keep := asynq.NewTask(tasks.TypeReconcile, []byte(`{"v":1,"phone_number_id":"`+phoneNumberID+`","kind":"keep","slot":99999999999}`))
+		keep := asynq.NewTask(queues.TypeReconcile, []byte(`{"v":1,"phone_number_id":"`+phoneNumberID+`","kind":"keep","slot":99999999999}`))
 		if again, why, err := s.ProcessTask(t.Context(), keep); again != 0 || err != nil {
 			t.Errorf("housekeeping: %v, %s, %v", again, why, err)
 		}
-		run := asynq.NewTask(tasks.TypeReconcile, []byte(`{"v":1,"phone_number_id":"`+phoneNumberID+`","kind":"reconcile","slot":99999999999}`))
+		run := asynq.NewTask(queues.TypeReconcile, []byte(`{"v":1,"phone_number_id":"`+phoneNumberID+`","kind":"reconcile","slot":99999999999}`))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if again, _, err := s.ProcessTask(ctx, run); again == 0 || err != nil {

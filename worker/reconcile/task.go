@@ -7,8 +7,8 @@ import (
 
 	"github.com/hibiken/asynq"
 
-	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 // kind distinguishes slots by what they run.
@@ -22,7 +22,7 @@ const (
 // taskFormat is the version of the payload's format.
 const taskFormat = 1
 
-// slotPayload is what a task of tasks.TypeReconcile carries.
+// slotPayload is what a task of queues.TypeReconcile carries.
 type slotPayload struct {
 	Format        int    `json:"v"`
 	PhoneNumberID string `json:"phone_number_id"`
@@ -45,21 +45,21 @@ func (p slotPayload) task() (*asynq.Task, error) {
 		return nil, fmt.Errorf("reconcile: encode a slot: %w", err)
 	}
 	id := fmt.Sprintf("%s:%s:%s", p.Kind, p.PhoneNumberID, p.time().Format(time.RFC3339))
-	return asynq.NewTask(tasks.TypeReconcile, b, asynq.TaskID(id), asynq.Queue(string(ledger.Reconcile)),
-		asynq.MaxRetry(tasks.MaxRetry), asynq.Timeout(tasks.TaskTimeout), asynq.Retention(slotRetention)), nil
+	return asynq.NewTask(queues.TypeReconcile, b, asynq.TaskID(id), asynq.Queue(string(ledger.Reconcile)),
+		asynq.MaxRetry(queues.MaxRetry), asynq.Timeout(queues.TaskTimeout), asynq.Retention(slotRetention)), nil
 }
 
-// decodeSlot reads a task. The error wraps tasks.ErrMalformed.
+// decodeSlot reads a task. The error wraps queues.ErrMalformed.
 func decodeSlot(t *asynq.Task) (slotPayload, error) {
 	var p slotPayload
 	if json.Unmarshal(t.Payload(), &p) != nil {
-		return p, fmt.Errorf("reconcile: %w: the payload is not the JSON of a slot", tasks.ErrMalformed)
+		return p, fmt.Errorf("reconcile: %w: the payload is not the JSON of a slot", queues.ErrMalformed)
 	}
 	if p.Format > taskFormat {
-		return p, fmt.Errorf("reconcile: %w: the payload has format %d, and this worker knows up to %d", tasks.ErrMalformed, p.Format, taskFormat)
+		return p, fmt.Errorf("reconcile: %w: the payload has format %d, and this worker knows up to %d", queues.ErrMalformed, p.Format, taskFormat)
 	}
-	if p.Format < 1 || p.Slot <= 0 || p.Kind != kindRun && p.Kind != kindKeep || tasks.CheckPhoneNumberID(p.PhoneNumberID) != nil {
-		return p, fmt.Errorf("reconcile: %w: the payload is not that of a slot", tasks.ErrMalformed)
+	if p.Format < 1 || p.Slot <= 0 || p.Kind != kindRun && p.Kind != kindKeep || queues.CheckPhoneNumberID(p.PhoneNumberID) != nil {
+		return p, fmt.Errorf("reconcile: %w: the payload is not that of a slot", queues.ErrMalformed)
 	}
 	return p, nil
 }

@@ -9,12 +9,13 @@ import (
 
 	"github.com/hibiken/asynq"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 // entryPath matches what asynqmon requests to run (with the suffix) or delete one dead letter.
-var entryPath = regexp.MustCompile(`^queues/` + tasks.QueueDeadLetter + `/[a-z]+_tasks/([^/]+?)(:run)?$`)
+var entryPath = regexp.MustCompile(`^queues/` + queues.DeadLetter + `/[a-z]+_tasks/([^/]+?)(:run)?$`)
 
 // serveChange makes the two changes that the pages offer: it redrives or discards one dead
 // letter. It refuses all others, and logs every request. asynqmon itself changes nothing.
@@ -56,7 +57,7 @@ func refusal(method, path string) string {
 		verb = path[strings.LastIndexByte(path, ':')+1:]
 		verb = strings.TrimSuffix(strings.TrimPrefix(verb, "batch_"), "_all")
 	}
-	dead, own := queue == tasks.QueueDeadLetter, ledger.Queue(queue).Valid()
+	dead, own := queue == queues.DeadLetter, ledger.Queue(queue).Valid()
 	switch {
 	case verb == "archive":
 		return "asynq's archive silently drops tasks beyond 10,000, so wablock uses none: for dead letters use `wablock dead-letter redrive` or `discard`"
@@ -81,12 +82,12 @@ func refusal(method, path string) string {
 
 // run makes an entry pending, and the worker that consumes the queue redrives it.
 func (m *monitor) run(_ context.Context, id string) error {
-	return m.inspector.RunTask(tasks.QueueDeadLetter, id)
+	return m.inspector.RunTask(queues.DeadLetter, id)
 }
 
 // discard deletes an entry, and lets the ledger know.
 func (m *monitor) discard(ctx context.Context, id string) error {
-	n, err := m.dead.Discard(ctx, tasks.Filter{IDs: []string{id}}, tasks.DiscardOptions{})
+	n, err := m.dead.Discard(ctx, deadletter.Filter{IDs: []string{id}}, deadletter.DiscardOptions{})
 	if err == nil && n == 0 {
 		return asynq.ErrTaskNotFound
 	}

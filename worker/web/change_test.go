@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
@@ -143,7 +144,7 @@ func TestOneDeadLetter(t *testing.T) {
 		var log bytes.Buffer
 		f := setupOn(t, rdb, func(c *web.Config) { c.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
 		ctx := t.Context()
-		l, dead := ledger.New(rdb, businessNumber), tasks.NewDeadLetters(rdb)
+		l, dead := ledger.New(rdb, businessNumber), deadletter.New(rdb)
 		users := f.fail(l, "+16505550001", "+16505550002")
 		f.enqueue("x", "{}", asynq.Queue("dead-letter"), asynq.TaskID("stray"), asynq.ProcessIn(time.Hour))
 		path := func(u user.ID) string {
@@ -223,7 +224,7 @@ func (f *fixture) fail(l *ledger.Ledger, numbers ...string) []user.ID {
 		f.t.Fatal(err)
 	}
 	for _, e := range entries {
-		if err := tasks.NewDeadLetters(f.rdb).Put(ctx, tasks.DeadLetterOf(businessNumber, e)); err != nil {
+		if err := deadletter.New(f.rdb).Put(ctx, deadletter.Of(businessNumber, e)); err != nil {
 			f.t.Fatal(err)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -69,7 +69,7 @@ func TestShowPayload(t *testing.T) {
 		}
 		users = append(users, id)
 	}
-	p := tasks.Payload{
+	p := queues.Payload{
 		JobID: "spring-clean-2026-11-22", PhoneNumberID: "106540352242922", Operation: ledger.Block, Version: 1763848800123456,
 		Users: users, Part: 1, Parts: 3, RequestedAt: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC),
 	}
@@ -79,13 +79,13 @@ func TestShowPayload(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ typ, in, want string }{
 		"job": {
-			tasks.TypeBlock, string(job),
+			queues.TypeBlock, string(job),
 			`{"job_id":"spring-clean-2026-11-22","phone_number_id":"106540352242922","operation":"block","users":1000,` +
 				`"first":["+165…09","+165…19","+165…29","…"],"part":"2 of 3","version":1763848800123456,"requested_at":"2026-11-22T10:00:00Z"}`,
 		},
-		"job that can't be read": {tasks.TypeBlock, `{"users":["+16505551234"]}`, `{"users":["…"]}`},
+		"job that can't be read": {queues.TypeBlock, `{"users":["+16505551234"]}`, `{"users":["…"]}`},
 		"dead letter": {
-			tasks.TypeDeadLetter,
+			queues.TypeDeadLetter,
 			`{"v":1,"user":"+16505551234","phone_number_id":"106540352242922","operation":"block","code":131047,` +
 				`"message":"Re-engagement message","details":"16505551234 must write first","attempts":2,"version":1763848800123456,` +
 				`"first_failed_at":"2026-11-22T10:00:00Z","last_failed_at":"2026-11-22T10:05:00Z"}`,
@@ -93,12 +93,12 @@ func TestShowPayload(t *testing.T) {
 				`"attempts":2,"phone_number_id":"106540352242922","first_failed_at":"2026-11-22T10:00:00Z","last_failed_at":"2026-11-22T10:05:00Z"}`,
 		},
 		"malformed task": {
-			tasks.TypeDeadLetter,
+			queues.TypeDeadLetter,
 			`{"v":1,"malformed":{"reason":"no JSON","task_type":"t","queue":"bulk","task_id":"+16505551234","payload":"KzE2NTA1NTUxMjM0IQ==","payload_size":13}}`,
 			`{"malformed":{"reason":"no JSON","task_type":"t","queue":"bulk","task_id":"…","payload_size":13,"payload":"…!"}}`,
 		},
 		"dead letter without a user": {
-			tasks.TypeDeadLetter, `{"v":1,"user":"call 16505551234"}`,
+			queues.TypeDeadLetter, `{"v":1,"user":"call 16505551234"}`,
 			`{"malformed":{"reason":"malformed task: user: neither a phone number nor a business-scoped user ID","task_type":"block_users:dead_letter",` +
 				`"queue":"dead-letter","payload_size":33,"payload":"{\"user\":\"call …\",\"v\":1}"}}`,
 		},
@@ -154,8 +154,8 @@ func TestNumbersNeverShow(t *testing.T) {
 		for name, shown := range map[string]string{
 			"text": maskText(text), "bytes": maskBytes([]byte(text)), "name": maskName(text), "path": maskPath(text),
 			"JSON": maskBytes([]byte(encodeJSON(map[string]any{"a": []any{text}}))),
-			"type": showPayload(tasks.TypeBlock, []byte(text)),
-			"dead": showPayload(tasks.TypeDeadLetter, []byte(encodeJSON(map[string]any{"user": text, "message": text}))),
+			"type": showPayload(queues.TypeBlock, []byte(text)),
+			"dead": showPayload(queues.TypeDeadLetter, []byte(encodeJSON(map[string]any{"user": text, "message": text}))),
 		} {
 			if strings.Contains(onlyDigits(shown), digits) {
 				t.Fatalf("%s: %q shows %s", name, shown, digits)
@@ -187,8 +187,8 @@ func onlyDigits(s string) string {
 }
 
 func FuzzShowPayload(f *testing.F) {
-	f.Add(tasks.TypeBlock, []byte(`{"v":1,"users":["+16505551234"]}`))
-	f.Add(tasks.TypeDeadLetter, []byte(`{"user":"+16505551234","malformed":{"payload":"KzE2"}}`))
+	f.Add(queues.TypeBlock, []byte(`{"v":1,"users":["+16505551234"]}`))
+	f.Add(queues.TypeDeadLetter, []byte(`{"user":"+16505551234","malformed":{"payload":"KzE2"}}`))
 	f.Add("email", []byte("\xff16505551234"))
 	f.Add("email", []byte(`{"a":1.6505551234E10}`))
 	f.Fuzz(func(t *testing.T, typ string, payload []byte) {

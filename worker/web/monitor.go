@@ -12,7 +12,7 @@ import (
 	"github.com/hibiken/asynqmon"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 )
 
 const (
@@ -26,7 +26,7 @@ const (
 type monitor struct {
 	inner     http.Handler
 	inspector *asynq.Inspector
-	dead      *tasks.DeadLetters
+	dead      *deadletter.Queue
 	page      *monitorPage
 	log       *slog.Logger
 }
@@ -35,7 +35,7 @@ func newMonitor(rdb redis.UniversalClient, log *slog.Logger) (*monitor, error) {
 	shared := monitorRedis{rdb}
 	m := &monitor{
 		inspector: asynq.NewInspectorFromRedisClient(shared),
-		dead:      tasks.NewDeadLetters(rdb),
+		dead:      deadletter.New(rdb),
 		log:       log,
 		// asynqmon is never closed: its Close closes the client, which is not its own.
 		inner: asynqmon.New(asynqmon.Options{

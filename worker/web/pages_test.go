@@ -10,8 +10,9 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/hibiken/asynq"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/metrics"
 	"github.com/wablock/wablock/worker/web"
@@ -36,10 +37,10 @@ func TestPagesInABrowser(t *testing.T) {
 	}{
 		{"/", "index.png", []string{"wablock", "Ready", "Dead letters"}},
 		{"/monitor/", "monitor-queues.png", []string{"interactive", "bulk", "dead-letter", "foreign"}},
-		{"/monitor/queues/bulk?status=pending", "monitor-tasks.png", []string{tasks.TypeBlock, "+165…00"}},
+		{"/monitor/queues/bulk?status=pending", "monitor-tasks.png", []string{queues.TypeBlock, "+165…00"}},
 		{"/monitor/queues/bulk?status=completed", "monitor-completed.png", []string{"dead_lettered"}},
-		{"/monitor/queues/interactive?status=retry", "monitor-retry.png", []string{tasks.TypeUnblock, "deferred"}},
-		{"/monitor/queues/dead-letter?status=scheduled", "monitor-dead-letter.png", []string{tasks.TypeDeadLetter, "Re-engagement"}},
+		{"/monitor/queues/interactive?status=retry", "monitor-retry.png", []string{queues.TypeUnblock, "deferred"}},
+		{"/monitor/queues/dead-letter?status=scheduled", "monitor-dead-letter.png", []string{queues.TypeDeadLetter, "Re-engagement"}},
 		{"/monitor/queues/foreign?status=pending", "monitor-foreign.png", []string{"email:send"}},
 		{"/monitor/servers", "monitor-servers.png", []string{"Servers"}},
 	} {
@@ -82,20 +83,20 @@ func buttons(t *testing.T, f *fixture, b *browser, site string) {
 	if n := run(b, "actions", chromedp.Evaluate[[]string](offered)); len(n) != 2 {
 		t.Errorf("a dead letter offers %q; want Run and Delete", n)
 	}
-	before, err := f.inspector.GetQueueInfo(tasks.QueueDeadLetter)
+	before, err := f.inspector.GetQueueInfo(queues.DeadLetter)
 	if err != nil {
 		t.Fatal(err)
 	}
 	run(b, "delete", chromedp.Click(chromedp.CSS(`button[title="Delete"]`)))
 	await(t, func() bool {
-		info, err := f.inspector.GetQueueInfo(tasks.QueueDeadLetter)
+		info, err := f.inspector.GetQueueInfo(queues.DeadLetter)
 		return err == nil && info.Scheduled == before.Scheduled-1 && info.Pending == 0
 	})
 	b.visit(site+"/monitor/queues/dead-letter?status=scheduled", "monitor-dead-letter.png", "Re-engagement")
 	reveal()
 	run(b, "run", chromedp.Click(chromedp.CSS(`button[title="Run"]`)))
 	await(t, func() bool {
-		info, err := f.inspector.GetQueueInfo(tasks.QueueDeadLetter)
+		info, err := f.inspector.GetQueueInfo(queues.DeadLetter)
 		return err == nil && info.Scheduled == before.Scheduled-2 && info.Pending == 1
 	})
 	run(b, "pause", chromedp.Evaluate[chromedp.Void](
@@ -119,7 +120,7 @@ func busy(t *testing.T, f *fixture) []user.ID {
 	}
 	job := func(id string, op ledger.Operation, users []user.ID, opts ...asynq.Option) {
 		for part, parts := 0, (len(users)+999)/1000; part < parts; part++ {
-			p := tasks.Payload{
+			p := queues.Payload{
 				JobID: id, PhoneNumberID: businessNumber, Operation: op, Version: 1795341600123456,
 				Users: users[part*1000 : min(len(users), part*1000+1000)], Part: part, Parts: parts, RequestedAt: time.Now(),
 			}
@@ -136,10 +137,10 @@ func busy(t *testing.T, f *fixture) []user.ID {
 	job("kfjabcdeponmlkjihgfedcba", ledger.Block, users[1000:1003], asynq.Queue("bulk"), retain)
 	job("ponmlkjihgfedcbakfjabcde", ledger.Unblock, users[1003:1004], asynq.Queue("interactive"), retain)
 	f.process(2, map[string]int{"bulk": 1, "interactive": 1}, func(_ context.Context, task *asynq.Task) error {
-		if task.Type() == tasks.TypeUnblock {
+		if task.Type() == queues.TypeUnblock {
 			return fmt.Errorf("worker: deferred: the API limits the rate; %v waits for its turn", users[1003])
 		}
-		b, err := tasks.Result{Succeeded: 2, DeadLettered: 1, Codes: map[int]int{131047: 1}}.Encode()
+		b, err := queues.Result{Succeeded: 2, DeadLettered: 1, Codes: map[int]int{131047: 1}}.Encode()
 		if err != nil {
 			return err
 		}
@@ -151,17 +152,17 @@ func busy(t *testing.T, f *fixture) []user.ID {
 	f.enqueue("email:send", "\x00\x01\x02", asynq.Queue("foreign"))
 
 	now := time.Now()
-	var dead []tasks.DeadLetter
+	var dead []deadletter.Letter
 	for i, u := range users[1004:1010] {
-		d := tasks.DeadLetter{
+		d := deadletter.Letter{
 			PhoneNumberID: businessNumber, User: u, Operation: ledger.Block, Version: 1795341600123456, Code: 131047,
 			Message: "Re-engagement message", Details: "The user has not written to this number in the last 24 hours.",
 			Attempts: 1, FirstFailedAt: now.Add(-time.Duration(i) * time.Minute), LastFailedAt: now,
 		}
 		dead = append(dead, d)
 	}
-	dead = append(dead, tasks.NewMalformed("email:send", "bulk", "x", []byte(users[1010].Reveal()), tasks.ErrMalformed))
-	if err := tasks.NewDeadLetters(f.rdb).Put(t.Context(), dead...); err != nil {
+	dead = append(dead, deadletter.NewMalformed("email:send", "bulk", "x", []byte(users[1010].Reveal()), queues.ErrMalformed))
+	if err := deadletter.New(f.rdb).Put(t.Context(), dead...); err != nil {
 		t.Fatal(err)
 	}
 	return users

@@ -4,19 +4,20 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 // showPayload returns a task's payload as the pages show it: a summary of wablock's own types,
 // anything else masked.
 func showPayload(typ string, payload []byte) string {
 	switch typ {
-	case tasks.TypeBlock, tasks.TypeUnblock:
-		if p, err := tasks.Decode(typ, payload); err == nil {
+	case queues.TypeBlock, queues.TypeUnblock:
+		if p, err := queues.Decode(typ, payload); err == nil {
 			return showJob(p)
 		}
-	case tasks.TypeDeadLetter:
-		return showDeadLetter(tasks.ReadDeadLetter(typ, "", payload))
+	case queues.TypeDeadLetter:
+		return showDeadLetter(deadletter.Read(typ, "", payload))
 	}
 	return maskBytes(payload)
 }
@@ -24,7 +25,7 @@ func showPayload(typ string, payload []byte) string {
 // firstUsers is the number of a task's users that are shown, masked.
 const firstUsers = 3
 
-func showJob(p tasks.Payload) string {
+func showJob(p queues.Payload) string {
 	first := make([]string, 0, firstUsers+1)
 	for _, u := range p.Users[:min(len(p.Users), firstUsers)] {
 		first = append(first, u.String())
@@ -49,7 +50,7 @@ func showJob(p tasks.Payload) string {
 }
 
 // showDeadLetter summarizes an entry: the fields that tell an operator something, masked.
-func showDeadLetter(d tasks.DeadLetter) string {
+func showDeadLetter(d deadletter.Letter) string {
 	type malformed struct {
 		Reason  string `json:"reason"`
 		Type    string `json:"task_type,omitempty"`

@@ -8,7 +8,7 @@ import (
 
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/cmd/wablock/acceptance/history"
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -102,7 +102,7 @@ func (c *chaos) history() history.Run {
 			r.Doomed[history.User{PhoneNumberID: chaosPhone(p), Number: chaosNumber(n)}] = true
 		}
 	}
-	for e, err := range tasks.NewDeadLetters(c.rdb).All(c.t.Context(), tasks.Filter{}) {
+	for e, err := range deadletter.New(c.rdb).All(c.t.Context(), deadletter.Filter{}) {
 		if err != nil {
 			c.t.Fatal(err)
 		}

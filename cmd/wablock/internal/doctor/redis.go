@@ -14,8 +14,8 @@ import (
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
-	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 // Clocks may differ by this much before delayed jobs and leases are visibly off, and by that
@@ -43,7 +43,7 @@ func redisFindings(ctx context.Context, cfg *config.Config) []Finding {
 	for _, i := range infos {
 		all = append(all, server(cfg, i)...)
 	}
-	return append(append(all, clock(ctx, rdb)), queues(rdb)...)
+	return append(append(all, clock(ctx, rdb)), checkQueues(rdb)...)
 }
 
 // info is the answer of INFO, by name.
@@ -150,8 +150,8 @@ func clock(ctx context.Context, rdb redis.UniversalClient) Finding {
 	return f
 }
 
-// queues looks for what keeps jobs from being done although everything else is in order.
-func queues(rdb redis.UniversalClient) (all []Finding) {
+// checkQueues looks for what keeps jobs from being done although everything else is in order.
+func checkQueues(rdb redis.UniversalClient) (all []Finding) {
 	inspector := asynq.NewInspectorFromRedisClient(rdb)
 	known, err := inspector.Queues()
 	if err != nil {
@@ -163,7 +163,7 @@ func queues(rdb redis.UniversalClient) (all []Finding) {
 		switch {
 		case err != nil:
 			all = append(all, Finding{"queue " + q, Warning, err.Error(), ""})
-		case q == tasks.QueueDeadLetter:
+		case q == queues.DeadLetter:
 			dead = qi.Size
 		case ledger.Queue(q).Valid():
 			pending += qi.Pending + qi.Scheduled + qi.Retry + qi.Active

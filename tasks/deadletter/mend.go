@@ -1,4 +1,4 @@
-package tasks
+package deadletter
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -19,7 +20,7 @@ import (
 // RemoveStale deletes the entries of users who have succeeded or were let go since, of all phone
 // number IDs, and returns how many. It reads the IDs of the queue's tasks, then a thousand users
 // at a time: some microseconds an entry, and nothing for who has none.
-func (d *DeadLetters) RemoveStale(ctx context.Context) (int, error) {
+func (d *Queue) RemoveStale(ctx context.Context) (int, error) {
 	ids, err := d.ids(ctx, Filter{})
 	if err != nil {
 		return 0, fmt.Errorf("tasks: remove stale dead letters: %w", err)
@@ -27,7 +28,7 @@ func (d *DeadLetters) RemoveStale(ctx context.Context) (int, error) {
 	n, last := 0, ""
 	for _, id := range ids { // those of a phone number ID stand together
 		number, _, _ := strings.Cut(id, ":")
-		if number == last || CheckPhoneNumberID(number) != nil { // as of a malformed task
+		if number == last || queues.CheckPhoneNumberID(number) != nil { // as of a malformed task
 			continue
 		}
 		last = number
@@ -39,7 +40,7 @@ func (d *DeadLetters) RemoveStale(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-func (d *DeadLetters) removeStale(ctx context.Context, phoneNumberID string) (n int, err error) {
+func (d *Queue) removeStale(ctx context.Context, phoneNumberID string) (n int, err error) {
 	for cursor := uint64(0); ; {
 		names, next, err := d.rdb.SScan(ctx, indexName(phoneNumberID), cursor, "", chunkSize).Result()
 		if err != nil {
@@ -62,7 +63,7 @@ func (d *DeadLetters) removeStale(ctx context.Context, phoneNumberID string) (n 
 }
 
 // stale returns those of the users in the index who should have no entry.
-func (d *DeadLetters) stale(ctx context.Context, phoneNumberID string, names []string) ([]user.ID, error) {
+func (d *Queue) stale(ctx context.Context, phoneNumberID string, names []string) ([]user.ID, error) {
 	users := make([]user.ID, 0, len(names))
 	for _, name := range names {
 		if u, err := user.FromCanonical(name); err == nil {
@@ -81,7 +82,7 @@ func (d *DeadLetters) stale(ctx context.Context, phoneNumberID string, names []s
 
 // PutMissing puts the entries of those of the users whom the ledger holds dead and who have none,
 // and returns how many. Asking costs some microseconds a user.
-func (d *DeadLetters) PutMissing(ctx context.Context, phoneNumberID string, users []user.ID) (n int, err error) {
+func (d *Queue) PutMissing(ctx context.Context, phoneNumberID string, users []user.ID) (n int, err error) {
 	for chunk := range slices.Chunk(users, ledger.MaxBatch) {
 		missing, err := d.missing(ctx, phoneNumberID, chunk)
 		if err == nil {
@@ -97,7 +98,7 @@ func (d *DeadLetters) PutMissing(ctx context.Context, phoneNumberID string, user
 
 // missing looks at the queue first: what is redriven or discarded in between is no longer dead
 // by the ledger when that is looked at.
-func (d *DeadLetters) missing(ctx context.Context, phoneNumberID string, users []user.ID) ([]DeadLetter, error) {
+func (d *Queue) missing(ctx context.Context, phoneNumberID string, users []user.ID) ([]Letter, error) {
 	h, err := d.hasher(ctx)
 	if err != nil {
 		return nil, err
@@ -117,10 +118,10 @@ func (d *DeadLetters) missing(ctx context.Context, phoneNumberID string, users [
 		}
 	}
 	entries, err := ledger.New(d.rdb, phoneNumberID).Entries(ctx, without)
-	var missing []DeadLetter
+	var missing []Letter
 	for _, e := range entries {
 		if e.State == ledger.Dead {
-			missing = append(missing, DeadLetterOf(phoneNumberID, e))
+			missing = append(missing, Of(phoneNumberID, e))
 		}
 	}
 	return missing, err

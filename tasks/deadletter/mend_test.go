@@ -1,4 +1,4 @@
-package tasks_test
+package deadletter_test
 
 import (
 	"maps"
@@ -8,8 +8,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -23,7 +25,7 @@ func (f *fixture) has(users ...user.ID) {
 		want[i] = u.Reveal()
 	}
 	slices.Sort(want)
-	if d := cmp.Diff(want, slices.Sorted(maps.Keys(f.all(tasks.Filter{PhoneNumberID: phoneNumberID})))); d != "" {
+	if d := cmp.Diff(want, slices.Sorted(maps.Keys(f.all(deadletter.Filter{PhoneNumberID: phoneNumberID})))); d != "" {
 		f.Errorf("entries: %s", d)
 	}
 	index := must(f.rdb.SMembers(f.Context(), indexKey).Result())(f)
@@ -53,7 +55,7 @@ func TestRemoveStale(t *testing.T) {
 		f.mark(ledger.Unblock, num(2))
 		other := entry(9, v)
 		other.PhoneNumberID = "7" // of whom the ledger knows nothing
-		f.put(other, tasks.NewMalformed("t", "bulk", "id", []byte("x"), tasks.ErrMalformed))
+		f.put(other, deadletter.NewMalformed("t", "bulk", "id", []byte("x"), queues.ErrMalformed))
 		if n := must(f.dead.RemoveStale(t.Context()))(t); n != 3 {
 			t.Errorf("removed %d entries", n)
 		}
@@ -71,15 +73,14 @@ func TestRemoveStaleYieldsToALatePut(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.bury(ledger.Block, 0)
 		f.succeed(ledger.Unblock, num(0))
-		h, looked := &lostReplies{}, false
-		h.lose = func(cmd redis.Cmder) bool {
-			if cmd.Name() == "hmget" && touches(cmd, "wablock:{"+phoneNumberID+"}:users") && !looked {
+		looked := false
+		f.rdb.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
+			if cmd.Name() == "hmget" && redistest.Touches(cmd, "wablock:{"+phoneNumberID+"}:users") && !looked {
 				looked = true
 				f.bury(ledger.Block, 0)
 			}
 			return false
-		}
-		f.rdb.(*redis.Client).AddHook(h)
+		}})
 		must(f.dead.RemoveStale(t.Context()))(t)
 		if !looked {
 			t.Error("the ledger was not asked")
@@ -107,7 +108,7 @@ func TestPutMissing(t *testing.T) {
 			}
 			f.has(nums(3)...)
 		}
-		if e := f.all(tasks.Filter{})[num(1).Reveal()]; e.Code != 131047 || e.Version == 0 {
+		if e := f.all(deadletter.Filter{})[num(1).Reveal()]; e.Code != 131047 || e.Version == 0 {
 			t.Errorf("%+v", e)
 		}
 	})

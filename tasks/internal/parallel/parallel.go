@@ -1,4 +1,5 @@
-package tasks
+// Package parallel runs the commands of one bulk operation a few at a time.
+package parallel
 
 import (
 	"context"
@@ -10,9 +11,9 @@ import (
 // batches, and Redis does one thing at a time anyway.
 const inFlight = 16
 
-// each calls do for every item, inFlight at a time, and returns the first error; it starts no
+// Each calls do for every item, inFlight at a time, and returns the first error; it starts no
 // more after one.
-func each[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
+func Each[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(inFlight)
 	for _, item := range items {
@@ -27,8 +28,8 @@ func each[T any](ctx context.Context, items []T, do func(context.Context, T) err
 	return ctx.Err()
 }
 
-// upTo returns from, from + 1, … below to.
-func upTo(from, to int) []int {
+// UpTo returns from, from + 1, … below to.
+func UpTo(from, to int) []int {
 	out := make([]int, 0, max(0, to-from))
 	for n := from; n < to; n++ {
 		out = append(out, n)

@@ -1,4 +1,4 @@
-package tasks
+package deadletter
 
 import (
 	"context"
@@ -14,22 +14,23 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// DeadLetters is the dead-letter queue: users whose requests failed for good, and malformed
-// tasks, until somebody redrives or discards them. Each is one asynq task in QueueDeadLetter,
+// Queue is the dead-letter queue: users whose requests failed for good, and malformed
+// tasks, until somebody redrives or discards them. Each is one asynq task in queues.DeadLetter,
 // scheduled for the year 2099, so that the web UI shows it and nothing drops it. Its ID is
 // made of the phone number ID and a keyed hash of the user: one entry a user, found at once.
 // Safe for concurrent use.
-type DeadLetters struct {
+type Queue struct {
 	rdb       redis.UniversalClient
 	inspector *asynq.Inspector
 }
 
-// NewDeadLetters returns the dead-letter queue in rdb, which stays the caller's to close.
-func NewDeadLetters(rdb redis.UniversalClient) *DeadLetters {
-	return &DeadLetters{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}
+// New returns the dead-letter queue in rdb, which stays the caller's to close.
+func New(rdb redis.UniversalClient) *Queue {
+	return &Queue{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}
 }
 
 // hashKeyName is where the key of the hashes in task IDs stands. It is read with every batch,
@@ -52,7 +53,7 @@ func (h hasher) sum(parts ...string) string {
 	for _, p := range parts { // with their lengths, so that no two rows of parts are the same bytes
 		_, _ = mac.Write([]byte(strconv.Itoa(len(p)) + ":" + p))
 	}
-	return letters(mac.Sum(nil)[:16])
+	return user.Letters(mac.Sum(nil)[:16])
 }
 
 func (h hasher) user(phoneNumberID string, u user.ID) string {
@@ -67,7 +68,7 @@ func (h hasher) users(phoneNumberID string, users []user.ID) []string {
 	return ids
 }
 
-func (h hasher) of(d DeadLetter) string {
+func (h hasher) of(d Letter) string {
 	if m := d.Malformed; m != nil {
 		return malformedPrefix + ":" + h.sum(malformedPrefix, m.Queue, m.Type, m.SHA256)
 	}
@@ -75,13 +76,13 @@ func (h hasher) of(d DeadLetter) string {
 }
 
 // hasher reads the key, and makes one where there is none yet.
-func (d *DeadLetters) hasher(ctx context.Context) (hasher, error) {
+func (d *Queue) hasher(ctx context.Context) (hasher, error) {
 	text, err := d.rdb.Get(ctx, hashKeyName).Result()
 	if errors.Is(err, redis.Nil) {
 		var fresh [32]byte
 		_, _ = rand.Read(fresh[:]) // never fails: see crypto/rand
 		if err := d.rdb.SetNX(ctx, hashKeyName, hex.EncodeToString(fresh[:]), 0).Err(); err != nil {
-			return hasher{}, fmt.Errorf("make the key of the task IDs: %w", explain(err))
+			return hasher{}, fmt.Errorf("make the key of the task IDs: %w", queues.Explain(err))
 		}
 		text, err = d.rdb.Get(ctx, hashKeyName).Result() // somebody else's, perhaps
 	}
@@ -101,46 +102,42 @@ func parseHasher(text string) (hasher, error) {
 }
 
 // Get returns the entry of a user, and whether there is one.
-func (d *DeadLetters) Get(ctx context.Context, phoneNumberID string, u user.ID) (DeadLetter, bool, error) {
+func (d *Queue) Get(ctx context.Context, phoneNumberID string, u user.ID) (Letter, bool, error) {
 	h, err := d.hasher(ctx)
 	if err != nil {
-		return DeadLetter{}, false, fmt.Errorf("tasks: get dead letter: %w", err)
+		return Letter{}, false, fmt.Errorf("tasks: get dead letter: %w", err)
 	}
 	e, err := d.fetch(h.user(phoneNumberID, u))
 	if err != nil {
-		return DeadLetter{}, false, fmt.Errorf("tasks: get dead letter: %w", err)
+		return Letter{}, false, fmt.Errorf("tasks: get dead letter: %w", err)
 	}
 	if e == nil {
-		return DeadLetter{}, false, nil
+		return Letter{}, false, nil
 	}
 	return *e, true, nil
 }
 
 // fetch returns the entry of a task ID, nil when there is none.
-func (d *DeadLetters) fetch(id string) (*DeadLetter, error) {
-	info, err := d.inspector.GetTaskInfo(QueueDeadLetter, id)
-	if isGone(err) {
+func (d *Queue) fetch(id string) (*Letter, error) {
+	info, err := d.inspector.GetTaskInfo(queues.DeadLetter, id)
+	if queues.IsGone(err) {
 		return nil, nil //nolint:nilnil // the comment says so
 	}
 	if err != nil {
 		return nil, err
 	}
-	e := ReadDeadLetter(info.Type, id, info.Payload)
+	e := Read(info.Type, id, info.Payload)
 	return &e, nil
 }
 
-// ReadDeadLetter decodes the payload of a task in the queue. A task that is not an entry comes
-// out as a malformed one.
-func ReadDeadLetter(typ, id string, payload []byte) DeadLetter {
+// Read decodes the payload of a task in the queue. A task that is not an entry comes out as a
+// malformed one.
+func Read(typ, id string, payload []byte) Letter {
 	e, err := decodeDeadLetter(typ, payload)
 	if err != nil {
-		e = NewMalformed(typ, QueueDeadLetter, id, payload, err)
+		e = NewMalformed(typ, queues.DeadLetter, id, payload, err)
 		e.FirstFailedAt, e.LastFailedAt = time.Time{}, time.Time{} // nobody knows
 	}
 	e.ID = id
 	return e
-}
-
-func isGone(err error) bool {
-	return errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound)
 }

@@ -1,10 +1,12 @@
-package tasks
+package deadletter
 
 import (
 	"context"
 	"fmt"
 
+	"github.com/wablock/wablock/tasks/internal/parallel"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 // DiscardOptions tune Discard; the zero value discards.
@@ -12,19 +14,19 @@ type DiscardOptions struct {
 	// DryRun changes nothing.
 	DryRun bool
 	// Each, if set, is told of each entry.
-	Each func(e DeadLetter)
+	Each func(e Letter)
 }
 
 // Discard lets go of the entries that pass f: nobody will try them again, unless somebody asks
 // anew. It returns how many. After an error it is safe to repeat.
-func (d *DeadLetters) Discard(ctx context.Context, f Filter, o DiscardOptions) (int, error) {
+func (d *Queue) Discard(ctx context.Context, f Filter, o DiscardOptions) (int, error) {
 	n := 0
 	for chunk, err := range d.chunks(ctx, f) {
 		if err == nil && !o.DryRun {
 			err = d.discard(ctx, chunk)
 		}
 		if err != nil {
-			return n, fmt.Errorf("tasks: discard: %w", explain(err))
+			return n, fmt.Errorf("tasks: discard: %w", queues.Explain(err))
 		}
 		n += len(chunk)
 		if o.Each != nil {
@@ -37,8 +39,8 @@ func (d *DeadLetters) Discard(ctx context.Context, f Filter, o DiscardOptions) (
 }
 
 // discard tells the ledger first: else a task that runs again puts the entry back.
-func (d *DeadLetters) discard(ctx context.Context, entries []DeadLetter) error {
-	byNumber := make(map[string][]DeadLetter)
+func (d *Queue) discard(ctx context.Context, entries []Letter) error {
+	byNumber := make(map[string][]Letter)
 	var malformed []string
 	for _, e := range entries {
 		if e.Malformed != nil {
@@ -49,7 +51,7 @@ func (d *DeadLetters) discard(ctx context.Context, entries []DeadLetter) error {
 	}
 	for number, entries := range byNumber {
 		l := ledger.New(d.rdb, number)
-		err := each(ctx, entries, func(ctx context.Context, e DeadLetter) error {
+		err := parallel.Each(ctx, entries, func(ctx context.Context, e Letter) error {
 			_, err := l.Discard(ctx, e.User, e.Version) // false: a newer request has taken its place
 			return err
 		})

@@ -1,4 +1,4 @@
-package tasks
+package deadletter
 
 import (
 	"context"
@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -28,14 +30,14 @@ type RedriveOptions struct {
 	// Queue is as in [Request].
 	Queue ledger.Queue
 	// Each, if set, is told of each entry; reason says why one was refused.
-	Each func(e DeadLetter, a Action, reason string)
+	Each func(e Letter, a Action, reason string)
 }
 
 // RedriveReport counts what Redrive did.
 type RedriveReport struct {
 	Redriven, Obsolete, Refused int
 	// Jobs carry the redriven users, at most 1,000 each; none in a dry run.
-	Jobs []Job
+	Jobs []tasks.Job
 }
 
 // ErrRefused is wrapped by RedriveTask's error over a malformed task that still can't be read.
@@ -44,8 +46,8 @@ var ErrRefused = errors.New("the task is still malformed: discard it")
 // Redrive asks again for what the entries that pass f asked for, as new versions, and then
 // deletes them. After an error it is safe to repeat: entries that were redriven, but not yet
 // deleted, are obsolete then. The report counts what was done until then.
-func (d *DeadLetters) Redrive(ctx context.Context, p *Producer, f Filter, o RedriveOptions) (RedriveReport, error) {
-	r := &redriving{d: d, p: p, o: o, groups: make(map[group][]DeadLetter)}
+func (d *Queue) Redrive(ctx context.Context, p *tasks.Producer, f Filter, o RedriveOptions) (RedriveReport, error) {
+	r := &redriving{d: d, p: p, o: o, groups: make(map[group][]Letter)}
 	if err := r.run(ctx, f); err != nil {
 		return r.report, fmt.Errorf("tasks: redrive: %w", err)
 	}
@@ -60,10 +62,10 @@ type group struct {
 
 // redriving is one run of Redrive.
 type redriving struct {
-	d      *DeadLetters
-	p      *Producer
+	d      *Queue
+	p      *tasks.Producer
 	o      RedriveOptions
-	groups map[group][]DeadLetter
+	groups map[group][]Letter
 	report RedriveReport
 }
 
@@ -82,7 +84,7 @@ func (r *redriving) run(ctx context.Context, f Filter) error {
 		}
 		g := group{e.PhoneNumberID, e.Operation}
 		r.groups[g] = append(r.groups[g], e)
-		if len(r.groups[g]) == MaxUsersPerTask {
+		if len(r.groups[g]) == queues.MaxUsersPerTask {
 			if err := r.flush(ctx, g); err != nil {
 				return err
 			}
@@ -129,7 +131,7 @@ func (r *redriving) flush(ctx context.Context, g group) error {
 	return nil
 }
 
-func (r *redriving) tell(entries []DeadLetter, a Action, reason string) {
+func (r *redriving) tell(entries []Letter, a Action, reason string) {
 	if r.o.Each == nil {
 		return
 	}
@@ -138,11 +140,11 @@ func (r *redriving) tell(entries []DeadLetter, a Action, reason string) {
 	}
 }
 
-func (r *redriving) malformed(ctx context.Context, e DeadLetter) error {
+func (r *redriving) malformed(ctx context.Context, e Letter) error {
 	payload, reason := readable(e.Malformed)
 	if reason != "" {
 		r.report.Refused++
-		r.tell([]DeadLetter{e}, Refused, reason)
+		r.tell([]Letter{e}, Refused, reason)
 		return nil
 	}
 	if !r.o.DryRun {
@@ -154,12 +156,12 @@ func (r *redriving) malformed(ctx context.Context, e DeadLetter) error {
 		}
 	}
 	r.report.Redriven++
-	r.tell([]DeadLetter{e}, Redriven, "")
+	r.tell([]Letter{e}, Redriven, "")
 	return nil
 }
 
 // sift parts the entries that the ledger still holds dead from those that are obsolete.
-func (d *DeadLetters) sift(ctx context.Context, phoneNumberID string, entries []DeadLetter) (live, obsolete []DeadLetter, err error) {
+func (d *Queue) sift(ctx context.Context, phoneNumberID string, entries []Letter) (live, obsolete []Letter, err error) {
 	users := make([]user.ID, len(entries))
 	for i, e := range entries {
 		users[i] = e.User
@@ -185,27 +187,27 @@ const redriveYield = time.Minute
 
 // versionOf returns the version by which entries are asked for again, and is to be called before
 // it is looked at whether they still should be: whatever is asked for since is newer.
-func (d *DeadLetters) versionOf(ctx context.Context, phoneNumberID string, entries []DeadLetter) (ledger.Version, error) {
+func (d *Queue) versionOf(ctx context.Context, phoneNumberID string, entries []Letter) (ledger.Version, error) {
 	v, err := ledger.New(d.rdb, phoneNumberID).NextVersion(ctx)
 	v -= ledger.Version(redriveYield.Microseconds())
 	for _, e := range entries {
 		v = max(v, e.Version+1)
 	}
-	return v, explain(err)
+	return v, queues.Explain(err)
 }
 
-func (d *DeadLetters) enqueueAgain(ctx context.Context, p *Producer, g group, entries []DeadLetter, v ledger.Version, q ledger.Queue) (Job, error) {
+func (d *Queue) enqueueAgain(ctx context.Context, p *tasks.Producer, g group, entries []Letter, v ledger.Version, q ledger.Queue) (tasks.Job, error) {
 	users := make([]user.ID, len(entries))
 	for i, e := range entries {
 		users[i] = e.User
 	}
-	return p.Enqueue(ctx, Request{Operation: g.operation, PhoneNumberID: g.phoneNumberID, Users: users, Queue: q, Version: v})
+	return p.Enqueue(ctx, tasks.Request{Operation: g.operation, PhoneNumberID: g.phoneNumberID, Users: users, Queue: q, Version: v})
 }
 
 // dropEntries deletes entries of one phone number ID as they were read, by their own IDs: so
 // those go too that were put under a key of the hashes that is lost. What died again meanwhile
 // comes back.
-func (d *DeadLetters) dropEntries(ctx context.Context, phoneNumberID string, entries []DeadLetter) error {
+func (d *Queue) dropEntries(ctx context.Context, phoneNumberID string, entries []Letter) error {
 	h, err := d.hasher(ctx)
 	if err != nil {
 		return err

@@ -1,14 +1,15 @@
-package tasks_test
+package deadletter_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/redistest"
 )
 
 // TestRedriveYieldsToNewRequests redrives an unblock that failed, while somebody asks for a
@@ -19,12 +20,12 @@ func TestRedriveYieldsToNewRequests(t *testing.T) {
 	for name, redrive := range map[string]func(t *testing.T, f *fixture){
 		"by command": func(t *testing.T, f *fixture) {
 			t.Helper()
-			must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{}, tasks.RedriveOptions{}))(t)
+			must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
 		},
 		"by the web UI": func(t *testing.T, f *fixture) {
 			t.Helper()
 			id := must(f.rdb.ZRange(t.Context(), "asynq:{dead-letter}:scheduled", 0, 0).Result())(t)[0]
-			info := f.task(tasks.QueueDeadLetter, id)
+			info := f.task(queues.DeadLetter, id)
 			if err := f.dead.RedriveTask(t.Context(), f.producer, asynq.NewTask(info.Type, info.Payload)); err != nil {
 				t.Fatal(err)
 			}
@@ -34,15 +35,14 @@ func TestRedriveYieldsToNewRequests(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, f *fixture) {
 				f.bury(ledger.Unblock, 1)
-				h, asked := &lostReplies{}, false
-				h.lose = func(cmd redis.Cmder) bool {
-					if cmd.Name() == "hmget" && touches(cmd, "wablock:{"+phoneNumberID+"}:users") && !asked {
+				asked := false
+				f.rdb.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
+					if cmd.Name() == "hmget" && redistest.Touches(cmd, "wablock:{"+phoneNumberID+"}:users") && !asked {
 						asked = true
 						f.mark(ledger.Block, num(1))
 					}
 					return false
-				}
-				f.rdb.(*redis.Client).AddHook(h)
+				}})
 				redrive(t, f)
 				if e := must(f.ledger.Entries(t.Context(), nums(2)[1:]))(t)[0]; !asked || e.Operation != ledger.Block {
 					t.Errorf("the redrive of an unblock won over a newer block: %v", asked)
@@ -59,21 +59,4 @@ func TestRedriveYieldsToNewRequests(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestDelayedJobIsNotMarkedByARepetition repeats a job that was put off, and forgets to say so.
-func TestDelayedJobIsNotMarkedByARepetition(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, f *fixture) {
-		r := tasks.Request{Operation: ledger.Unblock, Users: nums(1), JobID: "j", Delay: time.Hour}
-		first := must(f.producer.Enqueue(t.Context(), r))(t)
-		if err := f.inspector.RunTask("interactive", "j:0"); err != nil { // early, by asynq's own tools
-			t.Fatal(err)
-		}
-		r.Delay = 0
-		again := must(f.producer.Enqueue(t.Context(), r))(t)
-		if e := must(f.ledger.Entries(t.Context(), nums(1)))(t)[0]; e.State != ledger.Unknown || again.Version != first.Version {
-			t.Errorf("marked as %v, version %d of %d", e.State, again.Version, first.Version)
-		}
-	})
 }

@@ -1,4 +1,4 @@
-package tasks_test
+package deadletter_test
 
 import (
 	"strings"
@@ -8,13 +8,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
-var ignoreID = cmpopts.IgnoreFields(tasks.DeadLetter{}, "ID")
+var ignoreID = cmpopts.IgnoreFields(deadletter.Letter{}, "ID")
 
-func (f *fixture) get(n int) (tasks.DeadLetter, bool) {
+func (f *fixture) get(n int) (deadletter.Letter, bool) {
 	f.Helper()
 	e, ok, err := f.dead.Get(f.Context(), phoneNumberID, num(n))
 	if err != nil {
@@ -32,8 +33,8 @@ func TestPutAndGet(t *testing.T) {
 		if diff := cmp.Diff(want, got, compareIDs, ignoreID); !ok || diff != "" {
 			t.Fatal(ok, diff)
 		}
-		info := f.task(tasks.QueueDeadLetter, got.ID)
-		if info.NextProcessAt.Year() < 2098 || info.Type != tasks.TypeDeadLetter {
+		info := f.task(queues.DeadLetter, got.ID)
+		if info.NextProcessAt.Year() < 2098 || info.Type != queues.TypeDeadLetter {
 			t.Errorf("%s at %v", info.Type, info.NextProcessAt)
 		}
 		if !strings.HasPrefix(got.ID, phoneNumberID+":") || strings.Contains(got.ID, num(1).Reveal()[1:]) {
@@ -69,15 +70,15 @@ func TestPutReplacesWhateverItsState(t *testing.T) {
 		f.put(entry(1, 1), entry(2, 1))
 		run, _ := f.get(1)
 		archived, _ := f.get(2)
-		if err := f.inspector.RunTask(tasks.QueueDeadLetter, run.ID); err != nil {
+		if err := f.inspector.RunTask(queues.DeadLetter, run.ID); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.inspector.ArchiveTask(tasks.QueueDeadLetter, archived.ID); err != nil {
+		if err := f.inspector.ArchiveTask(queues.DeadLetter, archived.ID); err != nil {
 			t.Fatal(err)
 		}
 		f.put(entry(1, 2), entry(2, 2))
-		for _, e := range f.all(tasks.Filter{}) {
-			if info := f.task(tasks.QueueDeadLetter, e.ID); e.Version != 2 || info.NextProcessAt.Year() < 2098 {
+		for _, e := range f.all(deadletter.Filter{}) {
+			if info := f.task(queues.DeadLetter, e.ID); e.Version != 2 || info.NextProcessAt.Year() < 2098 {
 				t.Errorf("version %d, %v", e.Version, info.State)
 			}
 		}
@@ -91,7 +92,7 @@ func TestRemove(t *testing.T) {
 		if err := f.dead.Remove(t.Context(), phoneNumberID, nums(2000)[1:]...); err != nil {
 			t.Fatal(err)
 		}
-		if got := f.all(tasks.Filter{}); len(got) != 0 {
+		if got := f.all(deadletter.Filter{}); len(got) != 0 {
 			t.Errorf("%d entries are left", len(got))
 		}
 		if n := must(f.rdb.SCard(t.Context(), "wablock:{"+phoneNumberID+"}:dead").Result())(t); n != 0 {
@@ -140,12 +141,12 @@ func TestEntriesOutliveALostKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.put(entry(2, 1))
-		other := tasks.NewDeadLetters(f.rdb) // another process
+		other := deadletter.New(f.rdb) // another process
 		if _, ok, err := other.Get(t.Context(), phoneNumberID, num(2)); err != nil || !ok {
 			t.Errorf("not found after the data was lost: %v", err)
 		}
-		queues, err := f.inspector.Queues()
-		if diff := cmp.Diff([]string{tasks.QueueDeadLetter}, queues); err != nil || diff != "" {
+		registered, err := f.inspector.Queues()
+		if diff := cmp.Diff([]string{queues.DeadLetter}, registered); err != nil || diff != "" {
 			t.Error(err, diff)
 		}
 	})
@@ -156,7 +157,7 @@ func TestDeadLetterNeverFailsLastBeforeFirst(t *testing.T) {
 	t.Parallel()
 	first := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, apart := range []time.Duration{-time.Hour, -time.Millisecond, 0, time.Second} {
-		d := tasks.DeadLetterOf(phoneNumberID, ledger.Entry{User: num(1), FirstFailedAt: first, SettledAt: first.Add(apart)})
+		d := deadletter.Of(phoneNumberID, ledger.Entry{User: num(1), FirstFailedAt: first, SettledAt: first.Add(apart)})
 		if want := first.Add(max(apart, 0)); !d.FirstFailedAt.Equal(first) || !d.LastFailedAt.Equal(want) {
 			t.Errorf("%v apart: from %v to %v", apart, d.FirstFailedAt, d.LastFailedAt)
 		}

@@ -1,4 +1,4 @@
-package tasks
+package deadletter
 
 import (
 	"context"
@@ -10,7 +10,9 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/wablock/wablock/tasks/internal/parallel"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -29,22 +31,22 @@ var ErrBusy = errors.New("the entry is being redriven at this moment: do it agai
 // Put takes entries in. A user's entry replaces an older one; putting the same again changes
 // nothing; one that the ledger says succeeded or was discarded meanwhile is dropped. After an
 // error some may have been put: put all again.
-func (d *DeadLetters) Put(ctx context.Context, entries ...DeadLetter) error {
+func (d *Queue) Put(ctx context.Context, entries ...Letter) error {
 	if len(entries) == 0 {
 		return nil
 	}
 	if err := d.put(ctx, entries); err != nil {
-		return fmt.Errorf("tasks: put dead letters: %w", explain(err))
+		return fmt.Errorf("tasks: put dead letters: %w", queues.Explain(err))
 	}
 	return nil
 }
 
-func (d *DeadLetters) put(ctx context.Context, entries []DeadLetter) error {
+func (d *Queue) put(ctx context.Context, entries []Letter) error {
 	h, err := d.hasher(ctx)
 	if err != nil {
 		return err
 	}
-	byID := make(map[string]DeadLetter, len(entries))
+	byID := make(map[string]Letter, len(entries))
 	byNumber := make(map[string]map[user.ID]ledger.Version)
 	for _, e := range entries {
 		if e.Malformed == nil {
@@ -76,7 +78,7 @@ func (d *DeadLetters) put(ctx context.Context, entries []DeadLetter) error {
 }
 
 // write puts the index first, then the entries.
-func (d *DeadLetters) write(ctx context.Context, entries []DeadLetter, byNumber map[string]map[user.ID]ledger.Version) error {
+func (d *Queue) write(ctx context.Context, entries []Letter, byNumber map[string]map[user.ID]ledger.Version) error {
 	for number, users := range byNumber {
 		for chunk := range slices.Chunk(slices.Collect(maps.Keys(users)), ledger.MaxBatch) {
 			if err := d.rdb.SAdd(ctx, indexName(number), revealed(chunk)...).Err(); err != nil {
@@ -87,7 +89,7 @@ func (d *DeadLetters) write(ctx context.Context, entries []DeadLetter, byNumber 
 	// Of its own: a Client registers a queue once in its life, and not again after Redis has
 	// lost its data.
 	client := asynq.NewClientFromRedisClient(d.rdb)
-	return each(ctx, entries, func(ctx context.Context, e DeadLetter) error {
+	return parallel.Each(ctx, entries, func(ctx context.Context, e Letter) error {
 		return d.putOne(ctx, client, e)
 	})
 }
@@ -100,13 +102,13 @@ func revealed(users []user.ID) []any {
 	return out
 }
 
-func (d *DeadLetters) putOne(ctx context.Context, client *asynq.Client, e DeadLetter) error {
+func (d *Queue) putOne(ctx context.Context, client *asynq.Client, e Letter) error {
 	payload, err := e.encode()
 	if err != nil {
 		return err
 	}
-	task := asynq.NewTask(TypeDeadLetter, payload, append(taskOptions(e.ID),
-		asynq.Queue(QueueDeadLetter), asynq.ProcessAt(restsUntil))...)
+	task := asynq.NewTask(queues.TypeDeadLetter, payload, append(queues.Options(e.ID),
+		asynq.Queue(queues.DeadLetter), asynq.ProcessAt(restsUntil))...)
 	for range putTries {
 		_, err := client.EnqueueContext(ctx, task)
 		if !errors.Is(err, asynq.ErrTaskIDConflict) {
@@ -122,9 +124,9 @@ func (d *DeadLetters) putOne(ctx context.Context, client *asynq.Client, e DeadLe
 
 // replace puts e in the place of the entry of the same ID, if that is older. Neither done nor
 // an error means that e is to be enqueued again.
-func (d *DeadLetters) replace(ctx context.Context, e DeadLetter, payload []byte) (done bool, err error) {
-	info, err := d.inspector.GetTaskInfo(QueueDeadLetter, e.ID)
-	if isGone(err) {
+func (d *Queue) replace(ctx context.Context, e Letter, payload []byte) (done bool, err error) {
+	info, err := d.inspector.GetTaskInfo(queues.DeadLetter, e.ID)
+	if queues.IsGone(err) {
 		return false, nil
 	}
 	if err != nil {
@@ -137,17 +139,17 @@ func (d *DeadLetters) replace(ctx context.Context, e DeadLetter, payload []byte)
 	case asynq.TaskStateActive:
 		return false, pause(ctx, putPause)
 	case asynq.TaskStateScheduled:
-		if err = d.inspector.UpdateTaskPayload(QueueDeadLetter, e.ID, payload); err == nil {
+		if err = d.inspector.UpdateTaskPayload(queues.DeadLetter, e.ID, payload); err == nil {
 			return true, nil
 		}
 	default:
-		if err = d.inspector.DeleteTask(QueueDeadLetter, e.ID); err == nil {
+		if err = d.inspector.DeleteTask(queues.DeadLetter, e.ID); err == nil {
 			return false, nil
 		}
 	}
 	// Either the entry moved in between, or the error is real; asynq's errors have no kinds.
-	now, look := d.inspector.GetTaskInfo(QueueDeadLetter, e.ID)
-	if isGone(look) || look == nil && now.State != info.State {
+	now, look := d.inspector.GetTaskInfo(queues.DeadLetter, e.ID)
+	if queues.IsGone(look) || look == nil && now.State != info.State {
 		return false, nil
 	}
 	return false, err

@@ -1,4 +1,4 @@
-package tasks
+package deadletter
 
 import (
 	"context"
@@ -35,7 +35,7 @@ const (
 	MalformedOnly
 )
 
-func (f Filter) match(e DeadLetter) bool {
+func (f Filter) match(e Letter) bool {
 	if !f.FailedBefore.IsZero() && !e.LastFailedAt.Before(f.FailedBefore) ||
 		!f.FailedAfter.IsZero() && !e.LastFailedAt.After(f.FailedAfter) {
 		return false
@@ -53,11 +53,11 @@ func (f Filter) match(e DeadLetter) bool {
 // and in no order otherwise. What is in the queue all the while is yielded; what comes or goes
 // meanwhile may be. It reads in chunks, and the loop's body may put, redrive and discard. An
 // error ends it.
-func (d *DeadLetters) All(ctx context.Context, f Filter) iter.Seq2[DeadLetter, error] {
-	return func(yield func(DeadLetter, error) bool) {
+func (d *Queue) All(ctx context.Context, f Filter) iter.Seq2[Letter, error] {
+	return func(yield func(Letter, error) bool) {
 		for chunk, err := range d.chunks(ctx, f) {
 			if err != nil {
-				yield(DeadLetter{}, err)
+				yield(Letter{}, err)
 				return
 			}
 			for _, e := range chunk {

@@ -1,4 +1,4 @@
-package tasks_test
+package queues_test
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -29,9 +30,9 @@ func genUser(t *rapid.T) user.ID {
 	return id
 }
 
-func genPayload(t *rapid.T) tasks.Payload {
+func genPayload(t *rapid.T) queues.Payload {
 	parts := rapid.IntRange(1, 1<<17).Draw(t, "parts")
-	return tasks.Payload{
+	return queues.Payload{
 		JobID:         rapid.StringMatching(`[a-zA-Z._-]{1,64}`).Draw(t, "job"),
 		PhoneNumberID: rapid.StringMatching(`[0-9]{1,32}`).Draw(t, "number"),
 		Operation:     rapid.SampledFrom([]ledger.Operation{ledger.Block, ledger.Unblock}).Draw(t, "op"),
@@ -52,7 +53,7 @@ func TestDecodeUndoesEncode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := tasks.Decode(task.Type(), task.Payload())
+		got, err := queues.Decode(task.Type(), task.Payload())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,8 +101,8 @@ func TestDecodeRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := tasks.Decode(tasks.TypeBlock, []byte(c.payload))
-			if !errors.Is(err, tasks.ErrMalformed) || !strings.Contains(err.Error(), c.reason) {
+			_, err := queues.Decode(queues.TypeBlock, []byte(c.payload))
+			if !errors.Is(err, queues.ErrMalformed) || !strings.Contains(err.Error(), c.reason) {
 				t.Fatalf("Decode: %v; want ErrMalformed with %q", err, c.reason)
 			}
 			if strings.Contains(err.Error(), "6505551234") {
@@ -109,29 +110,29 @@ func TestDecodeRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := tasks.Decode("email:send", []byte(goodPayload)); !errors.Is(err, tasks.ErrMalformed) {
+	if _, err := queues.Decode("email:send", []byte(goodPayload)); !errors.Is(err, queues.ErrMalformed) {
 		t.Errorf("Decode of another type: %v", err)
 	}
-	if _, err := tasks.Decode(tasks.TypeBlock, []byte(with(`"v":1`, `"v":1,"since":{"a":[1]}`))); err != nil {
+	if _, err := queues.Decode(queues.TypeBlock, []byte(with(`"v":1`, `"v":1,"since":{"a":[1]}`))); err != nil {
 		t.Errorf("a field from the future: %v", err)
 	}
 }
 
 func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
 	t.Parallel()
-	good := tasks.Payload{
+	good := queues.Payload{
 		JobID: "j", PhoneNumberID: "1", Operation: ledger.Block, Version: 1, Users: nums(1), Parts: 1,
 		RequestedAt: time.Unix(1, 0),
 	}
-	for name, spoil := range map[string]func(*tasks.Payload){
-		"operation": func(p *tasks.Payload) { p.Operation = "list" },
-		"job":       func(p *tasks.Payload) { p.JobID = `a"b` },
-		"number":    func(p *tasks.Payload) { p.PhoneNumberID = "" },
-		"users":     func(p *tasks.Payload) { p.Users = nil },
-		"many":      func(p *tasks.Payload) { p.Users = nums(1001) },
-		"nobody":    func(p *tasks.Payload) { p.Users = make([]user.ID, 1) },
-		"parts":     func(p *tasks.Payload) { p.Parts = 0 },
-		"year":      func(p *tasks.Payload) { p.RequestedAt = time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC) },
+	for name, spoil := range map[string]func(*queues.Payload){
+		"operation": func(p *queues.Payload) { p.Operation = "list" },
+		"job":       func(p *queues.Payload) { p.JobID = `a"b` },
+		"number":    func(p *queues.Payload) { p.PhoneNumberID = "" },
+		"users":     func(p *queues.Payload) { p.Users = nil },
+		"many":      func(p *queues.Payload) { p.Users = nums(1001) },
+		"nobody":    func(p *queues.Payload) { p.Users = make([]user.ID, 1) },
+		"parts":     func(p *queues.Payload) { p.Parts = 0 },
+		"year":      func(p *queues.Payload) { p.RequestedAt = time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC) },
 	} {
 		p := good
 		spoil(&p)
@@ -145,14 +146,14 @@ func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(tasks.TypeBlock, []byte(goodPayload))
-	f.Add(tasks.TypeUnblock, []byte(`{"v":2}`))
-	f.Add(tasks.TypeBlock, []byte(`{"v":1,"users":[""]}`))
+	f.Add(queues.TypeBlock, []byte(goodPayload))
+	f.Add(queues.TypeUnblock, []byte(`{"v":2}`))
+	f.Add(queues.TypeBlock, []byte(`{"v":1,"users":[""]}`))
 	f.Add("", []byte{0xff, 0})
 	f.Fuzz(func(t *testing.T, typ string, payload []byte) {
-		p, err := tasks.Decode(typ, payload)
+		p, err := queues.Decode(typ, payload)
 		if err != nil {
-			if !errors.Is(err, tasks.ErrMalformed) {
+			if !errors.Is(err, queues.ErrMalformed) {
 				t.Fatalf("no ErrMalformed: %v", err)
 			}
 			if s := err.Error(); user.Scrub(s) != s {
@@ -164,7 +165,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("decoded, but does not encode: %v", err)
 		}
-		again, err := tasks.Decode(task.Type(), task.Payload())
+		again, err := queues.Decode(task.Type(), task.Payload())
 		p.RequestedAt = p.RequestedAt.Truncate(time.Microsecond)
 		if diff := cmp.Diff(p, again, compareIDs); err != nil || diff != "" {
 			t.Fatalf("%v %s", err, diff)
@@ -174,27 +175,27 @@ func FuzzDecode(f *testing.F) {
 
 func TestResults(t *testing.T) {
 	t.Parallel()
-	r := tasks.Result{Succeeded: 2, DeadLettered: 1, Codes: map[int]int{131047: 1}}
+	r := queues.Result{Succeeded: 2, DeadLettered: 1, Codes: map[int]int{131047: 1}}
 	b, err := r.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := tasks.DecodeResult(b)
+	got, err := queues.DecodeResult(b)
 	if diff := cmp.Diff(r, got); err != nil || diff != "" {
 		t.Fatal(err, diff)
 	}
-	got.Add(tasks.Result{Superseded: 4, DeadLettered: 2, Codes: map[int]int{131047: 1, 100: 1}})
-	want := tasks.Result{Succeeded: 2, DeadLettered: 3, Superseded: 4, Codes: map[int]int{131047: 2, 100: 1}}
+	got.Add(queues.Result{Superseded: 4, DeadLettered: 2, Codes: map[int]int{131047: 1, 100: 1}})
+	want := queues.Result{Succeeded: 2, DeadLettered: 3, Superseded: 4, Codes: map[int]int{131047: 2, 100: 1}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatal(diff)
 	}
-	if _, err := tasks.DecodeResult([]byte("+16505551234")); !errors.Is(err, tasks.ErrMalformed) {
+	if _, err := queues.DecodeResult([]byte("+16505551234")); !errors.Is(err, queues.ErrMalformed) {
 		t.Fatal(err)
 	}
 }
 
-func benchPayload() tasks.Payload {
-	return tasks.Payload{
+func benchPayload() queues.Payload {
+	return queues.Payload{
 		JobID: "abcdefghijklmnopabcdefgh", PhoneNumberID: phoneNumberID, Operation: ledger.Block, Version: 1_763_848_000_000_000,
 		Users: nums(1000), Parts: 64, Part: 3, RequestedAt: time.Unix(1_763_848_000, 0),
 	}
@@ -217,7 +218,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := tasks.Decode(tasks.TypeBlock, p); err != nil {
+		if _, err := queues.Decode(queues.TypeBlock, p); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -226,12 +227,12 @@ func BenchmarkDecode(b *testing.B) {
 func TestCheckPhoneNumberID(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"1", phoneNumberID, strings.Repeat("9", 32)} {
-		if err := tasks.CheckPhoneNumberID(id); err != nil {
+		if err := queues.CheckPhoneNumberID(id); err != nil {
 			t.Errorf("%s: %v", id, err)
 		}
 	}
 	for _, id := range []string{"", "+16505551234", "1 2", "{1}", "١٢٣", strings.Repeat("9", 33)} {
-		if err := tasks.CheckPhoneNumberID(id); err == nil || id != "" && strings.Contains(fmt.Sprint(err), id) {
+		if err := queues.CheckPhoneNumberID(id); err == nil || id != "" && strings.Contains(fmt.Sprint(err), id) {
 			t.Errorf("%q: %v", id, err)
 		}
 	}

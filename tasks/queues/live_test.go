@@ -1,8 +1,8 @@
-package tasks_test
+package queues_test
 
 import (
-	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,6 +11,8 @@ import (
 
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/redistest"
 )
 
 func TestLive(t *testing.T) {
@@ -28,11 +30,11 @@ func TestLive(t *testing.T) {
 				t.Fatal(err)
 			}
 			if r.JobID == "ends" {
-				f.work()
+				f.complete("bulk", 2)
 			}
 		}
 		var got []string
-		for p, err := range f.producer.Live(t.Context(), phoneNumberID) {
+		for p, err := range queues.Live(t.Context(), f.rdb, phoneNumberID) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -42,23 +44,6 @@ func TestLive(t *testing.T) {
 			t.Error(d)
 		}
 	})
-}
-
-// before runs something once, before the first command that names a key.
-type before struct {
-	lostReplies
-	key string
-	do  func()
-}
-
-func (b *before) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		if do := b.do; do != nil && touches(cmd, b.key) {
-			b.do = nil
-			do()
-		}
-		return next(ctx, cmd)
-	}
 }
 
 // TestLiveGoesBack has a worker hand a task back while the queues are read.
@@ -80,9 +65,14 @@ func TestLiveGoesBack(t *testing.T) {
 					f.rdb.LPush(t.Context(), queue+to, "j:0")
 				}
 				state("pending", "active")
-				f.rdb.(*redis.Client).AddHook(&before{key: "asynq:{interactive}:active", do: func() { state("active", to) }})
+				moves := sync.OnceFunc(func() { state("active", to) })
+				f.rdb.(*redis.Client).AddHook(&redistest.Hook{Before: func(cmd redis.Cmder) {
+					if cmd.Name() == "lrange" && redistest.Touches(cmd, "asynq:{interactive}:active") {
+						moves()
+					}
+				}})
 				n := 0
-				for range f.producer.Live(t.Context(), phoneNumberID) {
+				for range queues.Live(t.Context(), f.rdb, phoneNumberID) {
 					n++
 				}
 				if n != 1 {
@@ -91,27 +81,4 @@ func TestLiveGoesBack(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestEnqueueUnderAnEarlierVersion(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, f *fixture) {
-		l := ledger.New(f.rdb, phoneNumberID)
-		early := must(l.NextVersion(t.Context()))(t)
-		users := nums(2)
-		must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: users[:1]}))(t)
-		job := must(f.producer.Enqueue(t.Context(), tasks.Request{
-			Operation: ledger.Unblock, Users: users, Version: early, Queue: ledger.Reconcile,
-		}))(t)
-		if job.Version != early {
-			t.Errorf("version %d, want %d", job.Version, early)
-		}
-		entries := must(l.Entries(t.Context(), users))(t)
-		if entries[0].Operation != ledger.Block || entries[1].Operation != ledger.Unblock || entries[1].Version != early {
-			t.Errorf("what was asked for in the meantime lost: %v %v", entries[0].Operation, entries[1].Operation)
-		}
-		if _, err := f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: users, Version: early, Delay: time.Second}); err == nil {
-			t.Error("a version with a delay was taken")
-		}
-	})
 }

@@ -1,4 +1,4 @@
-package tasks
+package deadletter
 
 import (
 	"context"
@@ -8,7 +8,9 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"github.com/wablock/wablock/tasks/internal/parallel"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -22,10 +24,10 @@ const alignRounds = 3
 
 // align makes the entries of some users fit the ledger: have is the version of the entry that
 // was just written for each, 0 when it was removed.
-func (d *DeadLetters) align(ctx context.Context, h hasher, phoneNumberID string, have map[user.ID]ledger.Version) error {
+func (d *Queue) align(ctx context.Context, h hasher, phoneNumberID string, have map[user.ID]ledger.Version) error {
 	l := ledger.New(d.rdb, phoneNumberID)
 	for range alignRounds {
-		var put []DeadLetter
+		var put []Letter
 		var drop []user.ID
 		for chunk := range slices.Chunk(slices.Collect(maps.Keys(have)), ledger.MaxBatch) {
 			entries, err := l.Entries(ctx, chunk)
@@ -35,7 +37,7 @@ func (d *DeadLetters) align(ctx context.Context, h hasher, phoneNumberID string,
 			for _, e := range entries {
 				switch {
 				case e.State == ledger.Dead && e.Version > have[e.User]:
-					dead := DeadLetterOf(phoneNumberID, e)
+					dead := Of(phoneNumberID, e)
 					dead.ID = h.of(dead)
 					put = append(put, dead)
 				case (e.State == ledger.Succeeded || e.State == ledger.Discarded) &&
@@ -65,7 +67,7 @@ func (d *DeadLetters) align(ctx context.Context, h hasher, phoneNumberID string,
 }
 
 // drop deletes entries of users of one phone number ID, then takes the users off the index.
-func (d *DeadLetters) drop(ctx context.Context, phoneNumberID string, users []user.ID, ids []string) error {
+func (d *Queue) drop(ctx context.Context, phoneNumberID string, users []user.ID, ids []string) error {
 	if len(users) == 0 {
 		return nil
 	}
@@ -81,15 +83,15 @@ func (d *DeadLetters) drop(ctx context.Context, phoneNumberID string, users []us
 }
 
 // deleteTasks deletes entries, waiting for a handler that holds one.
-func (d *DeadLetters) deleteTasks(ctx context.Context, ids []string) error {
-	return each(ctx, ids, func(ctx context.Context, id string) error {
+func (d *Queue) deleteTasks(ctx context.Context, ids []string) error {
+	return parallel.Each(ctx, ids, func(ctx context.Context, id string) error {
 		for range putTries {
-			err := d.inspector.DeleteTask(QueueDeadLetter, id)
-			if err == nil || isGone(err) {
+			err := d.inspector.DeleteTask(queues.DeadLetter, id)
+			if err == nil || queues.IsGone(err) {
 				return nil
 			}
-			info, look := d.inspector.GetTaskInfo(QueueDeadLetter, id) // the error has no kind
-			if isGone(look) {
+			info, look := d.inspector.GetTaskInfo(queues.DeadLetter, id) // the error has no kind
+			if queues.IsGone(look) {
 				return nil
 			}
 			if look != nil || info.State != asynq.TaskStateActive {
@@ -105,8 +107,8 @@ func (d *DeadLetters) deleteTasks(ctx context.Context, ids []string) error {
 
 // Remove deletes the entries of users that succeeded since. It costs one round trip when none
 // of them has one. An entry that the ledger still holds dead comes back: to let go of it is
-// [DeadLetters.Discard].
-func (d *DeadLetters) Remove(ctx context.Context, phoneNumberID string, users ...user.ID) error {
+// [Queue.Discard].
+func (d *Queue) Remove(ctx context.Context, phoneNumberID string, users ...user.ID) error {
 	for chunk := range slices.Chunk(users, ledger.MaxBatch) {
 		if err := d.remove(ctx, phoneNumberID, chunk); err != nil {
 			return fmt.Errorf("tasks: remove dead letters: %w", err)
@@ -115,7 +117,7 @@ func (d *DeadLetters) Remove(ctx context.Context, phoneNumberID string, users ..
 	return nil
 }
 
-func (d *DeadLetters) remove(ctx context.Context, phoneNumberID string, users []user.ID) error {
+func (d *Queue) remove(ctx context.Context, phoneNumberID string, users []user.ID) error {
 	listed, err := d.rdb.SMIsMember(ctx, indexName(phoneNumberID), revealed(users)...).Result()
 	if err != nil {
 		return err

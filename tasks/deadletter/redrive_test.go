@@ -1,4 +1,4 @@
-package tasks_test
+package deadletter_test
 
 import (
 	"context"
@@ -11,8 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hibiken/asynq"
 
-	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -24,13 +25,13 @@ func (f *fixture) bury(op ledger.Operation, ns ...int) ledger.Version {
 	for _, n := range ns {
 		v = f.die(op, num(n))
 		for _, e := range must(f.ledger.Entries(f.Context(), nums(n + 1)[n:]))(f) {
-			f.put(tasks.DeadLetterOf(phoneNumberID, e))
+			f.put(deadletter.Of(phoneNumberID, e))
 		}
 	}
 	return v
 }
 
-var ignoreJobs = cmpopts.IgnoreFields(tasks.RedriveReport{}, "Jobs")
+var ignoreJobs = cmpopts.IgnoreFields(deadletter.RedriveReport{}, "Jobs")
 
 func TestRedrive(t *testing.T) {
 	t.Parallel()
@@ -43,24 +44,24 @@ func TestRedrive(t *testing.T) {
 		}
 		f.mark(ledger.Unblock, num(3)) // last: it stays waiting
 
-		want := tasks.RedriveReport{Redriven: 2, Obsolete: 3}
-		dry := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{}, tasks.RedriveOptions{DryRun: true}))(t)
+		want := deadletter.RedriveReport{Redriven: 2, Obsolete: 3}
+		dry := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{DryRun: true}))(t)
 		if diff := cmp.Diff(want, dry); diff != "" {
 			t.Errorf("dry run: %s", diff)
 		}
-		if n := len(f.all(tasks.Filter{})); n != 5 {
+		if n := len(f.all(deadletter.Filter{})); n != 5 {
 			t.Errorf("%d entries after a dry run", n)
 		}
-		told := map[string]tasks.Action{}
-		got := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{}, tasks.RedriveOptions{
-			Each: func(e tasks.DeadLetter, a tasks.Action, _ string) { told[e.User.Reveal()] = a },
+		told := map[string]deadletter.Action{}
+		got := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{
+			Each: func(e deadletter.Letter, a deadletter.Action, _ string) { told[e.User.Reveal()] = a },
 		}))(t)
 		if diff := cmp.Diff(want, got, ignoreJobs); diff != "" || len(got.Jobs) != 2 {
 			t.Errorf("%d jobs, %s", len(got.Jobs), diff)
 		}
-		wantTold := map[string]tasks.Action{
-			num(1).Reveal(): tasks.Redriven, num(2).Reveal(): tasks.Obsolete, num(3).Reveal(): tasks.Obsolete,
-			num(4).Reveal(): tasks.Obsolete, num(5).Reveal(): tasks.Redriven,
+		wantTold := map[string]deadletter.Action{
+			num(1).Reveal(): deadletter.Redriven, num(2).Reveal(): deadletter.Obsolete, num(3).Reveal(): deadletter.Obsolete,
+			num(4).Reveal(): deadletter.Obsolete, num(5).Reveal(): deadletter.Redriven,
 		}
 		if diff := cmp.Diff(wantTold, told); diff != "" {
 			t.Error(diff)
@@ -87,19 +88,19 @@ func TestRedriveWithFilter(t *testing.T) {
 		f.put(old, other, foreign, entry(4, 1), garbage("x"))
 		at := entry(4, 1).LastFailedAt
 		for name, c := range map[string]struct {
-			filter tasks.Filter
+			filter deadletter.Filter
 			want   []int
 		}{
-			"all":                {tasks.Filter{}, []int{1, 2, 3, 4, 0}},
-			"code":               {tasks.Filter{Codes: []int{131021}}, []int{2}},
-			"number":             {tasks.Filter{PhoneNumberID: "7"}, []int{3}},
-			"user":               {tasks.Filter{PhoneNumberID: phoneNumberID, Users: nums(5)[1:4]}, []int{1, 2}},
-			"user of any number": {tasks.Filter{Users: nums(5)[3:]}, []int{3, 4}},
-			"before":             {tasks.Filter{Kind: tasks.UsersOnly, FailedBefore: at}, []int{1}},
-			"after":              {tasks.Filter{Kind: tasks.UsersOnly, FailedAfter: at.Add(-time.Second)}, []int{2, 3, 4}},
-			"users":              {tasks.Filter{Kind: tasks.UsersOnly}, []int{1, 2, 3, 4}},
-			"malformed":          {tasks.Filter{Kind: tasks.MalformedOnly}, []int{0}},
-			"two at once":        {tasks.Filter{PhoneNumberID: phoneNumberID, Codes: []int{131047}}, []int{1, 4}},
+			"all":                {deadletter.Filter{}, []int{1, 2, 3, 4, 0}},
+			"code":               {deadletter.Filter{Codes: []int{131021}}, []int{2}},
+			"number":             {deadletter.Filter{PhoneNumberID: "7"}, []int{3}},
+			"user":               {deadletter.Filter{PhoneNumberID: phoneNumberID, Users: nums(5)[1:4]}, []int{1, 2}},
+			"user of any number": {deadletter.Filter{Users: nums(5)[3:]}, []int{3, 4}},
+			"before":             {deadletter.Filter{Kind: deadletter.UsersOnly, FailedBefore: at}, []int{1}},
+			"after":              {deadletter.Filter{Kind: deadletter.UsersOnly, FailedAfter: at.Add(-time.Second)}, []int{2, 3, 4}},
+			"users":              {deadletter.Filter{Kind: deadletter.UsersOnly}, []int{1, 2, 3, 4}},
+			"malformed":          {deadletter.Filter{Kind: deadletter.MalformedOnly}, []int{0}},
+			"two at once":        {deadletter.Filter{PhoneNumberID: phoneNumberID, Codes: []int{131047}}, []int{1, 4}},
 		} {
 			want := map[string]bool{}
 			for _, n := range c.want {
@@ -117,9 +118,9 @@ func TestRedriveWithFilter(t *testing.T) {
 				t.Errorf("%s: %s", name, diff)
 			}
 		}
-		report := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{Codes: []int{131021}}, tasks.RedriveOptions{Queue: ledger.Bulk}))(t)
-		if report.Redriven != 1 || report.Jobs[0].Queue != ledger.Bulk || len(f.all(tasks.Filter{})) != 4 {
-			t.Errorf("%d redriven, %d left", report.Redriven, len(f.all(tasks.Filter{})))
+		report := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{Codes: []int{131021}}, deadletter.RedriveOptions{Queue: ledger.Bulk}))(t)
+		if report.Redriven != 1 || report.Jobs[0].Queue != ledger.Bulk || len(f.all(deadletter.Filter{})) != 4 {
+			t.Errorf("%d redriven, %d left", report.Redriven, len(f.all(deadletter.Filter{})))
 		}
 	})
 }
@@ -135,7 +136,7 @@ func TestRedrivenUserThatDiesAtOnceIsKept(t *testing.T) {
 		if now, _ := f.get(1); now.Version != newer || newer <= died {
 			t.Fatalf("version %d", now.Version)
 		}
-		if err := f.dead.DropEntries(t.Context(), phoneNumberID, []tasks.DeadLetter{e}); err != nil {
+		if err := f.dead.DropEntries(t.Context(), phoneNumberID, []deadletter.Letter{e}); err != nil {
 			t.Fatal(err)
 		}
 		now, ok := f.get(1)
@@ -150,14 +151,14 @@ func TestDiscard(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		died := f.bury(ledger.Block, 1, 2)
 		f.put(garbage("x"))
-		if n := must(f.dead.Discard(t.Context(), tasks.Filter{}, tasks.DiscardOptions{DryRun: true}))(t); n != 3 {
+		if n := must(f.dead.Discard(t.Context(), deadletter.Filter{}, deadletter.DiscardOptions{DryRun: true}))(t); n != 3 {
 			t.Errorf("%d would be discarded", n)
 		}
-		n := must(f.dead.Discard(t.Context(), tasks.Filter{PhoneNumberID: phoneNumberID, Users: nums(3)[2:]}, tasks.DiscardOptions{}))(t)
-		if _, ok := f.get(2); n != 1 || ok || len(f.all(tasks.Filter{})) != 2 {
+		n := must(f.dead.Discard(t.Context(), deadletter.Filter{PhoneNumberID: phoneNumberID, Users: nums(3)[2:]}, deadletter.DiscardOptions{}))(t)
+		if _, ok := f.get(2); n != 1 || ok || len(f.all(deadletter.Filter{})) != 2 {
 			t.Errorf("%d discarded, %v", n, ok)
 		}
-		if n := must(f.dead.Discard(t.Context(), tasks.Filter{IDs: []string{"none"}}, tasks.DiscardOptions{}))(t); n != 0 {
+		if n := must(f.dead.Discard(t.Context(), deadletter.Filter{IDs: []string{"none"}}, deadletter.DiscardOptions{}))(t); n != 0 {
 			t.Errorf("%d discarded under an ID that does not exist", n)
 		}
 		f.put(entry(2, died)) // a task that runs again
@@ -165,27 +166,27 @@ func TestDiscard(t *testing.T) {
 			t.Error("a discarded entry came back")
 		}
 		told := 0
-		n = must(f.dead.Discard(t.Context(), tasks.Filter{}, tasks.DiscardOptions{Each: func(tasks.DeadLetter) { told++ }}))(t)
+		n = must(f.dead.Discard(t.Context(), deadletter.Filter{}, deadletter.DiscardOptions{Each: func(deadletter.Letter) { told++ }}))(t)
 		if left := must(f.dead.Len(t.Context()))(t); n != 2 || told != 2 || left != 0 {
 			t.Errorf("%d discarded, %d told, %d left", n, told, left)
 		}
 	})
 }
 
-func garbage(taskID string) tasks.DeadLetter {
-	_, err := tasks.Decode(tasks.TypeBlock, nil)
-	return tasks.NewMalformed(tasks.TypeBlock, "bulk", taskID, nil, err)
+func garbage(taskID string) deadletter.Letter {
+	_, err := queues.Decode(queues.TypeBlock, nil)
+	return deadletter.NewMalformed(queues.TypeBlock, "bulk", taskID, nil, err)
 }
 
 func TestMalformed(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		body := []byte(`{"v":7,"users":["+16505551234"]}`)
-		_, err := tasks.Decode(tasks.TypeBlock, body)
-		want := tasks.NewMalformed(tasks.TypeBlock, "bulk", "their-id", body, err)
+		_, err := queues.Decode(queues.TypeBlock, body)
+		want := deadletter.NewMalformed(queues.TypeBlock, "bulk", "their-id", body, err)
 		f.put(want)
-		f.put(tasks.NewMalformed(tasks.TypeBlock, "bulk", "another-id", body, err)) // the same garbage
-		got := f.all(tasks.Filter{Kind: tasks.MalformedOnly})
+		f.put(deadletter.NewMalformed(queues.TypeBlock, "bulk", "another-id", body, err)) // the same garbage
+		got := f.all(deadletter.Filter{Kind: deadletter.MalformedOnly})
 		if len(got) != 1 {
 			t.Fatalf("%d entries", len(got))
 		}
@@ -197,23 +198,26 @@ func TestMalformed(t *testing.T) {
 				t.Errorf("ID %s", e.ID)
 			}
 		}
-		report := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{}, tasks.RedriveOptions{}))(t)
-		if diff := cmp.Diff(tasks.RedriveReport{Refused: 1}, report); diff != "" || len(f.all(tasks.Filter{})) != 1 {
+		report := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
+		if diff := cmp.Diff(deadletter.RedriveReport{Refused: 1}, report); diff != "" || len(f.all(deadletter.Filter{})) != 1 {
 			t.Error(diff)
 		}
 	})
 }
 
+const goodPayload = `{"v":1,"job_id":"j","phone_number_id":"106","version":7,"part":0,"parts":1,` +
+	`"requested_at":"2026-01-02T03:04:05Z","users":["+16505551234"]}`
+
 func TestMalformedThatCanBeReadByNow(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		// As an older worker would have put it here.
-		f.put(tasks.NewMalformed(tasks.TypeUnblock, "interactive", "j:0", []byte(goodPayload), errors.New("payload format 1 is newer")))
-		report := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{}, tasks.RedriveOptions{}))(t)
-		if report.Redriven != 1 || len(f.all(tasks.Filter{})) != 0 {
-			t.Errorf("%d redriven, %d left", report.Redriven, len(f.all(tasks.Filter{})))
+		f.put(deadletter.NewMalformed(queues.TypeUnblock, "interactive", "j:0", []byte(goodPayload), errors.New("payload format 1 is newer")))
+		report := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
+		if report.Redriven != 1 || len(f.all(deadletter.Filter{})) != 0 {
+			t.Errorf("%d redriven, %d left", report.Redriven, len(f.all(deadletter.Filter{})))
 		}
-		if info := f.task("interactive", "j:0"); string(info.Payload) != goodPayload || info.Type != tasks.TypeUnblock {
+		if info := f.task("interactive", "j:0"); string(info.Payload) != goodPayload || info.Type != queues.TypeUnblock {
 			t.Errorf("%s %s", info.Type, info.Payload)
 		}
 	})
@@ -223,8 +227,8 @@ func TestHugeGarbageIsCut(t *testing.T) {
 	t.Parallel()
 	_, rdb := redistest.Mini(t)
 	f := setup(t, rdb)
-	f.put(tasks.NewMalformed(strings.Repeat("t\xff", 1000), "bulk", "id", make([]byte, 3<<20), errors.New("no +1 650 555 1234 "+strings.Repeat("y", 999))))
-	for reason, e := range f.all(tasks.Filter{}) {
+	f.put(deadletter.NewMalformed(strings.Repeat("t\xff", 1000), "bulk", "id", make([]byte, 3<<20), errors.New("no +1 650 555 1234 "+strings.Repeat("y", 999))))
+	for reason, e := range f.all(deadletter.Filter{}) {
 		m := e.Malformed
 		if !m.Truncated() || len(m.Payload) != 1<<20 || m.Size != 3<<20 || len(m.SHA256) != 64 || len(m.Type) > 1000 || len(reason) > 300 {
 			t.Errorf("%d of %d bytes, type of %d, reason of %d", len(m.Payload), m.Size, len(m.Type), len(reason))
@@ -234,8 +238,8 @@ func TestHugeGarbageIsCut(t *testing.T) {
 		}
 	}
 	told := ""
-	report := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{}, tasks.RedriveOptions{
-		Each: func(_ tasks.DeadLetter, _ tasks.Action, reason string) { told = reason },
+	report := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{
+		Each: func(_ deadletter.Letter, _ deadletter.Action, reason string) { told = reason },
 	}))(t)
 	if report.Refused != 1 || !strings.Contains(told, "too long") {
 		t.Errorf("%+v: %s", report, told)
@@ -246,8 +250,8 @@ func TestHugeGarbageIsCut(t *testing.T) {
 func (f *fixture) serve(done func() bool) {
 	f.Helper()
 	srv := asynq.NewServerFromRedisClient(f.rdb, asynq.Config{
-		Queues: map[string]int{tasks.QueueDeadLetter: 1}, TaskCheckInterval: 10 * time.Millisecond,
-		RetryDelayFunc: tasks.RedriveDelay, LogLevel: asynq.FatalLevel, Concurrency: 4,
+		Queues: map[string]int{queues.DeadLetter: 1}, TaskCheckInterval: 10 * time.Millisecond,
+		RetryDelayFunc: deadletter.RedriveDelay, LogLevel: asynq.FatalLevel, Concurrency: 4,
 	})
 	err := srv.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
 		return f.dead.RedriveTask(ctx, f.producer, t)
@@ -269,14 +273,14 @@ func (f *fixture) serve(done func() bool) {
 func (f *fixture) run(ids ...string) {
 	f.Helper()
 	for _, id := range ids {
-		if err := f.inspector.RunTask(tasks.QueueDeadLetter, id); err != nil {
+		if err := f.inspector.RunTask(queues.DeadLetter, id); err != nil {
 			f.Fatal(err)
 		}
 	}
 }
 
 func (f *fixture) processed() int {
-	info, err := f.inspector.GetQueueInfo(tasks.QueueDeadLetter)
+	info, err := f.inspector.GetQueueInfo(queues.DeadLetter)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -289,10 +293,10 @@ func TestRunInTheWebUI(t *testing.T) {
 		f.bury(ledger.Block, 1, 2)
 		f.put(garbage("x"))
 		f.mark(ledger.Unblock, num(2))
-		for _, e := range f.all(tasks.Filter{}) {
+		for _, e := range f.all(deadletter.Filter{}) {
 			f.run(e.ID)
 		}
-		stray := asynq.NewTask("email:send", []byte("hello"), asynq.Queue(tasks.QueueDeadLetter), asynq.TaskID("stray"))
+		stray := asynq.NewTask("email:send", []byte("hello"), asynq.Queue(queues.DeadLetter), asynq.TaskID("stray"))
 		if _, err := asynq.NewClientFromRedisClient(f.rdb).Enqueue(stray); err != nil {
 			t.Fatal(err)
 		}
@@ -305,13 +309,13 @@ func TestRunInTheWebUI(t *testing.T) {
 			t.Errorf("the ledger says %+v", states)
 		}
 		left := map[string]bool{}
-		for reason, e := range f.all(tasks.Filter{}) {
+		for reason, e := range f.all(deadletter.Filter{}) {
 			left[reason] = true
-			info := f.task(tasks.QueueDeadLetter, e.ID)
+			info := f.task(queues.DeadLetter, e.ID)
 			if info.NextProcessAt.Year() < 2098 {
 				t.Errorf("%s: %v at %v", reason, info.State, info.NextProcessAt)
 			}
-			if e.Malformed.Type == tasks.TypeBlock && !strings.Contains(info.LastErr, "still malformed") {
+			if e.Malformed.Type == queues.TypeBlock && !strings.Contains(info.LastErr, "still malformed") {
 				t.Errorf("the UI says %q", info.LastErr)
 			}
 		}
@@ -329,7 +333,7 @@ func TestManyEntriesStayAndAreFoundWhileOthersGo(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		const n = 2200
-		entries := make([]tasks.DeadLetter, n)
+		entries := make([]deadletter.Letter, n)
 		var half []user.ID
 		for i := range entries {
 			entries[i] = entry(i, 1)
@@ -343,7 +347,7 @@ func TestManyEntriesStayAndAreFoundWhileOthersGo(t *testing.T) {
 		}
 		// Every second one goes while the others are read.
 		seen, i := map[string]bool{}, 0
-		for e, err := range f.dead.All(t.Context(), tasks.Filter{}) {
+		for e, err := range f.dead.All(t.Context(), deadletter.Filter{}) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -359,7 +363,7 @@ func TestManyEntriesStayAndAreFoundWhileOthersGo(t *testing.T) {
 				t.Fatalf("entry %d was passed over", j)
 			}
 		}
-		report := must(f.dead.Redrive(t.Context(), f.producer, tasks.Filter{}, tasks.RedriveOptions{}))(t)
+		report := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
 		if report.Redriven != n/2 || len(report.Jobs) != 2 || must(f.dead.Len(t.Context()))(t) != 0 {
 			t.Errorf("%d redriven in %d jobs", report.Redriven, len(report.Jobs))
 		}

@@ -1,4 +1,4 @@
-package tasks
+package deadletter
 
 import (
 	"crypto/sha256"
@@ -9,12 +9,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// DeadLetter is one entry of the dead-letter queue: a user whose request failed for good, or
+// Letter is one entry of the dead-letter queue: a user whose request failed for good, or
 // a task that is malformed.
-type DeadLetter struct {
+type Letter struct {
 	// ID is the entry's task ID in the queue. It shows no number. Put ignores it.
 	ID string
 
@@ -30,12 +31,12 @@ type DeadLetter struct {
 	FirstFailedAt, LastFailedAt time.Time // in milliseconds; also of a malformed task
 
 	// Malformed is set for a malformed task, nil for a user.
-	Malformed *MalformedTask
+	Malformed *Malformed
 }
 
-// MalformedTask is what is known of a task that can't be read.
-type MalformedTask struct {
-	Reason string // of [Decode]; holds nothing of the payload
+// Malformed is what is known of a task that can't be read.
+type Malformed struct {
+	Reason string // of [queues.Decode]; holds nothing of the payload
 	// Type, Queue and TaskID are the task's own, cut to 256 bytes.
 	Type, Queue, TaskID string
 	// Payload is cut to 1 MiB. Size and SHA256 (hex) are those of the whole.
@@ -45,18 +46,18 @@ type MalformedTask struct {
 }
 
 // Truncated reports whether Payload is less than the task had.
-func (m *MalformedTask) Truncated() bool { return m.Size > len(m.Payload) }
+func (m *Malformed) Truncated() bool { return m.Size > len(m.Payload) }
 
-// NewMalformed returns the entry for a task that reason, the error of Decode, speaks of.
-func NewMalformed(typ, queue, taskID string, payload []byte, reason error) DeadLetter {
+// NewMalformed returns the entry for a task that reason, the error of queues.Decode, speaks of.
+func NewMalformed(typ, queue, taskID string, payload []byte, reason error) Letter {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	sum := sha256.Sum256(payload)
-	return DeadLetter{
+	return Letter{
 		FirstFailedAt: now, LastFailedAt: now,
-		Malformed: &MalformedTask{
+		Malformed: &Malformed{
 			Reason: cut(user.Scrub(strings.TrimPrefix(reason.Error(), "tasks: "))),
 			Type:   cut(typ), Queue: cut(queue), TaskID: cut(taskID),
-			Payload: payload[:min(len(payload), maxPayload)], Size: len(payload), SHA256: hex.EncodeToString(sum[:]),
+			Payload: payload[:min(len(payload), queues.MaxPayload)], Size: len(payload), SHA256: hex.EncodeToString(sum[:]),
 		},
 	}
 }
@@ -74,12 +75,15 @@ func cut(s string) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-// DeadLetterOf returns the entry for a user that the ledger holds dead; the ledger knows all
+// Of returns the entry for a user that the ledger holds dead; the ledger knows all
 // that an entry says. Its times may be of two clocks; the last failure is never before the first.
-func DeadLetterOf(phoneNumberID string, e ledger.Entry) DeadLetter {
-	d := DeadLetter{
+func Of(phoneNumberID string, e ledger.Entry) Letter {
+	d := Letter{
 		PhoneNumberID: phoneNumberID, User: e.User, Operation: e.Operation, Version: e.Version,
-		Attempts: e.Attempts, FirstFailedAt: e.FirstFailedAt.UTC(), LastFailedAt: later(e.SettledAt, e.FirstFailedAt).UTC(),
+		Attempts: e.Attempts, FirstFailedAt: e.FirstFailedAt.UTC(), LastFailedAt: e.SettledAt.UTC(),
+	}
+	if d.LastFailedAt.Before(d.FirstFailedAt) {
+		d.LastFailedAt = d.FirstFailedAt
 	}
 	if e.Failure != nil {
 		d.Code, d.Message, d.Details, d.FBTraceID = e.Failure.Code, e.Failure.Message, e.Failure.Details, e.Failure.FBTraceID
@@ -87,7 +91,7 @@ func DeadLetterOf(phoneNumberID string, e ledger.Entry) DeadLetter {
 	return d
 }
 
-// wireDeadLetter is the JSON of a DeadLetter. The first ten fields are those that the command
+// wireDeadLetter is the JSON of a Letter. The first ten fields are those that the command
 // line shows.
 type wireDeadLetter struct {
 	Format        int              `json:"v"`
@@ -119,9 +123,9 @@ type wireMalformed struct {
 
 const truncatedNote = "the payload was too long to keep: payload holds its first MiB"
 
-func (d DeadLetter) encode() ([]byte, error) {
+func (d Letter) encode() ([]byte, error) {
 	w := wireDeadLetter{
-		Format: payloadFormat, User: d.User.Reveal(), PhoneNumberID: d.PhoneNumberID, Operation: d.Operation,
+		Format: queues.Format, User: d.User.Reveal(), PhoneNumberID: d.PhoneNumberID, Operation: d.Operation,
 		Code: d.Code, Message: d.Message, Details: d.Details, FBTraceID: d.FBTraceID, Attempts: d.Attempts,
 		FirstFailedAt: milli(d.FirstFailedAt), LastFailedAt: milli(d.LastFailedAt), Version: d.Version,
 	}
@@ -139,39 +143,39 @@ func (d DeadLetter) encode() ([]byte, error) {
 func milli(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // maxDeadLetter leaves room for a malformed payload in base64.
-const maxDeadLetter = 2 * maxPayload
+const maxDeadLetter = 2 * queues.MaxPayload
 
-// decodeDeadLetter reads an entry; the error wraps ErrMalformed.
-func decodeDeadLetter(typ string, payload []byte) (DeadLetter, error) {
-	if typ != TypeDeadLetter {
-		return DeadLetter{}, malformed("a task of another type than %s in the queue %s", TypeDeadLetter, QueueDeadLetter)
+// decodeDeadLetter reads an entry; the error wraps queues.ErrMalformed.
+func decodeDeadLetter(typ string, payload []byte) (Letter, error) {
+	if typ != queues.TypeDeadLetter {
+		return Letter{}, queues.Malformed("a task of another type than %s in the queue %s", queues.TypeDeadLetter, queues.DeadLetter)
 	}
 	var w wireDeadLetter
-	if err := unmarshal(payload, maxDeadLetter, &w, &w.Format); err != nil {
-		return DeadLetter{}, err
+	if err := queues.Unmarshal(payload, maxDeadLetter, &w, &w.Format); err != nil {
+		return Letter{}, err
 	}
-	d := DeadLetter{FirstFailedAt: w.FirstFailedAt, LastFailedAt: w.LastFailedAt}
+	d := Letter{FirstFailedAt: w.FirstFailedAt, LastFailedAt: w.LastFailedAt}
 	if m := w.Malformed; m != nil {
-		d.Malformed = &MalformedTask{
+		d.Malformed = &Malformed{
 			Reason: m.Reason, Type: m.Type, Queue: m.Queue, TaskID: m.TaskID, Payload: m.Payload, Size: m.Size, SHA256: m.SHA256,
 		}
 		return d, nil
 	}
 	id, err := user.FromCanonical(w.User)
 	if err != nil {
-		return DeadLetter{}, malformed("%w", err)
+		return Letter{}, queues.Malformed("%w", err)
 	}
 	d.PhoneNumberID, d.User, d.Operation, d.Version = w.PhoneNumberID, id, w.Operation, w.Version
 	d.Code, d.Message, d.Details, d.FBTraceID, d.Attempts = w.Code, w.Message, w.Details, w.FBTraceID, w.Attempts
 	if reason := d.fault(); reason != "" {
-		return DeadLetter{}, malformed("%s", reason)
+		return Letter{}, queues.Malformed("%s", reason)
 	}
 	return d, nil
 }
 
 // fault says what is wrong with a user's entry, "" for nothing.
-func (d DeadLetter) fault() string {
-	if err := CheckPhoneNumberID(d.PhoneNumberID); err != nil {
+func (d Letter) fault() string {
+	if err := queues.CheckPhoneNumberID(d.PhoneNumberID); err != nil {
 		return err.Error()
 	}
 	switch {

@@ -1,6 +1,8 @@
-package tasks
+package queues
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -11,13 +13,13 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// payloadFormat is the version of the payload's format. A field that older programs may pass
+// Format is the version of the payload's format. A field that older programs may pass
 // over leaves it as it is; everything else raises it, and older workers put such tasks among
 // the dead letters, from where they can be redriven after an upgrade.
-const payloadFormat = 1
+const Format = 1
 
-// maxPayload bounds what Decode reads: 1,000 of the longest users come to 140 KB.
-const maxPayload = 1 << 20
+// MaxPayload bounds what Decode reads: 1,000 of the longest users come to 140 KB.
+const MaxPayload = 1 << 20
 
 // maxVersion is the last that Redis's scripts, which count in doubles, can tell from the next;
 // it is of the year 2255. A user marked at one far ahead could never be asked for again.
@@ -52,9 +54,10 @@ func (p Payload) DueIn(now ledger.Version) time.Duration {
 }
 
 // TaskID returns the ID of the payload's task.
-func (p Payload) TaskID() string { return taskID(p.JobID, p.Part) }
+func (p Payload) TaskID() string { return TaskID(p.JobID, p.Part) }
 
-func taskID(jobID string, part int) string { return jobID + ":" + strconv.Itoa(part) }
+// TaskID returns the ID of the task that carries a part of a job.
+func TaskID(jobID string, part int) string { return jobID + ":" + strconv.Itoa(part) }
 
 // Task returns the asynq task that carries p. Queue, time and retention are the enqueuer's.
 func (p Payload) Task() (*asynq.Task, error) {
@@ -62,7 +65,7 @@ func (p Payload) Task() (*asynq.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	return asynq.NewTask(TypeOf(p.Operation), b, taskOptions(p.TaskID())...), nil
+	return asynq.NewTask(TypeOf(p.Operation), b, Options(p.TaskID())...), nil
 }
 
 // Encode returns the payload's JSON, in which the users stand in clear. It is an error if p is
@@ -74,7 +77,7 @@ func (p Payload) Encode() ([]byte, error) {
 	// No string below needs escaping: fault has seen that they are digits, letters, ".-_+".
 	b := make([]byte, 0, 256+20*len(p.Users))
 	b = append(b, `{"v":`...)
-	b = strconv.AppendInt(b, payloadFormat, 10)
+	b = strconv.AppendInt(b, Format, 10)
 	b = append(b, `,"job_id":"`...)
 	b = append(b, p.JobID...)
 	b = append(b, `","phone_number_id":"`...)
@@ -133,4 +136,99 @@ func (p Payload) fault() string {
 		}
 	}
 	return ""
+}
+
+// wirePayload is the JSON of a Payload.
+type wirePayload struct {
+	Format        int      `json:"v"`
+	JobID         string   `json:"job_id"`
+	PhoneNumberID string   `json:"phone_number_id"`
+	Version       int64    `json:"version"`
+	Part          int      `json:"part"`
+	Parts         int      `json:"parts"`
+	RequestedAt   string   `json:"requested_at"`
+	Delayed       bool     `json:"delayed"`
+	Users         []string `json:"users"`
+}
+
+// Decode reads a task of TypeBlock or TypeUnblock. The error wraps [ErrMalformed], says why,
+// and holds nothing of the payload. Fields that it does not know are passed over.
+func Decode(typ string, payload []byte) (Payload, error) {
+	op, err := operationOf(typ)
+	if err != nil {
+		return Payload{}, err
+	}
+	var w wirePayload
+	if err := Unmarshal(payload, MaxPayload, &w, &w.Format); err != nil {
+		return Payload{}, err
+	}
+	p := Payload{
+		JobID: w.JobID, PhoneNumberID: w.PhoneNumberID, Operation: op, Version: ledger.Version(w.Version),
+		Part: w.Part, Parts: w.Parts, Delayed: w.Delayed, Users: make([]user.ID, 0, min(len(w.Users), MaxUsersPerTask)),
+	}
+	if p.RequestedAt, err = time.Parse(time.RFC3339Nano, w.RequestedAt); err != nil {
+		return Payload{}, Malformed("requested_at is no RFC 3339 time")
+	}
+	p.RequestedAt = p.RequestedAt.UTC()
+	if len(w.Users) > MaxUsersPerTask {
+		return Payload{}, Malformed("%d users, where a task has at most %d", len(w.Users), MaxUsersPerTask)
+	}
+	for i, s := range w.Users {
+		id, err := user.FromCanonical(s)
+		if err != nil {
+			return Payload{}, Malformed("user %d: %w", i+1, err)
+		}
+		p.Users = append(p.Users, id)
+	}
+	if reason := p.fault(); reason != "" {
+		return Payload{}, Malformed("%s", reason)
+	}
+	return p, nil
+}
+
+func operationOf(typ string) (ledger.Operation, error) {
+	switch typ {
+	case TypeBlock:
+		return ledger.Block, nil
+	case TypeUnblock:
+		return ledger.Unblock, nil
+	}
+	return "", Malformed("a task type that has no users")
+}
+
+// Unmarshal reads JSON of at most limit bytes that carries its format in the field format,
+// which is part of v.
+func Unmarshal(b []byte, limit int, v any, format *int) error {
+	if len(b) == 0 {
+		return Malformed("an empty payload")
+	}
+	if len(b) > limit {
+		return Malformed("a payload of %d KB, where %d is the most", (len(b)+1023)>>10, limit>>10) // no number so long that it is scrubbed
+	}
+	err := json.Unmarshal(b, v)
+	if *format > Format { // first: a newer format may well have fields of other types
+		return Malformed("payload format %d is newer than this program's %d: upgrade the worker, then redrive it",
+			*format, Format)
+	}
+	// The library's own texts can quote the payload.
+	var syntax *json.SyntaxError
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return Malformed("no JSON: it breaks off or goes wrong at byte %d of %d", syntax.Offset, len(b))
+	case errors.As(err, &wrong) && wrong.Field == "":
+		return Malformed("JSON that is no object")
+	case errors.As(err, &wrong):
+		return Malformed("the field %s has the wrong type", wrong.Field)
+	case err != nil:
+		return Malformed("JSON of an unknown shape")
+	case *format < 1:
+		return Malformed("no payload format (the field v)")
+	}
+	return nil
+}
+
+// Malformed returns an error that wraps ErrMalformed.
+func Malformed(format string, args ...any) error {
+	return fmt.Errorf("tasks: %w: "+format, append([]any{ErrMalformed}, args...)...)
 }

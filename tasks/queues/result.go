@@ -1,4 +1,4 @@
-package tasks
+package queues
 
 import (
 	"encoding/json"
@@ -28,7 +28,7 @@ func (r Result) Encode() ([]byte, error) {
 func DecodeResult(b []byte) (Result, error) {
 	var r Result
 	if err := json.Unmarshal(b, &r); err != nil {
-		return Result{}, malformed("a result that is no JSON of its kind")
+		return Result{}, Malformed("a result that is no JSON of its kind")
 	}
 	return r, nil
 }

@@ -1,4 +1,4 @@
-package tasks
+package queues
 
 import (
 	"errors"
@@ -11,9 +11,9 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-// QueueDeadLetter is the asynq queue of what failed for good. The queues of work are named by
+// DeadLetter is the asynq queue of what failed for good. The queues of work are named by
 // [ledger.Queue].
-const QueueDeadLetter = "dead-letter"
+const DeadLetter = "dead-letter"
 
 // The types of asynq tasks.
 const (
@@ -65,7 +65,7 @@ func TypeOf(op ledger.Operation) string {
 	return TypeUnblock
 }
 
-// taskOptions are what every task of wablock has.
-func taskOptions(id string) []asynq.Option {
+// Options returns what every task of wablock has.
+func Options(id string) []asynq.Option {
 	return []asynq.Option{asynq.TaskID(id), asynq.MaxRetry(MaxRetry), asynq.Timeout(TaskTimeout)}
 }

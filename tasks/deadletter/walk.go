@@ -1,4 +1,4 @@
-package tasks
+package deadletter
 
 import (
 	"context"
@@ -7,6 +7,9 @@ import (
 	"slices"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/tasks/internal/parallel"
+	"github.com/wablock/wablock/tasks/queues"
 )
 
 // asynq's keys of the queue, by what they hold: a sorted set or a list of task IDs. An entry
@@ -19,7 +22,7 @@ var (
 	stuckKeys   = []string{queueKey("retry"), queueKey("archived")}
 )
 
-func queueKey(state string) string { return "asynq:{" + QueueDeadLetter + "}:" + state }
+func queueKey(state string) string { return queues.Key(queues.DeadLetter, state) }
 
 // chunkSize is how many entries are read, redriven or discarded at a time.
 const chunkSize = 1000
@@ -27,8 +30,8 @@ const chunkSize = 1000
 // chunks yields the entries that pass f, in chunks of 1 to chunkSize. The IDs are all read
 // first, 6 MB for 100,000, so that the loop's body may delete entries; the entries are read
 // chunk by chunk.
-func (d *DeadLetters) chunks(ctx context.Context, f Filter) iter.Seq2[[]DeadLetter, error] {
-	return func(yield func([]DeadLetter, error) bool) {
+func (d *Queue) chunks(ctx context.Context, f Filter) iter.Seq2[[]Letter, error] {
+	return func(yield func([]Letter, error) bool) {
 		ids, err := d.ids(ctx, f)
 		if err != nil {
 			yield(nil, fmt.Errorf("tasks: read dead letters: %w", err))
@@ -40,7 +43,7 @@ func (d *DeadLetters) chunks(ctx context.Context, f Filter) iter.Seq2[[]DeadLett
 				yield(nil, fmt.Errorf("tasks: read dead letters: %w", err))
 				return
 			}
-			entries = slices.DeleteFunc(entries, func(e DeadLetter) bool { return !f.match(e) })
+			entries = slices.DeleteFunc(entries, func(e Letter) bool { return !f.match(e) })
 			if len(entries) > 0 && !yield(entries, nil) {
 				return
 			}
@@ -49,16 +52,16 @@ func (d *DeadLetters) chunks(ctx context.Context, f Filter) iter.Seq2[[]DeadLett
 }
 
 // fetchAll returns those of the entries that exist.
-func (d *DeadLetters) fetchAll(ctx context.Context, ids []string) ([]DeadLetter, error) {
-	found := make([]*DeadLetter, len(ids))
-	err := each(ctx, upTo(0, len(ids)), func(_ context.Context, i int) (err error) {
+func (d *Queue) fetchAll(ctx context.Context, ids []string) ([]Letter, error) {
+	found := make([]*Letter, len(ids))
+	err := parallel.Each(ctx, parallel.UpTo(0, len(ids)), func(_ context.Context, i int) (err error) {
 		found[i], err = d.fetch(ids[i])
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	entries := make([]DeadLetter, 0, len(found))
+	entries := make([]Letter, 0, len(found))
 	for _, e := range found {
 		if e != nil {
 			entries = append(entries, *e)
@@ -68,7 +71,7 @@ func (d *DeadLetters) fetchAll(ctx context.Context, ids []string) ([]DeadLetter,
 }
 
 // ids returns the task IDs that may pass f, each once, those of a phone number ID together.
-func (d *DeadLetters) ids(ctx context.Context, f Filter) ([]string, error) {
+func (d *Queue) ids(ctx context.Context, f Filter) ([]string, error) {
 	if len(f.IDs) > 0 {
 		return slices.Compact(slices.Sorted(slices.Values(f.IDs))), nil
 	}
@@ -77,11 +80,12 @@ func (d *DeadLetters) ids(ctx context.Context, f Filter) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		users, err := distinct(f.Users)
-		return h.users(f.PhoneNumberID, users), err
+		ids := h.users(f.PhoneNumberID, f.Users)
+		slices.Sort(ids)
+		return slices.Compact(ids), nil
 	}
 	match := "*"
-	if CheckPhoneNumberID(f.PhoneNumberID) == nil { // digits alone: nothing that a pattern reads
+	if queues.CheckPhoneNumberID(f.PhoneNumberID) == nil { // digits alone: nothing that a pattern reads
 		match = f.PhoneNumberID + ":*"
 	}
 	var ids []string
@@ -100,7 +104,7 @@ func (d *DeadLetters) ids(ctx context.Context, f Filter) ([]string, error) {
 	return slices.Compact(ids), nil // Redis may scan one twice, or it moved meanwhile
 }
 
-func (d *DeadLetters) scanSet(ctx context.Context, key, match string) ([]string, error) {
+func (d *Queue) scanSet(ctx context.Context, key, match string) ([]string, error) {
 	var ids []string
 	for cursor := uint64(0); ; {
 		// Members and scores by turns.
@@ -120,12 +124,12 @@ func (d *DeadLetters) scanSet(ctx context.Context, key, match string) ([]string,
 
 // readList reads a list of IDs, whatever match: lists can't be searched, and are short but for
 // minutes after somebody ran the whole queue.
-func (d *DeadLetters) readList(ctx context.Context, key, _ string) ([]string, error) {
+func (d *Queue) readList(ctx context.Context, key, _ string) ([]string, error) {
 	return d.rdb.LRange(ctx, key, 0, -1).Result()
 }
 
 // Len returns how many entries there are.
-func (d *DeadLetters) Len(ctx context.Context) (int, error) {
+func (d *Queue) Len(ctx context.Context) (int, error) {
 	pipe := d.rdb.Pipeline()
 	var counts []*redis.IntCmd
 	for _, key := range slices.Concat(restingKeys, stuckKeys) {
