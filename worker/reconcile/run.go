@@ -43,8 +43,9 @@ func (u *run) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := plan.Compute(in)
-	u.result.Plan = p
+	if u.result.Plan, err = plan.Compute(in, u.ledger.Scan(ctx)); err != nil {
+		return err
+	}
 	if err := u.check(ctx); err != nil {
 		return err
 	}
@@ -58,7 +59,8 @@ func (u *run) do(ctx context.Context) error {
 	return u.apply(ctx)
 }
 
-// read gathers what the plan depends on. The order matters: see the package's doc.
+// read gathers what the plan depends on, but for the ledger's records, which are read last. The
+// order matters: see the package's doc.
 func (u *run) read(ctx context.Context) (plan.Input, error) {
 	in := plan.Input{PhoneNumberID: u.target.PhoneNumberID, Mode: u.target.Mode}
 	var err error
@@ -80,16 +82,8 @@ func (u *run) read(ctx context.Context) (plan.Input, error) {
 		return in, err
 	}
 	in.Desired, in.FromLedger, in.Before = desired.Users, desired.FromLedger, before.Users
-	if in.Pending, in.Later, err = u.pending(ctx); err != nil {
-		return in, err
-	}
-	for e, err := range u.ledger.Scan(ctx) {
-		if err != nil {
-			return in, err
-		}
-		in.Entries = append(in.Entries, e)
-	}
-	return in, nil
+	in.Pending, in.Later, err = u.pending(ctx)
+	return in, err
 }
 
 func (u *run) desired(ctx context.Context) (source.List, error) {

@@ -42,14 +42,14 @@ func TestConverges(t *testing.T) {
 				t.Errorf("job in %s, version %d above the base %d", j.Queue, j.Version, res.Plan.Base)
 			}
 		}
-		if again := w.run(w.target(desired), reconcile.Options{}).Plan; !again.Empty() || again.LeftAlone != 10 {
+		if again := w.run(w.target(desired), reconcile.Options{}).Plan; !empty(again) || again.LeftAlone != 10 {
 			t.Errorf("what waits is planned again: %+v", again)
 		}
 		w.work()
 		if d := cmp.Diff(waIDs(nums(0, 100)), w.listed()); d != "" {
 			t.Error(d)
 		}
-		if again := w.run(w.target(desired), reconcile.Options{}).Plan; !again.Empty() || again.LeftAlone != 0 {
+		if again := w.run(w.target(desired), reconcile.Options{}).Plan; !empty(again) || again.LeftAlone != 0 {
 			t.Errorf("%+v", again)
 		}
 		if ids := w.run(w.target(source.Ledger()), reconcile.Options{}).Plan; ids.Desired != 5 || len(ids.ToUnblock) != 95 {

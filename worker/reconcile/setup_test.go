@@ -264,3 +264,6 @@ func waIDs(users []user.ID) []string {
 	slices.Sort(out)
 	return out
 }
+
+// empty reports whether a plan changes nothing.
+func empty(p *plan.Plan) bool { return len(p.ToBlock)+len(p.ToUnblock)+len(p.ToAdopt) == 0 }

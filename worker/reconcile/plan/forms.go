@@ -1,31 +1,38 @@
 package plan
 
-import "slices"
+import "strconv"
 
-// forms are numbers in which a WhatsApp ID is looked for that may be one of them in another
-// form.
+// forms are numbers that a WhatsApp ID may be another form of.
 type forms struct {
-	userIDs int // users that may stand behind any entry that shows no user ID
-	known   map[form][]int
+	userIDs bool // any entry that shows no user ID may be a user that is known by its user ID
+	known   map[form]lengths
 }
 
-// form is what stays of a number in each form that it can have: the beginning of its country
-// code, and its last digits.
-type form struct{ country, tail string }
+// form is the part of a number that is the same in each of its forms: the beginning of its
+// country code, and its last digits, as a number.
+type form struct{ country, tail, digits uint32 }
+
+// lengths is a set of lengths.
+type lengths uint32
 
 // The least that numbering plans leave alone: Argentina's area codes of four digits leave six.
-// Of somebody who is on the list by one form, another form is less likely there, and what
-// happens to look like one more of a nuisance; WhatsApp's own forms leave eight.
+// Another form of a user who is on the list by one is less likely to be there, and what happens
+// to look like one more of a nuisance; WhatsApp's own forms leave eight.
 const (
 	tailOfAbsent  = 6
 	tailOfPresent = 8
 )
 
 func formOf(digits string, tail int) (form, bool) {
-	if len(digits) < tail+2 {
+	if len(digits) < tail+2 || len(digits) >= 32 {
 		return form{}, false
 	}
-	return form{digits[:2], digits[len(digits)-tail:]}, true
+	country, err := strconv.ParseUint(digits[:2], 10, 32)
+	if err != nil {
+		return form{}, false
+	}
+	last, err := strconv.ParseUint(digits[len(digits)-tail:], 10, 32)
+	return form{uint32(country), uint32(last), uint32(tail)}, err == nil
 }
 
 // add takes in a person who is not on the list, or only under a name of which the API has
@@ -35,14 +42,11 @@ func (s *forms) add(p *person) {
 	if len(p.present) > 0 {
 		tail = tailOfPresent
 	} else if p.bsuid != "" && p.learnt == "" {
-		s.userIDs++
+		s.userIDs = true
 	}
-	for _, digits := range slices.Compact([]string{p.learnt, p.digits}) {
+	for _, digits := range []string{p.learnt, p.digits} {
 		if f, ok := formOf(digits, tail); ok {
-			if s.known == nil {
-				s.known = map[form][]int{}
-			}
-			s.known[f] = append(s.known[f], len(digits))
+			s.known[f] |= 1 << len(digits)
 		}
 	}
 }
@@ -51,8 +55,7 @@ func (s *forms) add(p *person) {
 // length in each country that is known to have two.
 func (s *forms) similar(waID string) bool {
 	for _, tail := range []int{tailOfAbsent, tailOfPresent} {
-		f, ok := formOf(waID, tail)
-		if ok && slices.ContainsFunc(s.known[f], func(length int) bool { return length != len(waID) }) {
+		if f, ok := formOf(waID, tail); ok && s.known[f]&^(1<<len(waID)) != 0 {
 			return true
 		}
 	}

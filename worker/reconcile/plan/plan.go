@@ -1,8 +1,19 @@
+// Package plan decides what a reconciliation does. It is pure: from what is desired, what is on
+// the list and what the ledger knows to a [Plan], and from that to the guards it violates.
+//
+//	plan.go       Compute: who is blocked, unblocked, adopted or left alone
+//	doubt.go      why a user is left alone
+//	person.go     a desired user, and the list by the names that such a user may have on it
+//	directory.go  what the ledger knows, as far as it matters
+//	forms.go      numbers that may be another form of one another
+//	guard.go      what stops all unblocks of a plan until it is approved by its hash
 package plan
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"iter"
 	"slices"
-	"time"
 
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/tasks/ledger"
@@ -15,8 +26,8 @@ type Mode string
 // The modes.
 const (
 	Report  Mode = "report"  // nothing
-	Adopt   Mode = "adopt"   // block who is missing; take foreign blocks into the ledger
-	Enforce Mode = "enforce" // block who is missing, unblock who is too much
+	Adopt   Mode = "adopt"   // block users who are missing; take foreign blocks into the ledger
+	Enforce Mode = "enforce" // block users who are missing, unblock users who are not desired
 )
 
 // Valid reports whether m is one of the modes.
@@ -25,28 +36,25 @@ func (m Mode) Valid() bool { return m == Report || m == Adopt || m == Enforce }
 // Capacity is how many users a blocklist holds.
 const Capacity = 64_000
 
-// Input is all that a plan depends on.
+// Input is all that a plan depends on, but for the ledger's records.
 type Input struct {
 	PhoneNumberID string
 	Mode          Mode
 	// Base is the version that was taken before the listing began.
 	Base ledger.Version
-	// Desired are the users that should be blocked. FromLedger takes in their place whomever
-	// the last request in Entries wants blocked.
+	// Desired are the users that should be blocked. FromLedger takes in their place the users
+	// whose last request is a block.
 	Desired    []user.ID
 	FromLedger bool
-	// Before are the users that were desired when the run began. Whoever is on the list, and
+	// Before are the users that were desired when the run began. A user who is on the list, and
 	// desired no longer, is left to the next run.
 	Before []user.ID
 	// Actual is a proven listing.
 	Actual []client.Entry
-	// Entries are all records of the ledger, read after the listing; one may come twice. One in
-	// state Unknown can't be read.
-	Entries []ledger.Entry
 	// Pending are users of tasks that have not ended, with the newest version that names them:
-	// the ledger may not have been told of them yet.
+	// the ledger may not have been told of them yet. Compute changes it.
 	Pending map[user.ID]ledger.Version
-	// Later are users whom a job that was put off will block when it is due.
+	// Later are users whom a delayed job will block when it is due.
 	Later map[user.ID]struct{}
 }
 
@@ -55,35 +63,11 @@ type Change struct {
 	User user.ID
 	// Seen is the version of the ledger's record that the decision is based on, 0 for none.
 	Seen ledger.Version
-	// WaID is how the list names the user; "" for who is to be blocked.
+	// WaID is the user's name on the list; "" for users to block.
 	WaID string
 }
 
-// Ambiguity is a user about whom nothing is done, and why.
-type Ambiguity struct {
-	// User is zero for an entry of the list that is no user the ledger could name.
-	User   user.ID
-	Reason Doubt
-}
-
-// Doubt is why it is not clear who somebody is.
-type Doubt string
-
-// The doubts. All but the last two keep somebody on the list.
-const (
-	DoubtNoWaID     Doubt = "listed by a business-scoped user ID alone: nothing says which phone number it is"
-	DoubtUnreadable Doubt = "listed under a WhatsApp ID that is no phone number"
-	DoubtSimilar    Doubt = "may be a desired number in another form, which only a call to it would tell"
-	DoubtUserID     Doubt = "may be a desired business-scoped user ID, which is not on the list by that name"
-	DoubtDiscarded  Doubt = "was last asked to be blocked, which failed and was discarded: nobody asked for an unblock"
-	DoubtRecord     Doubt = "has a record in the ledger that this program can't read: it may be wanted"
-	DoubtNames      Doubt = "is known under several names: a request under another one could not stop the unblock"
-	DoubtTwoForms   Doubt = "listed under the dialled digits, but the API knows the number under another WhatsApp ID"
-	DoubtShared     Doubt = "two desired numbers are one WhatsApp ID: only one of them is looked at"
-	DoubtOpposed    Doubt = "the same WhatsApp ID was asked for under two numbers, to be blocked and to be unblocked"
-)
-
-// Plan is the difference between what is desired and what is.
+// Plan is the difference between what is desired and what is on the list.
 type Plan struct {
 	PhoneNumberID string
 	Mode          Mode
@@ -94,14 +78,13 @@ type Plan struct {
 	// all others ToAdopt is.
 	ToBlock, ToUnblock, ToAdopt []Change
 	Ambiguous                   []Ambiguity
-	// LeftAlone counts differences that have work waiting, put off, in flight, or done since
-	// the listing began, and users who went from the desired list since.
+	// LeftAlone counts differences that have work waiting, delayed, in flight, or done since the
+	// listing began, and users who went from the desired list since.
 	LeftAlone int
 	// Withdrawn counts those in ToBlock who are on the list, but about to be unblocked by an
 	// earlier run.
 	Withdrawn int
-	// LikelyToFail counts the blocks of users whom nothing shows to have written within 24
-	// hours.
+	// LikelyToFail counts the blocks of users for whom nothing shows a message within 24 hours.
 	LikelyToFail int
 	// Hash names the unblocks of this plan: the same users, with the same records.
 	Hash string
@@ -110,35 +93,28 @@ type Plan struct {
 // After is how many users the list will hold when everything in the plan succeeds.
 func (p *Plan) After() int { return p.Actual + len(p.ToBlock) - p.Withdrawn - len(p.ToUnblock) }
 
-// Empty reports whether there is nothing to do.
-func (p *Plan) Empty() bool { return len(p.ToBlock)+len(p.ToUnblock)+len(p.ToAdopt) == 0 }
-
-// finish sorts the plan and names it.
+// finish sorts the plan and sets its hash, over the users to unblock and the version of each
+// record that the decision is based on. Carrying them out changes the records, so the same
+// approval can't apply twice. The hash has letters alone: a run of digits would be masked as a
+// phone number.
 func (p *Plan) finish() {
 	for _, changes := range [][]Change{p.ToBlock, p.ToUnblock, p.ToAdopt} {
 		slices.SortFunc(changes, func(a, b Change) int { return user.Compare(a.User, b.User) })
 	}
-	p.Hash = hashOf(p.PhoneNumberID, p.ToUnblock)
+	h := sha256.New()
+	_, _ = fmt.Fprintf(h, "wablock unblocks 2 %s", p.PhoneNumberID) // a hash takes everything
+	for _, c := range p.ToUnblock {
+		_, _ = fmt.Fprintf(h, "\n%s %d", reveal(c.User), c.Seen)
+	}
+	p.Hash = user.Letters(h.Sum(nil)[:10])
 }
 
-// window is how long after a user's message a block can succeed.
-const window = 24 * time.Hour
-
-// Compute makes the plan. The result depends on nothing but in; it is in no order that a map
-// gives.
-func Compute(in Input) *Plan {
-	c := &computation{
-		in: in, plan: &Plan{PhoneNumberID: in.PhoneNumberID, Mode: in.Mode, Base: in.Base}, withdrawn: map[user.ID]struct{}{},
-	}
-	c.known = newDirectory(in)
-	c.actual = newList(in.Actual)
-	c.desired = c.wanted()
-	c.plan.Desired, c.plan.Actual = len(c.desired), len(c.actual.entries)
-	c.match()
-	c.blocks()
-	c.unblocks()
-	c.plan.finish()
-	return c.plan
+// Compute makes the plan. records are all of the ledger's, read after the listing; one may come
+// twice, and one in state Unknown can't be read. They are ranged over a second time when the
+// first shows that records already passed matter. What doesn't matter is not kept: a ledger has
+// many more users than a list.
+func Compute(in Input, records iter.Seq2[ledger.Entry, error]) (*Plan, error) {
+	return newComputation(in).plans(records)
 }
 
 // computation is one run of Compute.
@@ -146,54 +122,57 @@ type computation struct {
 	in      Input
 	plan    *Plan
 	known   *directory
-	actual  *list
-	desired []*person
-	// forms are numbers of which the list may have another form.
-	forms forms
+	actual  *blocklist
+	desired []user.ID
 	// withdrawn are in the plan's ToBlock to stop an unblock.
 	withdrawn map[user.ID]struct{}
 }
 
-// wanted returns the desired users, each once.
-func (c *computation) wanted() []*person {
-	var people []*person
-	if c.in.FromLedger {
-		for _, e := range c.known.byUser {
-			if e.Operation == ledger.Block && e.State != ledger.Discarded {
-				people = append(people, c.known.person(e.User))
-			}
-		}
-	} else {
-		seen := make(map[user.ID]struct{}, len(c.in.Desired))
-		for _, u := range c.in.Desired {
-			if _, again := seen[u]; !again {
-				seen[u] = struct{}{}
-				people = append(people, c.known.person(u))
-			}
-		}
+func newComputation(in Input) *computation {
+	actual := newBlocklist(in.Actual)
+	return &computation{
+		in: in, plan: &Plan{PhoneNumberID: in.PhoneNumberID, Mode: in.Mode, Base: in.Base},
+		actual: actual, known: newDirectory(in, actual), withdrawn: map[user.ID]struct{}{},
 	}
-	slices.SortFunc(people, func(a, b *person) int { return user.Compare(a.user, b.user) })
-	return people
+}
+
+func (c *computation) plans(records iter.Seq2[ledger.Entry, error]) (*Plan, error) {
+	if err := c.known.read(records); err != nil {
+		return nil, err
+	}
+	c.desired = c.known.wanted()
+	c.plan.Desired, c.plan.Actual = len(c.desired), len(c.actual.entries)
+	c.match()
+	c.blocks()
+	c.unblocks()
+	c.plan.finish()
+	return c.plan, nil
 }
 
 // match finds each desired user on the list, and protects the entries that it finds, under
-// whichever name.
+// whatever name.
 func (c *computation) match() {
-	for _, p := range c.desired {
-		p.present = c.actual.find(p)
+	for _, u := range c.desired {
+		p := c.person(u)
 		for _, a := range p.present {
 			a.desired = true
 		}
-		c.forms.add(p)
+		c.known.forms.add(p)
 		if p.learnt != "" && c.actual.byWaID[p.learnt] == nil && c.actual.byWaID[p.digits] != nil {
-			c.doubt(p.user, DoubtTwoForms)
+			c.doubt(u, DoubtTwoForms)
 		}
 	}
 	for _, u := range c.in.Before {
-		for _, a := range c.actual.find(c.known.person(u)) {
+		for _, a := range c.person(u).present {
 			a.was = true
 		}
 	}
+}
+
+func (c *computation) person(u user.ID) *person {
+	p := c.known.person(u)
+	p.present = c.actual.find(p)
+	return p
 }
 
 func (c *computation) doubt(u user.ID, why Doubt) {
@@ -202,14 +181,15 @@ func (c *computation) doubt(u user.ID, why Doubt) {
 
 // blocks plans who is missing.
 func (c *computation) blocks() {
-	first := make(map[string]struct{}, len(c.desired)) // WhatsApp IDs that are dealt with
-	for _, p := range c.desired {
-		if id := p.waID(); id != "" {
-			if _, again := first[id]; again {
-				c.doubt(p.user, DoubtShared)
+	taken := map[string]struct{}{} // WhatsApp IDs that two desired users may share
+	for _, u := range c.desired {
+		p := c.person(u)
+		if id := p.waID(); c.known.shared(id) {
+			if _, again := taken[id]; again {
+				c.doubt(u, DoubtShared)
 				continue
 			}
-			first[id] = struct{}{}
+			taken[id] = struct{}{}
 		}
 		siblings := c.known.siblings(p.waID(), p.bsuid)
 		withdrawn := c.known.withdrawable(c.known.namesOf(p))
@@ -217,23 +197,23 @@ func (c *computation) blocks() {
 		case len(withdrawn) > 0:
 			c.withdraw(p, withdrawn)
 		case len(p.present) > 0:
-		case c.known.busy(p.user) || c.known.anyBusy(siblings):
+		case c.known.busy(u) || c.known.anyBusy(siblings):
 			c.plan.LeftAlone++
-		case c.in.FromLedger && c.known.unwantedSince(p.user, siblings):
-			c.doubt(p.user, DoubtOpposed)
+		case c.in.FromLedger && c.known.unwantedSince(u, siblings):
+			c.doubt(u, DoubtOpposed)
 		default:
-			// By the name under which the person was asked for last, so that who asks again meanwhile
-			// is ordered with it.
-			u, seen := c.known.newest(p.user, siblings)
-			c.plan.ToBlock = append(c.plan.ToBlock, Change{User: u, Seen: seen})
-			if !c.known.seenLately(u, c.in.Base.Time()) {
+			// By the name of the latest request, so that the next request under it is ordered with
+			// this one.
+			name, seen := c.known.newest(u, siblings)
+			c.plan.ToBlock = append(c.plan.ToBlock, Change{User: name, Seen: seen})
+			if !c.known.is(name, recentBlock) {
 				c.plan.LikelyToFail++
 			}
 		}
 	}
 }
 
-// withdraw plans a block for each name under which an earlier run is about to unblock somebody
+// withdraw plans a block for each name under which an earlier run is about to unblock a user
 // who is desired by now: the newer of the two wins.
 func (c *computation) withdraw(p *person, names []user.ID) {
 	for _, u := range names {
@@ -250,9 +230,6 @@ func (c *computation) withdraw(p *person, names []user.ID) {
 
 // unblocks plans who is on the list and not desired.
 func (c *computation) unblocks() {
-	for _, p := range c.known.unresolved() {
-		c.forms.add(p)
-	}
 	for _, a := range c.actual.entries {
 		if a.desired {
 			continue
@@ -273,20 +250,21 @@ func (c *computation) unblocks() {
 	}
 }
 
-// doubtful says why an entry that matches nobody desired may be desired all the same.
+// doubtful returns why an entry that matches no desired user may be desired all the same, ""
+// when nothing speaks for it.
 func (c *computation) doubtful(a *listed, u user.ID, siblings []user.ID) Doubt {
 	switch {
 	case a.entry.WaID == "":
 		return DoubtNoWaID
 	case u.IsZero():
 		return DoubtUnreadable
-	case c.forms.userIDs > 0 && a.entry.UserID == "":
+	case c.known.forms.userIDs && a.entry.UserID == "":
 		return DoubtUserID
-	case c.forms.similar(a.entry.WaID):
+	case c.known.forms.similar(a.entry.WaID):
 		return DoubtSimilar
-	case c.in.FromLedger && slices.ContainsFunc(siblings, c.known.unreadable):
+	case c.in.FromLedger && c.known.any(siblings, unreadable):
 		return DoubtRecord
-	case c.in.FromLedger && c.known.discarded(siblings):
+	case c.in.FromLedger && c.known.any(siblings, discarded):
 		return DoubtDiscarded
 	case c.in.Mode != Adopt && len(siblings) > 1:
 		return DoubtNames
