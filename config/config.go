@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wablock/wablock/config/secret"
+	"github.com/wablock/wablock/tasks/user"
 )
 
 // Config is what [Load] found. It holds no secret that printing could show.
@@ -24,6 +25,9 @@ type Config struct {
 	// PhoneNumbers are those of the file's phone_numbers, and PhoneNumberID if it is not among
 	// them: what a worker serves.
 	PhoneNumbers []PhoneNumber
+
+	// DefaultCountry is whose national numbers inputs may hold; zero for none.
+	DefaultCountry user.Country
 
 	Rate            float64 // API calls a second, a ceiling
 	Burst           int     // calls
@@ -60,7 +64,7 @@ func Load(in Input) (*Config, error) {
 		in.LookupEnv = func(string) (string, bool) { return "", false }
 	}
 	f, errs := readFile(in.File)
-	l := &loader{in: in, file: f, errs: errs, cfg: &Config{}}
+	l := &loader{in: in, file: f, errs: errs, cfg: &Config{}, forced: map[string]bool{}}
 	l.plain()
 	l.cfg.AccessToken = l.credential(accessTokenVariable)
 	l.cfg.AppSecret = l.credential(appSecretVariable)

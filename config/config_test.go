@@ -101,7 +101,7 @@ func TestHTTPAddressOthersCanReachNeedsToken(t *testing.T) {
 			if (err == nil) != free {
 				t.Errorf("without a token: %v", err)
 			}
-			_, err = config.Load(config.Input{LookupEnv: env("WABLOCK_HTTP_ADDR="+addr, "WABLOCK_HTTP_TOKEN=t")})
+			_, err = config.Load(config.Input{LookupEnv: env("WABLOCK_HTTP_ADDR="+addr, "WABLOCK_HTTP_TOKEN=0123456789abcdef")})
 			if err != nil {
 				t.Errorf("with a token: %v", err)
 			}
@@ -135,6 +135,9 @@ func TestWrongValues(t *testing.T) {
 		{"WABLOCK_GRAPH_URL", "graph.facebook.com", "https://graph.facebook.com"},
 		{"WABLOCK_GRAPH_URL", "ftp://graph.facebook.com", "https://graph.facebook.com"},
 		{"WABLOCK_GRAPH_URL", "http://127.0.0.1:65536", "https://graph.facebook.com"},
+		{"WABLOCK_GRAPH_URL", "http://graph.facebook.com", "unencrypted"},
+		{"WABLOCK_GRAPH_URL", "http://Facebook.com.:80/x", "unencrypted"},
+		{"WABLOCK_DEFAULT_COUNTRY", "Mars", "such as US"},
 		{"WABLOCK_GRAPH_VERSION", "25", "v25.0"},
 		{"WABLOCK_PHONE_NUMBER_ID", "abc", "digits"},
 		{"WABLOCK_PHONE_NUMBER_ID", "+16505551234", "not the phone number itself"},
@@ -181,12 +184,12 @@ func TestEnvironmentOfEverySetting(t *testing.T) {
 		"WABLOCK_REDIS_URL=redis://u:p@redis:1234/3", "WABLOCK_GRAPH_URL=http://127.0.0.1:9/base/", "WABLOCK_GRAPH_VERSION=v26.0",
 		"WABLOCK_ACCESS_TOKEN=tok", "WABLOCK_APP_SECRET=sec", "WABLOCK_PHONE_NUMBER_ID=106540352242922",
 		"WABLOCK_RATE=0.5", "WABLOCK_BURST=7", "WABLOCK_MAX_USERS_PER_CALL=8", "WABLOCK_MAX_ATTEMPTS=9", "WABLOCK_REQUEST_TIMEOUT=10s",
-		"WABLOCK_CONCURRENCY=11", "WABLOCK_SHUTDOWN_TIMEOUT=12s", "WABLOCK_HTTP_ADDR=:0", "WABLOCK_HTTP_TOKEN=http-token",
+		"WABLOCK_CONCURRENCY=11", "WABLOCK_SHUTDOWN_TIMEOUT=12s", "WABLOCK_HTTP_ADDR=:0", "WABLOCK_HTTP_TOKEN=http-http-http-http", "WABLOCK_DEFAULT_COUNTRY=+49",
 		"WABLOCK_LOG_LEVEL=DEBUG", "WABLOCK_LOG_FORMAT=json")})
 	got := fmt.Sprint(cfg.Redis, cfg.GraphURL, cfg.GraphVersion, cfg.PhoneNumberID, cfg.Rate, cfg.Burst, cfg.MaxUsersPerCall, cfg.MaxAttempts,
-		cfg.RequestTimeout, cfg.Concurrency, cfg.ShutdownTimeout, cfg.HTTPAddr, cfg.LogLevel, cfg.LogFormat)
+		cfg.RequestTimeout, cfg.Concurrency, cfg.ShutdownTimeout, cfg.HTTPAddr, cfg.LogLevel, cfg.LogFormat, cfg.DefaultCountry)
 	want := fmt.Sprint("redis://***@redis:1234/3", "http://127.0.0.1:9/base", "v26.0", "106540352242922", 0.5, 7, 8, 9,
-		10*time.Second, 11, 12*time.Second, ":0", slog.LevelDebug, "json")
+		10*time.Second, 11, 12*time.Second, ":0", slog.LevelDebug, "json", "DE")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -199,10 +202,46 @@ func TestEnvironmentOfEverySetting(t *testing.T) {
 		t.Errorf("app secret: %v", err)
 	}
 	http, err := cfg.HTTPTokenValue()
-	if err != nil || http.Reveal() != "http-token" {
+	if err != nil || http.Reveal() != "http-http-http-http" {
 		t.Errorf("HTTP token: %v", err)
 	}
 	if o := cfg.Redis.Options(); o.Password != "p" || o.Username != "u" || o.DB != 3 {
 		t.Errorf("Redis options %q %q %d", o.Username, o.Password, o.DB)
+	}
+}
+
+func TestShortHTTPTokenIsForLoopbackAlone(t *testing.T) {
+	t.Parallel()
+	const short = "0123456"
+	path := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte(short), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for addr, allowed := range map[string]bool{"127.0.0.1:8080": true, "[::1]:1": true, "": true, "0.0.0.0:8080": false, ":8080": false, "10.0.0.1:1": false} {
+		t.Run(addr, func(t *testing.T) {
+			t.Parallel()
+			_, inline := load(t, config.Input{LookupEnv: env("WABLOCK_HTTP_ADDR="+addr, "WABLOCK_HTTP_TOKEN="+short)}).HTTPTokenValue()
+			_, ofFile := load(t, config.Input{LookupEnv: env("WABLOCK_HTTP_ADDR="+addr, "WABLOCK_HTTP_TOKEN_FILE="+path)}).HTTPTokenValue()
+			for name, err := range map[string]error{"WABLOCK_HTTP_TOKEN": inline, path: ofFile} {
+				switch {
+				case (err == nil) != allowed:
+					t.Errorf("%s: %v", name, err)
+				case err != nil && (strings.Contains(err.Error(), short) || !strings.Contains(err.Error(), name)):
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+func TestUnencryptedGraphURLIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]int{
+		"http://proxy.example:8080/graph": 1, "http://10.0.0.1": 1, "https://proxy.example": 0, "http://127.0.0.1:9": 0, "http://localhost": 0, "http://[::1]:9": 0,
+	} {
+		cfg := load(t, config.Input{LookupEnv: env("WABLOCK_GRAPH_URL=" + url)})
+		if len(cfg.Warnings) != want || want > 0 && !strings.Contains(cfg.Warnings[0], "unencrypted") {
+			t.Errorf("%s: %q", url, cfg.Warnings)
+		}
 	}
 }

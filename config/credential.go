@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -91,11 +93,29 @@ func openToOthers(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o026 != 0
 }
 
+var (
+	// secretForm matches app secrets (32 hex digits), tokens, and what openssl rand writes.
+	secretForm = regexp.MustCompile(`^[A-Za-z0-9+/=_-]{16,}$`)
+	// mixed are signs that base64 has and the names of directories seldom have.
+	mixed = []*regexp.Regexp{regexp.MustCompile(`[0-9]`), regexp.MustCompile(`[A-Z]`), regexp.MustCompile(`[a-z]`)} //nolint:gochecknoglobals // never changes
+)
+
 // maxBareName is longer than file names that have no directory are, and shorter than tokens.
 const maxBareName = 48
 
-// looksLikeSecret tells the mistake of a secret in the place of its file's name, so that no
-// error message shows it.
+// looksLikeSecret reports whether a secret stands in the place of its file's name, so that no
+// error message shows it. A file that exists, or whose directory does, is not one.
 func looksLikeSecret(path string) bool {
-	return len(path) > maxBareName && !strings.ContainsAny(path, `/\`)
+	bare := !strings.ContainsAny(path, `/\`)
+	if _, err := os.Stat(path); err == nil || !secretForm.MatchString(path) && (!bare || len(path) <= maxBareName) {
+		return false
+	}
+	if bare {
+		return true
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err == nil && filepath.Dir(path) != "/" {
+		return false
+	}
+	unlike := func(r *regexp.Regexp) bool { return !r.MatchString(path) }
+	return !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "+=") || !slices.ContainsFunc(mixed, unlike)
 }

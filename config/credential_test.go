@@ -108,3 +108,33 @@ func TestWidePermissionsAreWarnedOf(t *testing.T) {
 		}
 	}
 }
+
+func TestSecretsOfEveryFormInPlaceOfTheirFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for secret, hidden := range map[string]bool{
+		"0123456789abcdef0123456789abcdef":          true, // an app secret
+		"q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQ/ab=":      true, // openssl rand -base64
+		"/83vEjRWeJCrze8SNFZ4kKvN7xI0Vni+":          true,
+		"ab/83vEjRWeJCrze8SNFZ4kKvN7xI0Vni":         true,
+		"EAAGm0PX4ZCpsBAKhunter2hunter2":            true,
+		"correct-horse-battery-staple":              true,
+		"http_token":                                false,
+		"/run/secrets/wablock/none/access_token":    false,
+		"secrets.d/access_token_of_the_first.txt":   false,
+		dir + "/none":                               false,
+		dir + "/q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQab": false,
+		"./0123456789abcdef0123456789abcdef":        false,
+	} {
+		t.Run(secret, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := config.Load(config.Input{LookupEnv: env("WABLOCK_APP_SECRET_FILE=" + secret)})
+			if err == nil {
+				_, err = cfg.AppSecretSource()
+			}
+			if err == nil || strings.Contains(err.Error(), secret) == hidden || !strings.Contains(err.Error(), "WABLOCK_APP_SECRET_FILE") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

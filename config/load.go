@@ -21,6 +21,8 @@ type loader struct {
 	file *file
 	cfg  *Config
 	errs []error
+	// forced are the settings that a flag or the environment gives.
+	forced map[string]bool
 }
 
 // level is one place that settings come from. All of them, in order, are the precedence.
@@ -28,6 +30,9 @@ type level struct {
 	lookup func(Setting) (string, bool)
 	origin func(Setting) string
 }
+
+// fileLevel is the place of the file among the levels.
+const fileLevel = 2
 
 func (l *loader) levels() []level {
 	return []level{
@@ -64,9 +69,10 @@ func (l *loader) plain() {
 			continue
 		}
 		value, origin, given := s.Default, "the default", false
-		for _, level := range l.levels() {
+		for i, level := range l.levels() {
 			if v, ok := level.lookup(s); ok {
 				value, origin, given = v, level.origin(s), true
+				l.forced[s.Key()] = i < fileLevel
 				break
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/robfig/cron/v3"
 
@@ -95,10 +96,28 @@ func (l *loader) phoneNumber(at string, item item) PhoneNumber {
 		n.Display, err = user.Parse(s)
 		return err
 	})
-	set("rate", settingOf("WABLOCK_RATE").Allowed, func(s string) (err error) { n.Rate, err = rate(s); return err })
-	set("burst", settingOf("WABLOCK_BURST").Allowed, func(s string) (err error) { n.Burst, err = whole(s, 1, 10_000); return err })
+	set("rate", settingOf("WABLOCK_RATE").Allowed, func(s string) (err error) {
+		all := n.Rate
+		n.Rate, err = rate(s)
+		if l.forced["rate"] {
+			n.Rate = min(n.Rate, all)
+		}
+		return err
+	})
+	set("burst", settingOf("WABLOCK_BURST").Allowed, func(s string) (err error) {
+		all := n.Burst
+		n.Burst, err = whole(s, 1, 10_000)
+		if l.forced["burst"] {
+			n.Burst = min(n.Burst, all)
+		}
+		return err
+	})
 	set("max_users_per_call", settingOf("WABLOCK_MAX_USERS_PER_CALL").Allowed, func(s string) (err error) {
+		all := n.MaxUsersPerCall
 		n.MaxUsersPerCall, err = whole(s, 1, maxUsersPerCall)
+		if l.forced["max_users_per_call"] {
+			n.MaxUsersPerCall = min(n.MaxUsersPerCall, all)
+		}
 		return err
 	})
 	l.token(at, item, &n)
@@ -152,12 +171,9 @@ func (l *loader) token(at string, item item, n *PhoneNumber) {
 
 func (l *loader) reconcile(at string, item item) *Reconcile {
 	r := &Reconcile{Source: SourceLedger, Mode: Report, MaxChanges: DefaultMaxChanges}
-	l.take(at, item, "schedule", "a cron expression such as \"0 3 * * *\"", nil, func(s string) error {
-		if _, err := cron.ParseStandard(s); err != nil {
-			return errNotAllowed
-		}
+	l.take(at, item, "schedule", "a cron expression such as \"0 3 * * *\" or \"CRON_TZ=Europe/Berlin 0 3 * * *\", or @every with a duration from 1s", nil, func(s string) error {
 		r.Schedule = s
-		return nil
+		return checkSchedule(s)
 	})
 	l.take(at, item, "source", "the path of a file, an https URL, or ledger", showSource, func(s string) error {
 		r.Source = s
@@ -175,6 +191,33 @@ func (l *loader) reconcile(at string, item item) *Reconcile {
 		return err
 	})
 	return r
+}
+
+// checkSchedule refuses what the parser of cron expressions would fall over, or take for another
+// schedule than was meant.
+func checkSchedule(s string) error {
+	if strings.HasPrefix(s, "TZ=") || strings.HasPrefix(s, "CRON_TZ=") {
+		zone, expression, _ := strings.Cut(s, " ")
+		if strings.TrimSpace(expression) == "" {
+			return errors.New("there is a time zone, but no expression behind it")
+		}
+		if strings.HasSuffix(zone, "=Local") {
+			return errors.New("Local is another time zone on each machine")
+		}
+	}
+	schedule, err := cron.ParseStandard(s)
+	if err != nil {
+		return errNotAllowed
+	}
+	if _, every, ok := strings.Cut(s, "@every "); ok {
+		if d, err := time.ParseDuration(strings.TrimSpace(every)); err != nil || d < time.Second {
+			return errNotAllowed
+		}
+	}
+	if schedule.Next(time.Now()).IsZero() {
+		return errors.New("no such day comes in the next years")
+	}
+	return nil
 }
 
 func checkSource(s string) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -187,5 +188,50 @@ func TestTokensOfNobody(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "NOT_THERE_FILE") {
 		t.Errorf("a variable is named that nothing reads: %v", err)
+	}
+}
+
+func TestTheLowerLimitWins(t *testing.T) {
+	t.Parallel()
+	file := writeFile(t, "rate: 4\nphone_numbers: [{id: 7, rate: 50, burst: 6, max_users_per_call: 900}, {id: 8}]", 0o600)
+	for name, c := range map[string]struct {
+		in          config.Input
+		rate, other float64
+		burst, most int
+	}{
+		"the file's own":    {config.Input{}, 50, 4, 6, 900},
+		"a flag below":      {config.Input{Flags: map[string]string{"rate": "1", "max-users-per-call": "10"}}, 1, 1, 6, 10},
+		"a flag above":      {config.Input{Flags: map[string]string{"rate": "60", "burst": "9"}}, 50, 60, 6, 900},
+		"environment below": {config.Input{LookupEnv: env("WABLOCK_RATE=2", "WABLOCK_BURST=3")}, 2, 2, 3, 900},
+		"flag, environment": {config.Input{Flags: map[string]string{"rate": "3"}, LookupEnv: env("WABLOCK_RATE=2")}, 3, 3, 6, 900},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.in.File = file
+			n := load(t, c.in).PhoneNumbers
+			if n[0].Rate != c.rate || n[1].Rate != c.other || n[0].Burst != c.burst || n[0].MaxUsersPerCall != c.most {
+				t.Errorf("%+v", n)
+			}
+		})
+	}
+}
+
+func TestSchedules(t *testing.T) {
+	t.Parallel()
+	for schedule, taken := range map[string]bool{
+		"0 3 * * *": true, "@daily": true, "@every 6h": true, "@every 1s": true, "CRON_TZ=Europe/Berlin 0 3 * * *": true, "TZ=UTC @hourly": true, "0 0 29 2 *": true,
+		"CRON_TZ=UTC": false, "TZ=Europe/Berlin": false, "TZ=": false, "CRON_TZ=UTC ": false, "TZ=UTC\t0 3 * * *": false, "CRON_TZ=Mars/Phobos 0 3 * * *": false, "CRON_TZ=Local 0 3 * * *": false,
+		"0 0 30 2 *": false, "@every -5m": false, "@every 0s": false, "@every 1ms": false, "@every": false, "TZ=UTC @every -5m": false, "CRON_TZ=UTC CRON_TZ=UTC 0 3 * * *": false, "* * * *": false,
+	} {
+		t.Run(schedule, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := config.Load(config.Input{File: writeFile(t, "phone_numbers: [{id: 1, reconcile: {schedule: "+strconv.Quote(schedule)+"}}]", 0o600)})
+			if (err == nil) != taken || taken && cfg.PhoneNumbers[0].Reconcile.Schedule != schedule {
+				t.Errorf("%v", err)
+			}
+			if err != nil && !strings.Contains(err.Error(), "phone_numbers[0].reconcile.schedule") {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }

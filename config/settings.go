@@ -50,7 +50,7 @@ func connectionSettings() []Setting {
 		{
 			Variable: "WABLOCK_GRAPH_URL", Default: "https://graph.facebook.com", Flag: "graph-url",
 			Meaning: "base URL of the Graph API",
-			Allowed: "an http or https URL such as https://graph.facebook.com, without user, query and fragment",
+			Allowed: "an http or https URL such as https://graph.facebook.com, without user, query and fragment; Facebook's own with https alone",
 			set:     setGraphURL, show: showGraphURL,
 		},
 		{
@@ -80,6 +80,11 @@ func connectionSettings() []Setting {
 			Meaning: "business phone number ID that commands and the worker use when none is named",
 			Allowed: "the 1 to 32 digits of the Graph ID, which is not the phone number itself",
 			set:     setPhoneNumberID, show: showPhoneNumberID,
+		},
+		{
+			Variable: "WABLOCK_DEFAULT_COUNTRY",
+			Meaning:  "country whose national numbers commands and desired lists may hold; without it, numbers need their country code",
+			Allowed:  "the ISO code of a country, such as US, or its calling code, such as +1", set: setDefaultCountry,
 		},
 		{
 			Variable: "WABLOCK_LOG_LEVEL", Default: "info", Flag: "log-level",

@@ -38,12 +38,16 @@ func setGraphURL(c *Config, s string) error {
 		return errNotAllowed
 	case u.Port() != "" && !isPort(u.Port(), 1):
 		return errNotAllowed
+	case u.Scheme == "http" && facebook.MatchString(u.Hostname()):
+		return errors.New("the token would be sent unencrypted")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
 		return errNotAllowed
 	}
 	c.GraphURL = strings.TrimRight(s, "/")
 	return nil
 }
+
+var facebook = regexp.MustCompile(`(?i)(?:^|\.)facebook\.com\.?$`)
 
 // showGraphURL shows no more than a host: who puts a token into the URL must not find it in a log.
 func showGraphURL(s string) string {
@@ -84,6 +88,13 @@ func setPhoneNumberID(c *Config, s string) error {
 
 // showPhoneNumberID hides what is a phone number in the place of an ID.
 func showPhoneNumberID(s string) string { return user.Scrub(s) }
+
+func setDefaultCountry(c *Config, s string) (err error) {
+	if c.DefaultCountry, err = user.ParseCountry(s); err != nil {
+		return errNotAllowed
+	}
+	return nil
+}
 
 func setLogLevel(c *Config, s string) error {
 	switch strings.ToLower(s) {
