@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,40 +8,26 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/wablock/wablock/client"
-	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/ratelimit"
-	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/worker/internal/lane"
 )
 
-// API is the part of the Block Users API that a lane uses; *client.Client is one.
-type API interface {
-	Block(ctx context.Context, phoneNumberID string, users []user.ID) (*client.Result, error)
-	Unblock(ctx context.Context, phoneNumberID string, users []user.ID) (*client.Result, error)
-	// Check makes the cheapest request that needs the same access, and returns its error.
-	Check(ctx context.Context, phoneNumberID string) error
-}
+type (
+	// API is the part of the Block Users API that a worker uses; *client.Client is one.
+	API = lane.API
+	// PhoneNumber is how one phone number ID is served.
+	PhoneNumber = lane.PhoneNumber
+	// Metrics receives what a worker does.
+	Metrics = lane.Metrics
+)
 
-// PhoneNumber is how one phone number ID is served. ID, API and Token are required.
-type PhoneNumber struct {
-	ID  string
-	API API
-	// Token is what API authorises itself with; it is read again when the API refuses it.
-	Token *secret.Source
-	// Account groups the phone number IDs that share one account's rate limit; "" for none.
-	Account string
-	// Listed says that an operator has configured the phone number ID. While the API knows none
-	// such its users wait, for the configuration or the token's rights to be mended; those of
-	// an ID that only a producer named are dead-lettered.
-	Listed bool
-}
-
-// Config says what a Worker works with. Redis, Resolve and Limiter are required.
+// Config configures a Worker. Redis, Resolve and Limiter are required.
 type Config struct {
 	// Redis stays the caller's to close.
 	Redis redis.UniversalClient
-	// Resolve tells how a phone number ID is served, and false when the worker has no token
-	// for it: its users are then dead-lettered, saying so. It must be quick.
+	// Resolve returns how a phone number ID is served, and false when the worker has no token
+	// for it: its users are then dead-lettered, with that reason. It must be quick.
 	Resolve func(phoneNumberID string) (PhoneNumber, bool)
 	// Limiter is shared with all other workers.
 	Limiter ratelimit.Limiter
@@ -63,30 +48,18 @@ type Config struct {
 	// RetryDelay is the delay before the second attempt; it doubles up to five minutes, with
 	// jitter in its upper half. 0 means 1 s.
 	RetryDelay time.Duration
-	// Poll is how often an idle worker looks for tasks that no poke announced. 0 means 1 s.
+	// Poll is how often an idle worker looks for tasks that no message announced. 0 means 1 s.
 	Poll time.Duration
 
-	// Logger defaults to one that discards.
+	// Logger defaults to one that discards. Warnings and errors that repeat are collapsed.
 	Logger *slog.Logger
 	// Metrics defaults to none.
 	Metrics Metrics
 }
 
-// Bounds that are nobody's setting.
 const (
-	maxLanes         = 2000            // open at once; further phone numbers wait in the queue
-	maxCallsInLane   = 64              // in flight at once
-	claimMargin      = 5 * time.Second // from a call's timeout to its claim's deadline
-	holdTask         = 5 * time.Second // that a handler waits for its users' ends
-	longWait         = 2 * time.Second // from which a task is deferred at once
 	maxDeferral      = time.Minute     // asynq looks again at the latest after this
 	maxPutBack       = time.Hour       // the same for a delayed task that was run early
-	maxRetryDelay    = 5 * time.Minute // between two attempts
-	laneIdle         = time.Minute     // after which a lane without work closes
-	lanePoll         = 5 * time.Second // between looks of a lane without work
-	lookAgain        = time.Second     // between looks for ends by other workers
-	tokenPoll        = 2 * time.Second // between readings of a refused token's file
-	tokenLook        = time.Second     // between looks of a call in parts whether it may go on
 	watchLimitsEvery = 5 * time.Second // between looks at the limiter, for the metrics
 	redisRetryDelay  = time.Second     // after Redis failed
 )
@@ -123,6 +96,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Logger = slog.New(collapse(c.Logger.Handler()))
 	if c.Metrics == nil {
 		c.Metrics = noMetrics{}
 	}
@@ -135,3 +109,15 @@ func setDefault[T comparable](field *T, value T) {
 		*field = value
 	}
 }
+
+type noMetrics struct{}
+
+func (noMetrics) Call(string, string, int, time.Duration) {}
+func (noMetrics) Settled(string, string, int, int)        {}
+func (noMetrics) RateLimitHit(string, string)             {}
+func (noMetrics) Limited(string, string, time.Duration)   {}
+func (noMetrics) Backlog(string, ledger.Backlog)          {}
+func (noMetrics) InFlight(string, int)                    {}
+func (noMetrics) Learnt(string, float64, float64, int)    {}
+func (noMetrics) LaneState(string, string)                {}
+func (noMetrics) LaneClosed(string)                       {}

@@ -1,17 +1,22 @@
 // Package worker carries out block and unblock requests.
 //
+// It is asynq's side: servers and lifecycle (worker.go), the handler of all tasks (handler.go),
+// the tasks of workers that died (orphans.go). The calls are made by worker/internal/lane, and
+// what an API answer means is decided in worker/internal/verdict.
+//
 // The way of one number, file by file:
 //
-//	handler.go  asynq hands over a task; the handler marks its users in the ledger (look.go),
-//	            wakes their lane and waits a little for their ends (watch.go)
-//	lane.go     one lane per phone number ID takes a token from the limiter and claims up to a
-//	            call's worth of users, of whatever tasks
-//	call.go     the call goes out; judge.go turns its answer into one verdict per user; the
-//	            ledger settles them, the dead go into the dead-letter queue
-//	split.go    a call that fails as a whole is made again in halves
-//	gate.go     what is refused or down as a whole closes the lane until a probe gets through
-//	deferral.go a task whose users have not all ended goes back to asynq, without a retry
-//	            being counted
+//	handler.go                    asynq hands over a task
+//	internal/lane/pool.go         its users are marked in the ledger, their lane is woken, and
+//	                              the handler waits a little for their ends
+//	internal/lane/lane.go         the lane asks breaker and limiter, and claims up to a call's
+//	                              worth of users, of whatever tasks
+//	internal/lane/call.go         the call goes out
+//	internal/verdict/verdict.go   its answer is read once
+//	internal/verdict/breaker.go   what it shows about the API closes or opens the lane
+//
+// and back in call.go the ledger settles the users and the dead go into the dead-letter queue. A
+// task whose users have not all ended goes back to asynq, without a retry being counted.
 //
 // Nothing is kept in memory alone: a worker that dies leaves claims that expire and tasks that
 // asynq hands to another one.

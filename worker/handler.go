@@ -4,162 +4,204 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
+	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/worker/internal/lane"
 )
 
-// ProcessTask is the handler of all of the worker's queues. It never returns an error that
-// would make asynq archive a task.
-func (w *Worker) ProcessTask(ctx context.Context, t *asynq.Task) error {
-	err := w.process(ctx, t)
+// handler runs the tasks of all of the worker's queues.
+type handler struct {
+	redis    redis.UniversalClient
+	producer *tasks.Producer
+	dead     *deadletter.Queue
+	client   *asynq.Client
+	lanes    *lane.Pool
+	slots    Slots // nil leaves schedules to other workers
+	log      *slog.Logger
+}
+
+// ProcessTask runs a task. It never returns an error that would make asynq archive it.
+func (h *handler) ProcessTask(ctx context.Context, t *asynq.Task) error {
+	err := h.process(ctx, t)
 	if err != nil {
-		return w.giveBack(ctx, t, err)
+		return h.giveBack(ctx, t, err)
 	}
 	return nil
 }
 
-func (w *Worker) process(ctx context.Context, t *asynq.Task) error {
+func (h *handler) process(ctx context.Context, t *asynq.Task) error {
 	switch t.Type() {
 	case queues.TypeBlock, queues.TypeUnblock:
 	case queues.TypeDeadLetter:
-		return w.dead.RedriveTask(ctx, w.producer, t)
+		return h.dead.RedriveTask(ctx, h.producer, t)
 	case queues.TypeReconcile:
-		return w.runSlot(ctx, t)
+		return h.runSlot(ctx, t)
 	default:
-		return w.refuse(ctx, t, fmt.Errorf("%w: no worker knows the task type", queues.ErrMalformed))
+		return h.refuse(ctx, t, fmt.Errorf("%w: no worker knows the task type", queues.ErrMalformed))
 	}
 	p, err := queues.Decode(t.Type(), t.Payload())
 	if err != nil {
-		return w.refuse(ctx, t, err)
+		return h.refuse(ctx, t, err)
 	}
-	wait, err := w.early(ctx, p)
+	wait, err := dueIn(ctx, h.redis, p)
 	if err != nil {
-		w.complain(w.cfg.Logger, "worker: Redis does not tell whether a delayed task is due; it is tried again", err)
-		return &deferral{after: spread(redisRetryDelay), why: "Redis did not tell whether it is due"}
+		h.log.Error("worker: it is not known whether a delayed task is due; it is tried again", keyError, err.Error())
+		return &deferral{after: spread(redisRetryDelay), why: "Redis did not answer whether it is due"}
 	}
 	if wait > 0 { // asynq cuts the fraction of the second off
-		return &deferral{after: min(wait+time.Second, spread(maxPutBack)), why: "it was put off, and is not due yet"}
+		return &deferral{after: min(wait+time.Second, spread(maxPutBack)), why: "it is delayed, and not due yet"}
 	}
-	return w.await(ctx, t, p)
+	return h.follow(ctx, t, p)
 }
 
-// early says how long it is until a delayed task is due. It may be run before that, by asynq's own
-// tools, or by a worker whose clock is ahead. Were it marked then, at its version, all that is
-// asked for until it is due would lose to it.
-func (w *Worker) early(ctx context.Context, p queues.Payload) (time.Duration, error) {
+// dueIn returns the time until a delayed task is due. It may be run before that, by asynq's own
+// tools, or by a worker whose clock is ahead. Were it marked then, at its version, every request
+// until it is due would lose to it.
+func dueIn(ctx context.Context, rdb redis.UniversalClient, p queues.Payload) (time.Duration, error) {
 	if !p.Delayed {
 		return 0, nil
 	}
-	now, err := ledger.New(w.cfg.Redis, p.PhoneNumberID).NextVersion(ctx)
+	now, err := ledger.New(rdb, p.PhoneNumberID).NextVersion(ctx)
 	return p.DueIn(now), err
 }
 
-// refuse puts a task that cannot be read into the dead-letter queue, with the reason.
-func (w *Worker) refuse(ctx context.Context, t *asynq.Task, reason error) error {
-	id, _ := asynq.GetTaskID(ctx)
-	queue, _ := asynq.GetQueueName(ctx)
-	err := w.dead.Put(ctx, deadletter.NewMalformed(t.Type(), queue, id, t.Payload(), reason))
-	if err != nil {
-		return &deferral{after: redisRetryDelay, why: "it is malformed, and the dead-letter queue could not be written"}
-	}
-	w.cfg.Logger.Error("worker: a malformed task went into the dead-letter queue", keyQueue, queue, keyReason, reason.Error())
-	return nil
-}
-
-// await waits for the ends of a task's users. What has not ended after a while, or is not
-// expected to, goes back to asynq: the lane goes on with the users all the same.
-func (w *Worker) await(ctx context.Context, t *asynq.Task, p queues.Payload) error {
-	l, err := w.lanes.acquire(p.PhoneNumberID)
-	if err != nil {
+// follow follows a task's users. Those that have not ended after a while, or are not expected to,
+// go back to asynq with their task: the lane goes on with them all the same.
+func (h *handler) follow(ctx context.Context, t *asynq.Task, p queues.Payload) error {
+	progress, err := h.lanes.Follow(ctx, p, queueOf(ctx))
+	switch {
+	case errors.Is(err, lane.ErrNoLane):
 		return &deferral{after: spread(maxDeferral / 2), why: "the worker stops, or serves too many phone number IDs"}
+	case err != nil:
+		h.log.Error("worker: the states of a task's users could not be read; the task is tried again", keyError, err.Error())
+		return &deferral{after: spread(redisRetryDelay), why: "Redis did not answer where its users stand"}
 	}
-	defer w.lanes.release(l)
-	queue, age := queueOf(ctx), time.Since(p.RequestedAt)
-	if delay, why := l.expectedDelay(queue); delay >= longWait && age < delay/2 {
-		l.poke()
-		return &deferral{after: deferFor(delay, age), why: why} // not worth a look yet
-	}
-	watch := l.watches.add(p.Operation, queue, p.Version, p.Users)
-	result, dead, left, err := w.follow(ctx, l, watch, p.Users)
-	if err != nil {
-		w.complain(w.cfg.Logger, "worker: Redis does not tell where a task's users stand; the task is tried again", err)
-		return &deferral{after: spread(redisRetryDelay), why: "Redis did not tell where its users stand"}
-	}
-	if err := w.bury(ctx, p, dead, &result); err != nil {
-		w.complain(w.cfg.Logger, "worker: the dead-letter queue could not be written; the task is tried again", err)
+	if err := h.ensureDeadLetters(ctx, p, progress.Dead, &progress.Result); err != nil {
+		h.log.Error("worker: the dead-letter queue could not be written; the task is tried again", keyError, err.Error())
 		return &deferral{after: spread(redisRetryDelay), why: "the dead-letter queue could not be written"}
 	}
-	if left == 0 {
-		return writeResult(t, result)
+	if progress.Left == 0 {
+		return writeResult(t, progress.Result)
 	}
-	delay, why := l.expectedDelay(queue)
-	return &deferral{after: deferFor(delay, age), why: fmt.Sprintf("%d of %d users wait (%s)", left, len(p.Users), why)}
+	why := fmt.Sprintf("%d of %d users wait (%s)", progress.Left, len(p.Users), progress.Why)
+	return &deferral{after: deferFor(progress.Delay, time.Since(p.RequestedAt)), why: why}
 }
 
-// follow marks a task's users, wakes the lane, and waits for their ends for as long as that
-// makes sense.
-func (w *Worker) follow(ctx context.Context, l *lane, watch *watch, users []user.ID) (r queues.Result, dead []user.ID, left int, err error) {
-	err = l.look(ctx, watch, users)
-	if err == nil {
-		l.poke()
-		l.hold(ctx, watch)
-	}
-	r, dead, left = l.watches.drop(watch)
-	if errors.Is(err, errLaneClosed) {
-		err = nil // it stops: what is left is deferred
-	}
-	return r, dead, left, err
-}
-
-// hold waits for the ends of a task's users, but gives the worker's slot up when they are not to
-// be expected soon.
-func (l *lane) hold(ctx context.Context, watch *watch) {
-	tick := time.NewTicker(holdTask / 5)
-	defer tick.Stop()
-	for range 5 {
-		if delay, _ := l.expectedDelay(watch.queue); delay >= longWait {
-			return
-		}
-		select {
-		case <-watch.done:
-			return
-		case <-tick.C:
-		case <-l.ended:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// bury makes sure that users which were found dead are in the dead-letter queue: the worker
-// that settled them may have died just before.
-func (w *Worker) bury(ctx context.Context, p queues.Payload, dead []user.ID, r *queues.Result) error {
+// ensureDeadLetters puts users that were found dead into the dead-letter queue: the worker that
+// settled them may have died just before.
+func (h *handler) ensureDeadLetters(ctx context.Context, p queues.Payload, dead []user.ID, r *queues.Result) error {
 	if len(dead) == 0 {
 		return nil
 	}
-	entries, err := ledger.New(w.cfg.Redis, p.PhoneNumberID).Entries(ctx, dead)
+	entries, err := ledger.New(h.redis, p.PhoneNumberID).Entries(ctx, dead)
 	if err != nil {
 		return err
 	}
 	var letters []deadletter.Letter
 	for _, e := range entries {
 		if e.State != ledger.Dead || e.Version != p.Version {
-			continue // redriven, discarded or asked for anew since
+			continue // redriven, discarded or requested anew since
 		}
 		letters = append(letters, deadletter.Of(p.PhoneNumberID, e))
-		if e.Failure != nil {
-			r.Add(codes(e.Failure.Code))
+		if e.Failure != nil && e.Failure.Code != 0 {
+			r.Add(queues.Result{Codes: map[int]int{e.Failure.Code: 1}})
 		}
 	}
-	return w.dead.Put(ctx, letters...)
+	return h.dead.Put(ctx, letters...)
+}
+
+// refuse puts a task that cannot be read into the dead-letter queue, with the reason.
+func (h *handler) refuse(ctx context.Context, t *asynq.Task, reason error) error {
+	id, _ := asynq.GetTaskID(ctx)
+	queue, _ := asynq.GetQueueName(ctx)
+	err := h.dead.Put(ctx, deadletter.NewMalformed(t.Type(), queue, id, t.Payload(), reason))
+	if err != nil {
+		return &deferral{after: redisRetryDelay, why: "it is malformed, and the dead-letter queue could not be written"}
+	}
+	h.log.Error("worker: a malformed task went into the dead-letter queue", keyQueue, queue, keyReason, reason.Error())
+	return nil
+}
+
+// Slots runs tasks of queues.TypeReconcile; *reconcile.Scheduler is one.
+type Slots interface {
+	// ProcessTask runs one. With again above zero the task is to be tried again after that
+	// time, for the reason given; an error means that it can't be read.
+	ProcessTask(ctx context.Context, t *asynq.Task) (again time.Duration, why string, err error)
+}
+
+// runSlot runs the task of a schedule's slot.
+func (h *handler) runSlot(ctx context.Context, t *asynq.Task) error {
+	if h.slots == nil {
+		return &deferral{after: spread(maxDeferral / 2), why: "this worker runs no schedules"}
+	}
+	again, why, err := h.slots.ProcessTask(ctx, t)
+	switch {
+	case err != nil:
+		return h.refuse(ctx, t, err)
+	case again > 0:
+		return &deferral{after: spread(again), why: why}
+	}
+	return nil
+}
+
+// giveBack returns err for asynq to retry the task by, unless that would archive it: asynq
+// archives a task that has no retries left, even when the error is no failure, and drops what
+// is archived. A task of ours never gets there; one that another program pushed may, and goes
+// on as a task of ours.
+func (h *handler) giveBack(ctx context.Context, t *asynq.Task, err error) error {
+	retried, ok1 := asynq.GetRetryCount(ctx)
+	limit, ok2 := asynq.GetMaxRetry(ctx)
+	queue, ok3 := asynq.GetQueueName(ctx)
+	if !ok1 || !ok2 || !ok3 || retried < limit {
+		return err
+	}
+	_, e := h.client.EnqueueContext(context.WithoutCancel(ctx), asynq.NewTask(t.Type(), t.Payload()),
+		asynq.Queue(queue), asynq.ProcessIn(retryDelay(retried, err, t)), asynq.MaxRetry(queues.MaxRetry))
+	if e != nil {
+		return errors.Join(err, e)
+	}
+	return nil
+}
+
+// deferral is the error that hands a task back to asynq until later. It is no failure, so it
+// uses up no retry, and its text is what the web UI shows.
+type deferral struct {
+	after time.Duration
+	why   string
+}
+
+func (d *deferral) Error() string {
+	return fmt.Sprintf("deferred for %v: %s", d.after.Round(100*time.Millisecond), d.why)
+}
+
+// isFailure is for asynq: lost leases and deferrals must not use up its retries.
+func isFailure(err error) bool {
+	_, deferred := errors.AsType[*deferral](err)
+	return !deferred && !errors.Is(err, asynq.ErrLeaseExpired)
+}
+
+// retryDelay is for asynq: the time until a task runs again.
+func retryDelay(n int, err error, t *asynq.Task) time.Duration {
+	if d, ok := errors.AsType[*deferral](err); ok {
+		return d.after
+	}
+	if errors.Is(err, asynq.ErrLeaseExpired) {
+		return 0
+	}
+	if errors.Is(err, deadletter.ErrRefused) {
+		return deadletter.RedriveDelay(n, err, t) // a dead letter goes back to rest, with the reason
+	}
+	return min(asynq.DefaultRetryDelayFunc(min(n, 10), err, t), maxDeferral)
 }
 
 func writeResult(t *asynq.Task, r queues.Result) error {
@@ -168,7 +210,7 @@ func writeResult(t *asynq.Task, r queues.Result) error {
 		return err
 	}
 	// A result that can't be written costs a line in the web UI; the users have ended.
-	if rw := t.ResultWriter(); rw != nil { // as of a task that asynq has not handed over
+	if rw := t.ResultWriter(); rw != nil { // nil for a task that asynq has not handed over
 		_, _ = rw.Write(b)
 	}
 	return nil

@@ -2,125 +2,130 @@ package worker
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/wablock/wablock/client"
+	"golang.org/x/time/rate"
 )
 
 // Keys of log attributes.
 const (
 	keyPhoneNumberID = "phone_number_id"
-	keyTaskID        = "task_id"
-	keyTaskType      = "task_type"
 	keyQueue         = "queue"
-	keyOperation     = "operation"
 	keyUsers         = "users"
-	keySucceeded     = "succeeded"
-	keyTook          = "took"
-	keyOutcome       = "outcome"
 	keyError         = "error"
-	keyState         = "state"
 	keyReason        = "reason"
-	keyHelp          = "help"
-	keyWait          = "wait"
-	keyFull          = "full"
 	keyRepeated      = "repeated"
 )
 
-// complainEvery is how often one complaint is logged at the most: an outage of hours must not
-// flood the logs.
-const complainEvery = time.Minute
+const (
+	errorEvery  = time.Minute      // between two equal errors
+	warnFirst   = 10               // equal warnings before they are collapsed
+	warnEvery   = 15 * time.Minute // between them then
+	maxMessages = 4096             // kinds of messages that are remembered
+)
 
-// probesEvery is how often a lane says that its probes still fail.
-const probesEvery = 15 * time.Minute
-
-// complaints collapses errors that repeat. Safe for concurrent use.
-type complaints struct {
-	mu   sync.Mutex
-	seen map[string]*complaint
+// collapsing is a slog.Handler that drops warnings and errors that repeat, since an outage of hours
+// must not flood the log. Messages are equal when text and phone number ID are. The next one that
+// passes carries how many were dropped.
+type collapsing struct {
+	slog.Handler
+	phoneNumberID string
+	seen          *seenMessages
 }
 
-type complaint struct {
-	logged   time.Time
-	repeated int
+type seenMessages struct {
+	mu  sync.Mutex
+	all map[string]*seenMessage
 }
 
-// complain logs an error under a constant message, once a minute at the most, with how often
-// it has happened since.
-func (w *Worker) complain(log *slog.Logger, message string, err error) {
-	if errors.Is(err, context.Canceled) && !w.running() {
-		return
-	}
-	if repeated, due := w.complaints.due(message, complainEvery); due {
-		log.Error(message, keyError, err.Error(), keyRepeated, repeated) //nolint:sloglint // every caller's is constant
-	}
+type seenMessage struct {
+	rate.Sometimes
+	dropped int
 }
 
-// due reports whether a message is to be logged again, and how often it was not since.
-func (c *complaints) due(message string, every time.Duration) (repeated int, due bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.seen == nil {
-		c.seen = map[string]*complaint{} // by constant messages: it stays small
+func collapse(h slog.Handler) slog.Handler {
+	return collapsing{Handler: h, seen: &seenMessages{all: map[string]*seenMessage{}}}
+}
+
+// WithAttrs implements [slog.Handler].
+func (h collapsing) WithAttrs(attrs []slog.Attr) slog.Handler {
+	for _, a := range attrs {
+		if a.Key == keyPhoneNumberID {
+			h.phoneNumberID = a.Value.String()
+		}
 	}
-	k := c.seen[message]
-	if k == nil {
-		k = &complaint{}
-		c.seen[message] = k
+	h.Handler = h.Handler.WithAttrs(attrs)
+	return h
+}
+
+// WithGroup implements [slog.Handler].
+func (h collapsing) WithGroup(name string) slog.Handler {
+	h.Handler = h.Handler.WithGroup(name)
+	return h
+}
+
+// Handle implements [slog.Handler].
+func (h collapsing) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level < slog.LevelWarn {
+		return h.Handler.Handle(ctx, r)
 	}
-	now := time.Now()
-	if now.Sub(k.logged) < every {
-		k.repeated++
+	dropped, passes := h.seen.pass(h.phoneNumberID+" "+r.Message, r.Level)
+	if !passes {
+		return nil
+	}
+	if dropped > 0 {
+		r = r.Clone()
+		r.AddAttrs(slog.Int(keyRepeated, dropped))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// pass reports whether a message is to be logged, and how many equal ones were not since the last.
+func (s *seenMessages) pass(key string, level slog.Level) (dropped int, passes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.all[key]
+	if m == nil {
+		if len(s.all) >= maxMessages {
+			clear(s.all)
+		}
+		m = &seenMessage{Sometimes: rate.Sometimes{First: 1, Interval: errorEvery}}
+		if level < slog.LevelError {
+			m.Sometimes = rate.Sometimes{First: warnFirst, Interval: warnEvery}
+		}
+		s.all[key] = m
+	}
+	m.Do(func() { passes = true })
+	if !passes {
+		m.dropped++
 		return 0, false
 	}
-	repeated = k.repeated
-	k.logged, k.repeated = now, 0
-	return repeated, true
+	dropped, m.dropped = m.dropped, 0
+	return dropped, true
 }
 
-// outcomeName names a call's outcome for logs and metrics.
-func outcomeName(err error) string {
-	if err == nil {
-		return "answered"
-	}
-	return client.Classify(err).Name
-}
+// asynqLogger passes asynq's own messages on to slog, under their first words, which messages have
+// in common that differ only in what they name.
+type asynqLogger struct{ log *slog.Logger }
 
-func asAPIError(err error) (*client.APIError, bool) {
-	return errors.AsType[*client.APIError](err)
-}
-
-// asynqLogger hands asynq's own messages to slog, those of one kind once a minute at the most:
-// without Redis it has several a second.
-type asynqLogger struct {
-	log        *slog.Logger
-	complaints *complaints
-}
-
-func (l asynqLogger) Debug(args ...any) { l.log.Debug("asynq", keyReason, sprint(args)) }
-func (l asynqLogger) Info(args ...any)  { l.log.Debug("asynq", keyReason, sprint(args)) }
+func (l asynqLogger) Debug(args ...any) { l.say(slog.LevelDebug, args) }
+func (l asynqLogger) Info(args ...any)  { l.say(slog.LevelDebug, args) }
+func (l asynqLogger) Error(args ...any) { l.say(slog.LevelError, args) }
+func (l asynqLogger) Fatal(args ...any) { l.say(slog.LevelError, args) }
 
 // Warn leaves out that the janitor's batch is larger than asynq recommends: it is meant so.
 func (l asynqLogger) Warn(args ...any) {
-	if text := sprint(args); !strings.HasPrefix(text, "Janitor batch size") {
-		l.say(slog.LevelWarn, text)
-	}
-}
-func (l asynqLogger) Error(args ...any) { l.say(slog.LevelError, sprint(args)) }
-func (l asynqLogger) Fatal(args ...any) { l.say(slog.LevelError, sprint(args)) }
-
-func (l asynqLogger) say(level slog.Level, text string) {
-	if repeated, due := l.complaints.due("asynq: "+kind(text), complainEvery); due {
-		l.log.Log(context.Background(), level, "asynq", keyReason, text, keyRepeated, repeated)
+	if !strings.HasPrefix(fmt.Sprint(args...), "Janitor batch size") {
+		l.say(slog.LevelWarn, args)
 	}
 }
 
-// kind is what messages have in common that differ in what they name: their first words.
-func kind(text string) string {
+func (l asynqLogger) say(level slog.Level, args []any) {
+	text := fmt.Sprint(args...)
 	words := strings.Fields(text)
-	return strings.Join(words[:min(3, len(words))], " ")
+	l.log.Log(context.Background(), level, "asynq: "+strings.Join(words[:min(3, len(words))], " "), keyReason, text) //nolint:sloglint // few kinds
 }

@@ -2,11 +2,15 @@ package worker
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/worker/internal/lane"
 )
 
 const (
@@ -14,57 +18,63 @@ const (
 	orphanBatch = 200             // of a queue that are looked at, at a time
 )
 
-// adoptOrphans sees to the users of tasks whose worker has died: it marks those that the dead
+// orphans takes over the users of tasks whose worker has died: it marks those that the dead
 // worker had no time to mark, and opens their lane, which claims them anew when the dead
 // worker's claim has run out. asynq itself gives such a task to another worker after 30 to
-// 120 s, and until then nobody else may know that its phone number ID has work.
-func (w *Worker) adoptOrphans(ctx context.Context) {
-	adopted := map[string]time.Time{} // by task ID: the lease that ran out
+// 120 s, and until then other workers may not know that its phone number ID has work.
+type orphans struct {
+	redis redis.UniversalClient
+	lanes *lane.Pool
+	log   *slog.Logger
+	taken map[string]time.Time // by task ID: the lease that ran out
+}
+
+// run looks for orphans until ctx ends.
+func (o *orphans) run(ctx context.Context) {
 	for {
-		timer, stop := after(orphanPoll/2 + rand.N(orphanPoll))
-		select {
-		case <-ctx.Done():
-			stop()
+		if pause(ctx, orphanPoll/2+rand.N(orphanPoll)); ctx.Err() != nil {
 			return
-		case <-timer:
 		}
-		found := map[string]time.Time{}
-		for _, q := range ledger.Queues() {
-			orphans, err := queues.Orphans(ctx, w.cfg.Redis, q, orphanBatch, func(id string, lease time.Time) bool {
-				if !adopted[id].Equal(lease) {
-					return false
-				}
-				found[id] = lease
-				return true
-			})
-			if err != nil && ctx.Err() == nil {
-				w.complain(w.cfg.Logger, "worker: Redis does not tell which tasks have lost their worker", err)
-			}
-			for _, o := range orphans {
-				if w.adopt(ctx, q, o.Payload) {
-					found[o.TaskID] = o.Lease
-				}
-			}
-		}
-		adopted = found
+		o.pass(ctx)
 	}
 }
 
-// adopt marks an orphan's users and wakes their lane. It reports whether that is done.
-func (w *Worker) adopt(ctx context.Context, q ledger.Queue, p queues.Payload) bool {
-	if wait, err := w.early(ctx, p); err != nil || wait > 0 {
-		return err == nil // asynq hands it over to somebody who puts it back
+func (o *orphans) pass(ctx context.Context) {
+	found := map[string]time.Time{}
+	for _, q := range ledger.Queues() {
+		tasks, err := queues.Orphans(ctx, o.redis, q, orphanBatch, func(id string, lease time.Time) bool {
+			if !o.taken[id].Equal(lease) {
+				return false
+			}
+			found[id] = lease
+			return true
+		})
+		if err != nil && ctx.Err() == nil {
+			o.log.Error("worker: listing expired leases failed", keyError, err.Error())
+		}
+		for _, t := range tasks {
+			if o.take(ctx, q, t.Payload) {
+				found[t.TaskID] = t.Lease
+			}
+		}
 	}
-	l, err := w.lanes.acquire(p.PhoneNumberID)
-	if err != nil {
-		return false
+	o.taken = found
+}
+
+// take marks an orphan's users and wakes their lane. It reports whether that is done.
+func (o *orphans) take(ctx context.Context, q ledger.Queue, p queues.Payload) bool {
+	if wait, err := dueIn(ctx, o.redis, p); err != nil || wait > 0 {
+		return err == nil // asynq hands it over to a handler, which puts it back
 	}
-	defer w.lanes.release(l)
-	watch := l.watches.add(p.Operation, q, p.Version, p.Users)
-	defer l.watches.drop(watch)
-	if err := l.look(ctx, watch, p.Users); err != nil {
-		return false
+	return o.lanes.Mark(ctx, p, q) == nil
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
-	l.poke()
-	return true
 }

@@ -2,8 +2,11 @@ package worker
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/wablock/wablock/tasks/deadletter"
 )
 
 const (
@@ -14,23 +17,19 @@ const (
 
 // removeStale removes dead letters that were left over: a worker that dies, or loses Redis for
 // long, between the ledger and the dead-letter queue leaves those of users who have succeeded.
-func (w *Worker) removeStale(ctx context.Context) {
+func removeStale(ctx context.Context, dead *deadletter.Queue, log *slog.Logger) {
 	for wait := rand.N(staleFirst); ; wait = spread(staleEvery) {
-		timer, stop := after(wait)
-		select {
-		case <-ctx.Done():
-			stop()
+		if pause(ctx, wait); ctx.Err() != nil {
 			return
-		case <-timer:
 		}
 		pass, cancel := context.WithTimeout(ctx, stalePass)
-		n, err := w.dead.RemoveStale(pass)
+		n, err := dead.RemoveStale(pass)
 		cancel()
 		if err != nil && ctx.Err() == nil {
-			w.complain(w.cfg.Logger, "worker: the dead-letter queue could not be looked through", err)
+			log.Error("worker: the dead-letter queue could not be looked through", keyError, err.Error())
 		}
 		if n > 0 {
-			w.cfg.Logger.Info("worker: dead letters of users who had succeeded since were left over, and removed", keyUsers, n)
+			log.Info("worker: dead letters of users who had succeeded since were left over, and removed", keyUsers, n)
 		}
 	}
 }

@@ -4,38 +4,35 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
-	"golang.org/x/sync/errgroup"
 
+	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/worker/internal/lane"
+	"github.com/wablock/wablock/worker/internal/verdict"
 )
-
-// settleGrace is what a worker that ends leaves for writing down what came of its last calls.
-const settleGrace = 2 * time.Second
 
 // janitorBatch is how many completed tasks are deleted at once, some milliseconds of Redis.
 const janitorBatch = 1000
 
+const (
+	stopServers = 3 * time.Second  // that asynq's servers may take to stop reading queues
+	stopMargin  = 10 * time.Second // beyond ShutdownTimeout, after which Run returns whatever Redis does
+	stopAsynq   = 5 * time.Second  // beyond ShutdownTimeout, for asynq's handlers: lanes end before
+)
+
 // Worker drains wablock's queues. Make one with New; Run it once.
 type Worker struct {
-	cfg        Config
-	producer   *tasks.Producer
-	dead       *deadletter.Queue
-	client     *asynq.Client
-	lanes      *lanes
-	id         string // unlike that of any other worker, ever
-	claims     atomic.Int64
-	stopping   atomic.Bool
-	complaints complaints
+	cfg     Config
+	id      string // unlike that of any other worker, ever
+	lanes   *lane.Pool
+	handler *handler
 }
 
 // New returns a worker that has not started.
@@ -48,33 +45,31 @@ func New(cfg Config) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	w := &Worker{
-		cfg: cfg, producer: producer, dead: deadletter.New(cfg.Redis),
-		client: asynq.NewClientFromRedisClient(cfg.Redis), id: rand.Text(),
+	w := &Worker{cfg: cfg, id: rand.Text()}
+	dead := deadletter.New(cfg.Redis)
+	w.lanes = lane.New(lane.Config{
+		Redis: cfg.Redis, Resolve: cfg.Resolve, Limiter: cfg.Limiter, Dead: dead, WorkerID: w.id,
+		MaxAttempts: cfg.MaxAttempts, RequestTimeout: cfg.RequestTimeout, ShutdownTimeout: cfg.ShutdownTimeout,
+		RetryDelay: cfg.RetryDelay, Logger: cfg.Logger, Metrics: cfg.Metrics,
+	})
+	w.handler = &handler{
+		redis: cfg.Redis, producer: producer, dead: dead, client: asynq.NewClientFromRedisClient(cfg.Redis),
+		lanes: w.lanes, slots: cfg.Slots, log: cfg.Logger,
 	}
-	w.lanes = newLanes(w)
 	return w, nil
 }
-
-func (w *Worker) nextClaimID() string { return w.id + "-" + strconv.FormatInt(w.claims.Add(1), 36) }
-
-func (w *Worker) running() bool { return !w.stopping.Load() }
 
 // Run drains the queues until ctx ends. Then it takes no more tasks, lets calls in flight end
 // and be settled, for ShutdownTimeout at the most, hands the tasks that are not done back, and
 // returns nil. An error means that it could not start.
 func (w *Worker) Run(ctx context.Context) error {
-	calls, stopCalls := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopCalls()
 	begin, stopBegin := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBegin()
-	settles, stopSettles := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopSettles()
-	w.lanes.start(begin, calls, settles)
-
+	var parts sync.WaitGroup
+	parts.Go(func() { w.lanes.Run(begin) })
 	servers := w.servers()
 	for i, s := range servers {
-		if err := s.Start(asynq.HandlerFunc(w.ProcessTask)); err != nil {
+		if err := s.Start(w.handler); err != nil {
 			for _, started := range servers[:i] {
 				started.Shutdown()
 			}
@@ -82,36 +77,45 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	}
 	w.cfg.Logger.Info("worker: started", "worker_id", w.id)
-	var g errgroup.Group
-	g.Go(func() error { w.listen(ctx); return nil })
-	g.Go(func() error { w.adoptOrphans(ctx); return nil })
-	g.Go(func() error { w.watchLimits(ctx); return nil })
-	g.Go(func() error { w.removeStale(ctx); return nil })
+	parts.Go(func() { w.listen(ctx) })
+	parts.Go(func() { w.watchLimits(ctx) })
+	parts.Go(func() { removeStale(ctx, w.handler.dead, w.cfg.Logger) })
+	orphans := orphans{redis: w.cfg.Redis, lanes: w.lanes, log: w.cfg.Logger}
+	parts.Go(func() { orphans.run(ctx) })
 
 	<-ctx.Done()
 	w.cfg.Logger.Info("worker: stopping; calls in flight end first")
-	w.stopping.Store(true)
-	var stops sync.WaitGroup
-	for _, s := range servers { // each waits for the end of a sleep between two looks at its queues
-		stops.Go(s.Stop)
+	late := time.AfterFunc(stopServers, stopBegin)
+	defer late.Stop()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		each(servers, (*asynq.Server).Stop) // each waits for the end of a sleep between two looks at its queues
+		stopBegin()
+		each(servers, (*asynq.Server).Shutdown) // beside the lanes: a handler need not belong to one
+		parts.Wait()
+	}()
+	limit := time.NewTimer(w.cfg.ShutdownTimeout + stopMargin)
+	defer limit.Stop()
+	select {
+	case <-ended:
+		w.cfg.Logger.Info("worker: stopped")
+	case <-limit.C:
+		w.cfg.Logger.Error("worker: stopped while Redis does not answer; other workers take over what was under way")
 	}
-	stops.Wait()
-	stopBegin()
-	cut := time.AfterFunc(w.cfg.ShutdownTimeout, stopCalls)
-	defer cut.Stop()
-	leave := time.AfterFunc(w.cfg.ShutdownTimeout+settleGrace, stopSettles)
-	defer leave.Stop()
-	for _, s := range servers { // beside the lanes: a handler need not belong to one
-		g.Go(func() error { s.Shutdown(); return nil })
+	return nil
+}
+
+func each(servers []*asynq.Server, do func(*asynq.Server)) {
+	var wg sync.WaitGroup
+	for _, s := range servers {
+		wg.Go(func() { do(s) })
 	}
-	w.lanes.wait()
-	err := g.Wait()
-	w.cfg.Logger.Info("worker: stopped")
-	return err
+	wg.Wait()
 }
 
 // servers returns the asynq servers: one of its own for what must not wait, one for the rest,
-// one for the dead letters that somebody runs in the web UI.
+// one for the dead letters that are run in the web UI.
 func (w *Worker) servers() []*asynq.Server {
 	n := w.cfg.Concurrency
 	dead := map[string]int{queues.DeadLetter: 1}
@@ -129,7 +133,7 @@ func (w *Worker) servers() []*asynq.Server {
 }
 
 func (w *Worker) server(concurrency int, queues map[string]int) *asynq.Server {
-	return asynq.NewServerFromRedisClient(patient{w.cfg.Redis}, asynq.Config{
+	return asynq.NewServerFromRedisClient(backoffRedis{w.cfg.Redis}, asynq.Config{
 		Concurrency:              concurrency,
 		Queues:                   queues,
 		StrictPriority:           true,
@@ -138,11 +142,11 @@ func (w *Worker) server(concurrency int, queues map[string]int) *asynq.Server {
 		TaskCheckInterval:        w.cfg.Poll,
 		DelayedTaskCheckInterval: w.cfg.Poll,
 		// Lanes end within ShutdownTimeout, and handlers with them.
-		ShutdownTimeout: w.cfg.ShutdownTimeout + claimMargin,
+		ShutdownTimeout: w.cfg.ShutdownTimeout + stopAsynq,
 		// Completed tasks of single users come in thousands a second.
 		JanitorInterval:  time.Second,
 		JanitorBatchSize: janitorBatch,
-		Logger:           asynqLogger{w.cfg.Logger, &w.complaints},
+		Logger:           asynqLogger{w.cfg.Logger},
 		LogLevel:         asynq.InfoLevel,
 	})
 }
@@ -159,41 +163,48 @@ func (w *Worker) listen(ctx context.Context) {
 			if !ok {
 				return
 			}
-			w.lanes.poke(m.Payload)
+			w.lanes.Wake(m.Payload)
 		}
 	}
 }
 
-// Ready returns why the worker should get no traffic: Redis does not answer, or the API
-// refuses a token. Both pass; nothing is lost meanwhile.
+// shower is a limiter that can show what it has learnt.
+type shower interface {
+	Show(ctx context.Context, phoneNumberID string) (ratelimit.Snapshot, error)
+}
+
+// watchLimits passes what the limiter has learnt of the lanes that are open on to the metrics.
+func (w *Worker) watchLimits(ctx context.Context) {
+	limiter, ok := w.cfg.Limiter.(shower)
+	if !ok {
+		return
+	}
+	for ctx.Err() == nil {
+		for _, s := range w.lanes.Status() {
+			learnt, err := limiter.Show(ctx, s.PhoneNumberID)
+			if err != nil {
+				break // the lanes log that Redis fails
+			}
+			w.cfg.Metrics.Learnt(s.PhoneNumberID, learnt.Rate, learnt.Anchor, learnt.MaxUsers)
+		}
+		pause(ctx, watchLimitsEvery)
+	}
+}
+
+// Ready returns why the worker should get no traffic: Redis does not answer, or the API refuses or
+// fails all calls of a phone number ID. Both pass; no work is lost meanwhile.
 func (w *Worker) Ready(ctx context.Context) error {
 	if err := w.cfg.Redis.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("worker: Redis does not answer: %w", err)
 	}
-	for _, l := range w.lanes.all() {
-		if state, reason, _ := l.gate.status(time.Now()); state == GateHalted {
-			return fmt.Errorf("worker: the API refuses phone number ID %s: %s", l.number.ID, reason)
+	for _, s := range w.lanes.Status() {
+		switch s.State {
+		case verdict.Halted:
+			return fmt.Errorf("worker: the API refuses phone number ID %s: %s", s.PhoneNumberID, s.Reason)
+		case verdict.Outage:
+			return fmt.Errorf("worker: the API fails all calls of phone number ID %s: %s", s.PhoneNumberID, s.Reason)
+		case verdict.Running, verdict.Full:
 		}
 	}
 	return nil
 }
-
-// persist does something with Redis until it succeeds or ctx ends.
-func (w *Worker) persist(ctx context.Context, log *slog.Logger, do func() error) error {
-	for {
-		err := do()
-		if err == nil {
-			return nil
-		}
-		w.complain(log, "worker: Redis fails; trying again", err)
-		timer, stop := after(redisRetryDelay)
-		select {
-		case <-ctx.Done():
-			stop()
-			return err
-		case <-timer:
-		}
-	}
-}
-
-func sprint(args []any) string { return fmt.Sprint(args...) }

@@ -1,6 +1,7 @@
-package worker
+package lane
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,10 +11,14 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-func ids(users []ledger.Claimed) []user.ID {
-	out := make([]user.ID, len(users))
-	for i, u := range users {
-		out[i] = u.User
+func someUsers(t *testing.T, n int) []user.ID {
+	t.Helper()
+	out := make([]user.ID, n)
+	for i := range out {
+		var err error
+		if out[i], err = user.FromCanonical(fmt.Sprintf("+1650555%04d", i)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return out
 }
@@ -29,7 +34,7 @@ func isDone(w *watch) bool {
 
 func TestWatchCountsEachEndOnce(t *testing.T) {
 	t.Parallel()
-	s, users := newWatches(), ids(claimed(t, 0, 0, 0, 0))
+	s, users := newWatches(), someUsers(t, 4)
 	w := s.add(ledger.Block, ledger.Bulk, 10, users)
 	s.settled(users[0], 10, ledger.Succeeded, 0)
 	s.settled(users[0], 10, ledger.Succeeded, 0)
@@ -40,17 +45,17 @@ func TestWatchCountsEachEndOnce(t *testing.T) {
 	if isDone(w) {
 		t.Fatal("done with a user left")
 	}
-	s.looked(w, users[3:], []ledger.State{ledger.Dead})
+	s.read(w, users[3:], []ledger.State{ledger.Dead})
 	if !isDone(w) {
 		t.Fatal("not done")
 	}
-	r, dead, left := s.drop(w)
+	p := s.drop(w)
 	want := queues.Result{Succeeded: 1, DeadLettered: 2, Superseded: 1, Codes: map[int]int{131047: 1}}
-	if d := cmp.Diff(want, r); d != "" || left != 0 {
-		t.Error(d, left)
+	if d := cmp.Diff(want, p.Result); d != "" || p.Left != 0 {
+		t.Error(d, p.Left)
 	}
-	if len(dead) != 1 || dead[0] != users[3] {
-		t.Errorf("found dead by a look: %v", dead)
+	if len(p.Dead) != 1 || p.Dead[0] != users[3] {
+		t.Errorf("found dead by a reading: %v", p.Dead)
 	}
 	if len(s.byUser) != 0 || len(s.all) != 0 {
 		t.Errorf("left behind: %d users, %d watches", len(s.byUser), len(s.all))
@@ -59,29 +64,29 @@ func TestWatchCountsEachEndOnce(t *testing.T) {
 
 func TestWatchesOfOneUser(t *testing.T) {
 	t.Parallel()
-	s, users := newWatches(), ids(claimed(t, 0))
+	s, users := newWatches(), someUsers(t, 1)
 	older := s.add(ledger.Block, ledger.Bulk, 10, users)
 	newer := s.add(ledger.Unblock, ledger.Bulk, 20, users)
 	s.settled(users[0], 20, ledger.Succeeded, 0)
 	if !isDone(older) || !isDone(newer) {
 		t.Fatal("not done")
 	}
-	if r, _, _ := s.drop(older); r.Superseded != 1 {
+	if r := s.drop(older).Result; r.Superseded != 1 {
 		t.Errorf("older: %+v", r)
 	}
-	if r, _, _ := s.drop(newer); r.Succeeded != 1 {
+	if r := s.drop(newer).Result; r.Succeeded != 1 {
 		t.Errorf("newer: %+v", r)
 	}
 }
 
 func TestDropForgetsWhatStillWaits(t *testing.T) {
 	t.Parallel()
-	s, users := newWatches(), ids(claimed(t, 0, 0))
+	s, users := newWatches(), someUsers(t, 2)
 	w := s.add(ledger.Block, ledger.Bulk, 10, users)
 	if ws, waiting := s.waiting(1); len(ws) != 1 || len(waiting[0]) != 1 {
 		t.Errorf("waiting, at most one: %v", waiting)
 	}
-	if _, _, left := s.drop(w); left != 2 {
+	if left := s.drop(w).Left; left != 2 {
 		t.Errorf("%d left", left)
 	}
 	if len(s.byUser) != 0 {

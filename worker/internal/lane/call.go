@@ -1,0 +1,308 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/wablock/wablock/client"
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/tasks/deadletter"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/worker/internal/verdict"
+)
+
+// callContext bounds the calls of a lane.
+type callContext struct {
+	lane    context.Context // ends when no call may begin
+	calls   context.Context // ends when those in flight must stop
+	settles context.Context // ends when their outcomes must have been written
+}
+
+// call carries out one claim: in one request, or in several when one user sinks it.
+type call struct {
+	*lane
+	ctx       callContext
+	claimID   string
+	op        ledger.Operation
+	admission verdict.Admission
+	others    bool // further users wait in line
+	// parts are the users that are not settled; the first part goes out next.
+	parts [][]ledger.Claimed
+	// lost are users that have left the claim: wanted in a newer version, or lost to another one.
+	lost map[user.ID]bool
+	// until is when no request may be out any more: the claim ends a little later.
+	until time.Time
+	// checked is the last list call, made at checkedAt.
+	checked   verdict.Check
+	checkedAt time.Time
+}
+
+// run sends the users of a claim and settles them: in one request under the grant, or in halves,
+// and halves of halves, each under a token of its own.
+func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
+	c.parts = [][]ledger.Claimed{users}
+	for ok := true; ok; grant, ok = c.next() {
+		v := c.once(c.parts[0], grant)
+		part := c.parts[0]
+		c.parts = c.parts[1:]
+		switch v.Split {
+		case verdict.Halves:
+			c.parts = append(c.parts, part[:len(part)/2], part[len(part)/2:])
+		case verdict.FirstHalf:
+			c.putBackAll(part[len(part)/2:])
+			c.parts = append(c.parts, part[:len(part)/2])
+		case verdict.NoSplit:
+			c.settle(part, v)
+		}
+		if v.Full { // no other part has a chance
+			c.putBackAll(c.parts...)
+			return
+		}
+	}
+}
+
+func (c *call) putBackAll(parts ...[]ledger.Claimed) {
+	for _, part := range parts {
+		c.putBack(c.ctx.calls, c.claimID, part, 0)
+	}
+}
+
+// next returns a token for the next part. When there is none, or the calls must stop, the users
+// that are left wait again.
+func (c *call) next() (ratelimit.Grant, bool) {
+	if !c.trim() {
+		return ratelimit.Grant{}, false
+	}
+	grant, ok := c.token()
+	if !ok {
+		c.putBackAll(c.parts...)
+		return ratelimit.Grant{}, false
+	}
+	if !c.trim() {
+		c.cancelGrant(c.ctx.calls, grant)
+		return ratelimit.Grant{}, false
+	}
+	return grant, true
+}
+
+// trim takes lost users out of the parts, and reports whether any are left.
+func (c *call) trim() bool {
+	var parts [][]ledger.Claimed
+	for _, part := range c.parts {
+		kept := part
+		if len(c.lost) > 0 {
+			kept = make([]ledger.Claimed, 0, len(part))
+			for _, u := range part {
+				if !c.lost[u.User] {
+					kept = append(kept, u)
+				}
+			}
+		}
+		if len(kept) > 0 {
+			parts = append(parts, kept)
+		}
+	}
+	c.parts = parts
+	return len(parts) > 0
+}
+
+// token waits for a token for one more request, and keeps the claim meanwhile. It gives up when
+// the calls must stop, and when the breaker opens.
+func (c *call) token() (ratelimit.Grant, bool) {
+	for c.ctx.calls.Err() == nil && c.ctx.lane.Err() == nil {
+		s := c.breaker.Status(time.Now()).State
+		if (s == verdict.Halted || s == verdict.Outage) && c.admission.Probe == verdict.NoProbe {
+			break
+		}
+		grant, err := ratelimit.Grant{}, c.renew()
+		if err == nil {
+			grant, err = c.cfg.Limiter.Take(c.ctx.calls, c.key)
+		}
+		if err == nil && grant.OK {
+			return grant, true
+		}
+		wait := min(max(grant.Wait, time.Millisecond), callPoll)
+		if err != nil {
+			c.log.Error("lane: Redis does not let a call go on; trying again", keyError, err.Error())
+			wait = redisRetryDelay
+		}
+		pause(c.ctx.calls, wait)
+	}
+	return ratelimit.Grant{}, false
+}
+
+// renew keeps the claim on the users that are left, unless a request that goes out now ends before
+// it does.
+func (c *call) renew() error {
+	if time.Until(c.until) >= c.cfg.RequestTimeout {
+		return nil
+	}
+	asked := time.Now()
+	for _, part := range c.parts {
+		states, err := c.ledger.Renew(c.ctx.calls, c.claimID, part, c.claimFor())
+		if err != nil {
+			return err
+		}
+		for i, u := range part {
+			if states[i] == ledger.InFlight {
+				continue
+			}
+			if c.lost == nil {
+				c.lost = map[user.ID]bool{}
+			}
+			c.lost[u.User] = true
+			if states[i] == ledger.Superseded {
+				c.watches.settled(u.User, u.Version, ledger.Superseded, 0)
+			}
+		}
+	}
+	c.until = c.callUntil(asked)
+	return nil
+}
+
+// once makes one request, and reports what came of it to limiter, breaker, log and metrics.
+func (c *call) once(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdict {
+	started := time.Now()
+	res, err := c.send(users)
+	took := time.Since(started)
+	if time.Since(c.checkedAt) > checkedFor {
+		c.checked = verdict.Check{}
+	}
+	v := verdict.Read(c.op, users, res, err, c.policy(users))
+	c.tellLimiter(c.ctx.calls, grant, v)
+	if v.NeedsCheck {
+		c.checked, c.checkedAt = c.confirmCause(), time.Now()
+		v = verdict.Read(c.op, users, res, err, c.policy(users))
+	}
+	c.report(c.admission, c.op, users, v)
+	c.admission.Room = false // of one request
+	c.logCall(len(users), v, took)
+	c.cfg.Metrics.Call(string(c.op), v.Outcome, len(users), took)
+	return v
+}
+
+func (c *call) send(users []ledger.Claimed) (*client.Result, error) {
+	timeout := min(c.cfg.RequestTimeout, time.Until(c.until))
+	if timeout <= 0 {
+		return nil, verdict.ErrLate
+	}
+	ctx, cancel := context.WithTimeout(c.ctx.calls, timeout)
+	defer cancel()
+	ids := make([]user.ID, len(users))
+	for i, u := range users {
+		ids[i] = u.User
+	}
+	if c.op == ledger.Block {
+		return c.number.API.Block(ctx, c.number.ID, ids)
+	}
+	return c.number.API.Unblock(ctx, c.number.ID, ids)
+}
+
+// confirmCause tells a bad user of the call from an error that fails every call, with one cheap
+// list call. Else a wrong setting would dead-letter all users one by one.
+func (c *call) confirmCause() verdict.Check {
+	grant, ok := c.token() // the users of the call are in the first part, and stay claimed
+	if !ok {
+		return verdict.Check{Done: true, Err: verdict.ErrNotChecked}
+	}
+	return verdict.Check{Done: true, Err: c.check(c.ctx.calls, grant).Err}
+}
+
+func (c *call) policy(users []ledger.Claimed) verdict.Policy {
+	return verdict.Policy{
+		MaxAttempts: c.cfg.MaxAttempts, RetryDelay: c.cfg.RetryDelay, Listed: c.number.Listed,
+		Check: c.checked, Evidence: c.breaker.Evidence(users), Others: c.others, Now: time.Now(), Jitter: rand.Float64,
+	}
+}
+
+func (c *call) logCall(users int, v verdict.Verdict, took time.Duration) {
+	log := c.log.With(keyOperation, c.op, keyUsers, users, keySucceeded, v.Succeeded, keyTook, took.Round(time.Microsecond).String())
+	if v.Err == nil {
+		log.Info("call")
+		return
+	}
+	log.Warn("call failed", keyOutcome, v.Outcome, keyError, v.Err.Error())
+}
+
+// settle writes what became of users to the ledger, the dead to the dead-letter queue, and tells
+// the tasks that wait. While Redis fails it tries again until the claim is lost anyway: then
+// the users wait again, and a repeated call does no harm.
+func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
+	ctx, cancel := context.WithTimeout(c.ctx.settles, c.claimFor()+claimMargin)
+	defer cancel()
+	var settled []ledger.Settled
+	err := c.persist(ctx, func() (err error) {
+		settled, err = c.ledger.Settle(ctx, c.claimID, v.Settlements)
+		return err
+	})
+	if err != nil {
+		c.log.Error("lane: a call's outcome could not be written; its users are tried again", keyUsers, len(users), keyError, err.Error())
+		return
+	}
+	var dead []deadletter.Letter
+	var succeeded []user.ID
+	for i, s := range settled {
+		switch s.State {
+		case ledger.Succeeded:
+			succeeded = append(succeeded, users[i].User)
+		case ledger.Dead:
+			if v.Settlements[i].Verdict != ledger.Kill {
+				continue // the claim was lost, and the one that took over killed the user
+			}
+			dead = append(dead, c.deadLetter(users[i], s, v.Settlements[i].Failure))
+		default:
+		}
+		c.cfg.Metrics.Settled(string(c.op), s.State.String(), codeOf(v.Settlements[i].Failure), 1)
+	}
+	err = c.persist(ctx, func() error {
+		return errors.Join(c.cfg.Dead.Put(ctx, dead...), c.cfg.Dead.Remove(ctx, c.number.ID, succeeded...))
+	})
+	if err != nil {
+		c.log.Error("lane: the dead-letter queue could not be written; the users' tasks do it later", keyUsers, len(dead), keyError, err.Error())
+		return // no watch is told, so that the tasks look again
+	}
+	for i, s := range settled {
+		c.watches.settled(users[i].User, users[i].Version, s.State, codeOf(v.Settlements[i].Failure))
+	}
+}
+
+// persist repeats do until it succeeds or ctx ends.
+func (c *call) persist(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if err == nil {
+			return nil
+		}
+		c.log.Error("lane: Redis fails; trying again", keyError, err.Error())
+		if pause(ctx, redisRetryDelay); ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (c *call) deadLetter(u ledger.Claimed, s ledger.Settled, f *ledger.Failure) deadletter.Letter {
+	return deadletter.Of(c.number.ID, ledger.Entry{
+		User: u.User, Operation: c.op, Version: u.Version, Attempts: s.Attempts,
+		FirstFailedAt: s.FirstFailedAt, SettledAt: time.UnixMilli(f.At), Failure: f,
+	})
+}
+
+func codeOf(f *ledger.Failure) int {
+	if f == nil {
+		return 0
+	}
+	return f.Code
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

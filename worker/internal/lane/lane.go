@@ -1,0 +1,473 @@
+package lane
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wablock/wablock/config/secret"
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/worker/internal/verdict"
+)
+
+// lane makes all of this worker's calls for one phone number ID.
+type lane struct {
+	cfg     *Config
+	number  PhoneNumber
+	key     ratelimit.Key
+	ledger  *ledger.Ledger
+	breaker *verdict.Breaker
+	watches *watches
+	marker  *marker
+	load    load
+	log     *slog.Logger
+
+	wake  chan struct{} // there may be users to claim
+	slots chan struct{} // bounds the calls in flight
+	ended chan struct{} // closed when no call is in flight and none will begin
+
+	// Claims have IDs made of prefix and a count. unackedClaim is the ID of the one whose reply
+	// never came, "" for none. run alone uses these.
+	prefix       string
+	claims       int64
+	unackedClaim string
+
+	refs    int // handlers using this lane; Pool.mu guards it
+	refused atomic.Pointer[secret.String]
+}
+
+func newLane(cfg *Config, number PhoneNumber, claimPrefix string) *lane {
+	l := ledger.New(cfg.Redis, number.ID)
+	return &lane{
+		cfg: cfg, number: number, key: ratelimit.Key{PhoneNumberID: number.ID, Account: number.Account},
+		ledger: l, breaker: new(verdict.Breaker), watches: newWatches(), marker: newMarker(l), prefix: claimPrefix,
+		log:  cfg.Logger.With(keyPhoneNumberID, number.ID),
+		wake: make(chan struct{}, 1), slots: make(chan struct{}, maxCalls), ended: make(chan struct{}),
+	}
+}
+
+// wakeUp makes the lane look for users to claim.
+func (l *lane) wakeUp() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// run makes calls until ctx ends, then waits for those in flight, which end with calls at the
+// latest, and for their settling, which ends with settles. It returns early when retire agrees,
+// which it asks when the lane has no work, with for how long.
+func (l *lane) run(ctx, calls, settles context.Context, retire func(idle time.Duration) bool) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	background, stop := context.WithCancel(ctx)
+	defer stop()
+	wg.Go(func() { l.marker.run(background) })
+	wg.Go(func() { l.readAgain(background) })
+
+	c := callContext{calls: calls, settles: settles, lane: ctx}
+	worked, woken := time.Now(), true
+	for ctx.Err() == nil {
+		next, err := time.Duration(0), l.releaseUnacked(ctx)
+		if err == nil {
+			next, err = l.idleFor(ctx, woken)
+		}
+		if next == 0 && err == nil {
+			next, err = l.drain(ctx, c, &wg)
+		}
+		if err != nil && ctx.Err() == nil {
+			l.log.Error("lane: Redis does not serve it; trying again", keyError, err.Error())
+			next = redisRetryDelay
+		}
+		if err != nil || !l.load.backlog().Empty() {
+			worked = time.Now()
+		} else if retire(time.Since(worked)) {
+			return
+		}
+		woken = false
+		timer := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+		case <-l.wake:
+			woken = true
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// idleFor returns how long to sleep if no user waits in line, 0 if there may be work. Checking
+// first avoids wasting a rate-limit token, which a slow limit would miss.
+func (l *lane) idleFor(ctx context.Context, woken bool) (time.Duration, error) {
+	if woken || l.load.backlog().Waiting() > 0 {
+		return 0, nil
+	}
+	b, err := l.ledger.Backlog(ctx)
+	if err != nil || b.Waiting() > 0 || b.NextDue == 0 {
+		return 0, err
+	}
+	l.load.see(b)
+	return nextLook(b), nil
+}
+
+// drain makes calls for as long as there are users to claim and the limiter and the breaker allow
+// it, and returns when to come again, unless woken before.
+func (l *lane) drain(ctx context.Context, c callContext, wg *sync.WaitGroup) (next time.Duration, err error) {
+	for {
+		select {
+		case l.slots <- struct{}{}:
+		case <-ctx.Done():
+			return 0, nil
+		}
+		do, next, err := l.begin(ctx, c)
+		if do == nil {
+			<-l.slots
+			if err != nil || next > 0 {
+				return next, err
+			}
+			continue
+		}
+		wg.Go(func() {
+			defer func() {
+				<-l.slots
+				l.wakeUp()
+			}()
+			do()
+		})
+	}
+}
+
+// begin returns a call to make. When there is none, next says when to come again.
+func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.Duration, err error) {
+	adm, wait := l.breaker.Admit(time.Now())
+	if wait > 0 {
+		return nil, l.openFor(wait), nil
+	}
+	grant, err := l.cfg.Limiter.Take(ctx, l.key)
+	if err != nil || !grant.OK {
+		l.breaker.Release(adm)
+		l.load.limited(grant, time.Now())
+		l.cfg.Metrics.Limited(l.number.ID, grant.Reason.String(), grant.Wait)
+		return nil, max(grant.Wait, time.Millisecond), err
+	}
+	if adm.Probe == verdict.ListProbe {
+		return func() { l.probe(c.calls, adm, grant) }, 0, nil
+	}
+	asked := time.Now()
+	claim, err := l.claim(ctx, adm, grant)
+	if err == nil && len(claim.Users) == 0 && adm.Room { // there may be unblocks
+		l.breaker.Release(adm)
+		adm = verdict.Admission{Only: ledger.Unblock}
+		claim, err = l.claim(ctx, adm, grant)
+	}
+	if err != nil || len(claim.Users) == 0 {
+		l.breaker.Release(adm)
+		l.cancelGrant(ctx, grant)
+		return nil, nextLook(claim.Backlog), err
+	}
+	if grant.FreshOnly && verdict.OnlyRetries(claim.Users) {
+		l.breaker.Release(adm)
+		l.cancelGrant(ctx, grant)
+		l.putBack(ctx, claim.ID, claim.Users, grant.RetryIn)
+		return nil, time.Millisecond, nil
+	}
+	l.load.claimed(len(claim.Users), claim.Backlog, time.Now())
+	return func() {
+		l.cfg.Metrics.InFlight(l.number.ID, len(claim.Users))
+		defer l.cfg.Metrics.InFlight(l.number.ID, -len(claim.Users))
+		k := call{
+			lane: l, ctx: c, claimID: claim.ID, op: claim.Operation, admission: adm,
+			until: l.callUntil(asked), others: claim.Backlog.Waiting() > 0,
+		}
+		k.run(claim.Users, grant)
+	}, 0, nil
+}
+
+func (l *lane) claim(ctx context.Context, adm verdict.Admission, grant ratelimit.Grant) (ledger.Claim, error) {
+	// A claim whose reply nothing reads would hold its users until its deadline.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimMargin)
+	defer cancel()
+	limit := max(1, min(grant.MaxUsers, ledger.MaxBatch))
+	if adm.Max > 0 {
+		limit = min(limit, adm.Max)
+	}
+	l.claims++
+	id := l.prefix + strconv.FormatInt(l.claims, 36)
+	claim, err := l.ledger.Claim(ctx, ledger.ClaimOptions{
+		ID: id, Max: limit, Hold: l.claimFor(), Only: adm.Only, Oldest: l.claims%oldestEvery == 0,
+	})
+	if err != nil {
+		l.unackedClaim = id
+		return claim, err
+	}
+	l.load.see(claim.Backlog)
+	l.cfg.Metrics.Backlog(l.number.ID, claim.Backlog)
+	return claim, nil
+}
+
+// claimFor is how long a claim lasts that is made now.
+func (l *lane) claimFor() time.Duration { return l.cfg.RequestTimeout + claimMargin }
+
+// callUntil is when the last request must have ended under a claim that was asked for at that
+// time. One half of the margin is for a Redis that answers slowly, the other for clocks.
+func (l *lane) callUntil(asked time.Time) time.Time {
+	return asked.Add(l.cfg.RequestTimeout + claimMargin/2)
+}
+
+// releaseUnacked returns the users of a claim whose reply was lost, so that they need not wait for
+// its deadline.
+func (l *lane) releaseUnacked(ctx context.Context) error {
+	if l.unackedClaim == "" {
+		return nil
+	}
+	claim, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: l.unackedClaim, Max: 0, Hold: l.claimFor()})
+	if err != nil {
+		return err
+	}
+	l.unackedClaim = ""
+	l.putBack(ctx, claim.ID, claim.Users, 0)
+	return nil
+}
+
+// putBack lets users wait again, with no attempt used up.
+func (l *lane) putBack(ctx context.Context, claimID string, users []ledger.Claimed, delay time.Duration) {
+	back := make([]ledger.Settlement, len(users))
+	for i, u := range users {
+		back[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Wait, Delay: delay}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisRetryDelay)
+	defer cancel()
+	if _, err := l.ledger.Settle(ctx, claimID, back); err != nil {
+		l.log.Error("lane: users could not be put back; they wait until their claim ends", keyUsers, len(users), keyError, err.Error())
+	}
+}
+
+// probe finds out with a list call whether the API serves the phone number ID.
+func (l *lane) probe(ctx context.Context, adm verdict.Admission, grant ratelimit.Grant) {
+	v := l.check(ctx, grant)
+	if v.Err != nil {
+		l.log.Warn("probe failed", keyOutcome, v.Outcome, keyError, v.Err.Error())
+	}
+	l.report(adm, "", nil, v)
+}
+
+// check makes the cheapest call that needs the same access as those of users.
+func (l *lane) check(ctx context.Context, grant ratelimit.Grant) verdict.Verdict {
+	timeout, cancel := context.WithTimeout(ctx, l.cfg.RequestTimeout)
+	defer cancel()
+	v := verdict.ReadCheck(l.number.API.Check(timeout, l.number.ID), l.number.Listed)
+	l.tellLimiter(ctx, grant, v)
+	return v
+}
+
+// report tells the breaker what came of a call, and logs and counts a change of state.
+func (l *lane) report(adm verdict.Admission, op ledger.Operation, users []ledger.Claimed, v verdict.Verdict) {
+	if v.Effect == verdict.EffectRefused {
+		token := l.number.Token.Get()
+		l.refused.Store(&token)
+	}
+	if !l.breaker.Report(adm, op, users, v, time.Now()) {
+		return
+	}
+	s := l.breaker.Status(time.Now())
+	l.cfg.Metrics.LaneState(l.number.ID, string(s.State))
+	switch s.State {
+	case verdict.Running:
+		l.log.Info("lane: calls go again", keyState, s.State)
+	case verdict.Full:
+		l.log.Warn("lane: the blocklist is full: blocks wait until there is room, unblocks go on", keyState, s.State, keyWait, s.Wait)
+	case verdict.Halted, verdict.Outage:
+		l.log.Error("lane: calls stop until a probe succeeds; no work is lost", keyState, s.State, keyReason, s.Reason, keyHelp, v.Help, keyWait, s.Wait)
+	}
+}
+
+func (l *lane) tellLimiter(ctx context.Context, g ratelimit.Grant, v verdict.Verdict) {
+	if v.LimitScope != "" {
+		l.cfg.Metrics.RateLimitHit(l.number.ID, v.LimitScope)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisRetryDelay)
+	defer cancel()
+	if err := l.cfg.Limiter.Report(ctx, l.key, g, v.Observation); err != nil {
+		l.log.Error("lane: a call could not be reported to the limiter", keyError, err.Error())
+	}
+}
+
+func (l *lane) cancelGrant(ctx context.Context, g ratelimit.Grant) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisRetryDelay)
+	defer cancel()
+	if err := l.cfg.Limiter.Cancel(ctx, l.key, g); err != nil {
+		l.log.Error("lane: an unused rate-limit token could not be returned", keyError, err.Error())
+	}
+}
+
+// nextLook is when a lane that found no user to claim comes again by itself.
+func nextLook(b ledger.Backlog) time.Duration {
+	if b.NextDue < 0 {
+		return idlePoll
+	}
+	return min(max(b.NextDue, time.Millisecond), idlePoll)
+}
+
+// openFor is how long to wait while the breaker is open. A token that was refused is read again
+// every so often, and tried at once when it has changed.
+func (l *lane) openFor(wait time.Duration) time.Duration {
+	refused := l.refused.Load()
+	if refused == nil || l.breaker.Status(time.Now()).State != verdict.Halted {
+		return wait
+	}
+	if _, err := l.number.Token.Reload(); err != nil {
+		l.log.Error("lane: the access token's file can't be read", keyError, err.Error())
+	}
+	if l.number.Token.Get().Equal(*refused) {
+		return min(wait, tokenPoll)
+	}
+	l.log.Info("lane: the access token has changed; trying it")
+	l.refused.Store(nil)
+	l.breaker.Retry()
+	return time.Millisecond
+}
+
+// readStates takes in where users of a watch stand, marking them if the ledger does not have them.
+func (l *lane) readStates(ctx context.Context, w *watch, users []user.ID) error {
+	requests := make([]ledger.Request, len(users))
+	for i, u := range users {
+		requests[i] = ledger.Request{User: u, Operation: w.operation, Queue: w.queue, Version: w.version}
+	}
+	states, err := l.marker.mark(ctx, requests)
+	if err == nil {
+		l.watches.read(w, users, states)
+	}
+	return err
+}
+
+// readAgain learns of users that other workers have settled.
+func (l *lane) readAgain(ctx context.Context) {
+	tick := time.NewTicker(readEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		ws, users := l.watches.waiting(ledger.MaxBatch)
+		for i, w := range ws {
+			if err := l.readStates(ctx, w, users[i]); err != nil {
+				if ctx.Err() == nil {
+					l.log.Error("lane: the states of users could not be read", keyError, err.Error())
+				}
+				break
+			}
+		}
+	}
+}
+
+// await waits for the ends of a watch's users, as long as they are to be expected soon.
+func (l *lane) await(ctx context.Context, w *watch) {
+	tick := time.NewTicker(readEvery)
+	defer tick.Stop()
+	for range followFor / readEvery {
+		if delay, _ := l.expectedDelay(w.operation, w.queue); delay >= longWait {
+			return
+		}
+		select {
+		case <-w.done:
+			return
+		case <-tick.C:
+		case <-l.ended:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// expectedDelay is about how long a user that begins to wait now will wait, and for what.
+func (l *lane) expectedDelay(op ledger.Operation, q ledger.Queue) (time.Duration, string) {
+	now := time.Now()
+	if s := l.breaker.Status(now); s.State != verdict.Running && (s.State != verdict.Full || op == ledger.Block) {
+		return max(s.Wait, longWait), fmt.Sprintf("%s: %s", s.State, s.Reason)
+	}
+	return l.load.delay(q, now)
+}
+
+// load estimates how long users wait, from how many there are and how fast they are claimed. Safe
+// for concurrent use.
+type load struct {
+	mu          sync.Mutex
+	last        ledger.Backlog
+	pausedUntil time.Time
+	// window counts the users claimed since from; rate is that of the window before.
+	from   time.Time
+	window int
+	rate   float64 // users a second
+}
+
+const loadWindow = 2 * time.Second
+
+func (l *load) see(b ledger.Backlog) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = b
+}
+
+func (l *load) backlog() ledger.Backlog {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+// claimed counts the users of a call that goes out.
+func (l *load) claimed(users int, b ledger.Backlog, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last, l.pausedUntil = b, time.Time{}
+	l.turn(now)
+	l.window += users
+}
+
+// turn begins a new window when the last is over. It requires mu held.
+func (l *load) turn(now time.Time) {
+	passed := now.Sub(l.from)
+	if passed < loadWindow {
+		return
+	}
+	l.rate = float64(l.window) / passed.Seconds()
+	if passed > 10*loadWindow {
+		l.rate = 0 // a lull is no measure of what can go
+	}
+	l.from, l.window = now, 0
+}
+
+// limited takes note that the limiter allows no call for a while.
+func (l *load) limited(g ratelimit.Grant, now time.Time) {
+	if g.Reason != ratelimit.Paused && g.Reason != ratelimit.Probing {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pausedUntil = now.Add(g.Wait)
+}
+
+// delay is about how long it takes until the users that wait in q and before it have gone.
+func (l *load) delay(q ledger.Queue, now time.Time) (time.Duration, string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.turn(now)
+	n := l.last.UpTo(q)
+	var d time.Duration
+	rate := max(l.rate, float64(l.window)/max(now.Sub(l.from).Seconds(), 0.5))
+	if rate > 0 {
+		d = time.Duration(float64(n) / rate * float64(time.Second))
+	}
+	if pause := l.pausedUntil.Sub(now); pause > 0 {
+		return d + pause, "paused for the rate limit"
+	}
+	return d, fmt.Sprintf("%d users are in line", n)
+}

@@ -1,0 +1,104 @@
+package lane
+
+import (
+	"context"
+	"errors"
+
+	"github.com/wablock/wablock/tasks/ledger"
+)
+
+// errClosed is returned to a handler whose lane ended while it asked.
+var errClosed = errors.New("worker: the lane has closed")
+
+// markRequest asks the ledger to mark some users, and where they stand.
+type markRequest struct {
+	requests []ledger.Request
+	reply    chan markReply // of capacity 1: the marker never waits for who asked
+}
+
+type markReply struct {
+	states []ledger.State
+	err    error
+}
+
+// marker coalesces the marks of all handlers of a lane: while one is under way, the next ones
+// gather. So thousands of tasks of a single user cost few round trips.
+type marker struct {
+	ledger *ledger.Ledger
+	asks   chan markRequest
+	closed chan struct{} // when run has ended
+}
+
+func newMarker(l *ledger.Ledger) *marker {
+	return &marker{ledger: l, asks: make(chan markRequest), closed: make(chan struct{})}
+}
+
+// mark marks what is missing, and returns where each request stands.
+func (m *marker) mark(ctx context.Context, requests []ledger.Request) ([]ledger.State, error) {
+	ask := markRequest{requests: requests, reply: make(chan markReply, 1)}
+	select {
+	case m.asks <- ask:
+	case <-m.closed:
+		return nil, errClosed
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case r := <-ask.reply:
+		return r.states, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// run serves marks until ctx ends.
+func (m *marker) run(ctx context.Context) {
+	defer close(m.closed)
+	for {
+		var batch []markRequest
+		select {
+		case <-ctx.Done():
+			return
+		case ask := <-m.asks:
+			batch = m.gather(ask)
+		}
+		m.serve(ctx, batch)
+	}
+}
+
+// gather takes what else is waiting to ask, up to what goes at once.
+func (m *marker) gather(first markRequest) []markRequest {
+	batch, n := []markRequest{first}, len(first.requests)
+	for n < ledger.MaxBatch {
+		select {
+		case ask := <-m.asks:
+			batch = append(batch, ask)
+			n += len(ask.requests)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+func (m *marker) serve(ctx context.Context, batch []markRequest) {
+	var requests []ledger.Request
+	for _, b := range batch {
+		requests = append(requests, b.requests...)
+	}
+	states := make([]ledger.State, 0, len(requests))
+	var err error
+	for from := 0; from < len(requests) && err == nil; from += ledger.MaxBatch {
+		var s []ledger.State
+		s, err = m.ledger.Mark(ctx, requests[from:min(from+ledger.MaxBatch, len(requests))])
+		states = append(states, s...)
+	}
+	for _, b := range batch {
+		if err != nil {
+			b.reply <- markReply{err: err}
+			continue
+		}
+		b.reply <- markReply{states: states[:len(b.requests)]}
+		states = states[len(b.requests):]
+	}
+}

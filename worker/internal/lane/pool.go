@@ -1,0 +1,348 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/worker/internal/verdict"
+)
+
+// ErrNoLane is returned while the worker stops, or serves too many phone number IDs.
+var ErrNoLane = errors.New("worker: the worker stops, or serves too many phone number IDs")
+
+// Pool opens a lane for each phone number ID that has work, and closes it when it has none.
+type Pool struct {
+	cfg Config
+	wg  sync.WaitGroup
+
+	mu   sync.Mutex
+	open map[string]*lane
+	// opened counts the lanes opened so far, so that their claims' IDs differ.
+	opened int
+	// ctx ends when no new call may begin, calls when those in flight must stop as well, and
+	// settles when their outcomes must have been written. They are set when running is closed.
+	ctx, calls, settles context.Context
+	running             chan struct{}
+}
+
+// New returns a pool without lanes.
+func New(cfg Config) *Pool {
+	return &Pool{cfg: cfg, open: map[string]*lane{}, running: make(chan struct{})}
+}
+
+// Run serves lanes until ctx ends. It is called once, and the other methods wait for it. Then it lets calls in flight end and be settled, for the
+// shutdown timeout at the most.
+func (p *Pool) Run(ctx context.Context) {
+	calls, stopCalls := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopCalls()
+	settles, stopSettles := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSettles()
+	p.ctx, p.calls, p.settles = ctx, calls, settles
+	close(p.running)
+
+	<-ctx.Done()
+	cut := time.AfterFunc(p.cfg.ShutdownTimeout, stopCalls)
+	defer cut.Stop()
+	end := time.AfterFunc(p.cfg.ShutdownTimeout+settleGrace, stopSettles)
+	defer end.Stop()
+	p.mu.Lock()   // a lane that is being opened is open, or sees the end
+	p.mu.Unlock() //nolint:staticcheck // a barrier
+	p.wg.Wait()
+}
+
+// Wake makes a phone number ID's lane look for users to claim, opening it if need be. A malformed
+// ID, or one that comes when lanes are scarce, is ignored: its task comes in any case, and any
+// Redis client may publish one.
+func (p *Pool) Wake(phoneNumberID string) {
+	if queues.CheckPhoneNumberID(phoneNumberID) != nil {
+		return
+	}
+	<-p.running
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open[phoneNumberID] == nil && p.crowded() {
+		return
+	}
+	if l, err := p.get(phoneNumberID); err == nil {
+		l.wakeUp()
+	}
+}
+
+// Progress is where the users of a task stand.
+type Progress struct {
+	Result queues.Result
+	// Dead are users that were found dead; the worker that settled them may have died before
+	// it wrote their dead letters.
+	Dead []user.ID
+	// Left counts users that have not ended. They are expected to after Delay; Why says what
+	// they wait for.
+	Left  int
+	Delay time.Duration
+	Why   string
+}
+
+// Follow marks the users of a task, wakes their lane, and waits for their ends for as long as that
+// is worth a handler.
+func (p *Pool) Follow(ctx context.Context, t queues.Payload, q ledger.Queue) (Progress, error) {
+	l, err := p.acquire(t.PhoneNumberID)
+	if err != nil {
+		return Progress{}, err
+	}
+	defer p.release(l)
+	if delay, why := l.expectedDelay(t.Operation, q); delay >= longWait && time.Since(t.RequestedAt) < delay/2 {
+		l.wakeUp()
+		return Progress{Left: len(t.Users), Delay: delay, Why: why}, nil // not worth a look yet
+	}
+	w := l.watches.add(t.Operation, q, t.Version, t.Users)
+	err = l.readStates(ctx, w, t.Users)
+	if err == nil {
+		l.wakeUp()
+		l.await(ctx, w)
+	}
+	pr := l.watches.drop(w)
+	pr.Delay, pr.Why = l.expectedDelay(t.Operation, q)
+	if errors.Is(err, errClosed) {
+		err = nil // it stops: those left are deferred
+	}
+	return pr, err
+}
+
+// Mark marks the users of a task and wakes their lane.
+func (p *Pool) Mark(ctx context.Context, t queues.Payload, q ledger.Queue) error {
+	l, err := p.acquire(t.PhoneNumberID)
+	if err != nil {
+		return err
+	}
+	defer p.release(l)
+	w := l.watches.add(t.Operation, q, t.Version, t.Users)
+	defer l.watches.drop(w)
+	if err := l.readStates(ctx, w, t.Users); err != nil {
+		return err
+	}
+	l.wakeUp()
+	return nil
+}
+
+// Status is the state of one phone number ID's lane.
+type Status struct {
+	PhoneNumberID string
+	verdict.Status
+}
+
+// Status returns the states of the lanes that are open.
+func (p *Pool) Status() []Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]Status, 0, len(p.open))
+	for id, l := range p.open {
+		list = append(list, Status{id, l.breaker.Status(time.Now())})
+	}
+	return list
+}
+
+// acquire returns the lane of a phone number ID, open until it is released.
+func (p *Pool) acquire(phoneNumberID string) (*lane, error) {
+	<-p.running
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l, err := p.get(phoneNumberID)
+	if err != nil {
+		return nil, err
+	}
+	l.refs++
+	return l, nil
+}
+
+func (p *Pool) release(l *lane) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.refs--
+	if l.refs == 0 && p.crowded() {
+		l.wakeUp() // to see that it has no work, and make room
+	}
+}
+
+// crowded reports whether further phone number IDs may soon have to wait for a lane. It
+// requires mu held.
+func (p *Pool) crowded() bool { return len(p.open) > maxLanes/4*3 }
+
+// get requires mu held.
+func (p *Pool) get(phoneNumberID string) (*lane, error) {
+	if l, ok := p.open[phoneNumberID]; ok {
+		return l, nil
+	}
+	if p.ctx.Err() != nil || len(p.open) >= maxLanes {
+		return nil, ErrNoLane
+	}
+	number, ok := p.cfg.Resolve(phoneNumberID)
+	if !ok {
+		number = unserved(phoneNumberID)
+	}
+	p.opened++
+	l := newLane(&p.cfg, number, fmt.Sprintf("%s-%x-", p.cfg.WorkerID, p.opened))
+	p.open[phoneNumberID] = l
+	p.wg.Go(func() {
+		defer close(l.ended)
+		l.run(p.ctx, p.calls, p.settles, func(idle time.Duration) bool { return p.retire(l, idle) })
+	})
+	return l, nil
+}
+
+// retire forgets a lane that has been without work for a while, unless a handler has just come to
+// use it.
+func (p *Pool) retire(l *lane, idle time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l.refs > 0 || len(l.wake) > 0 || idle <= idleClose && !p.crowded() {
+		return false
+	}
+	delete(p.open, l.number.ID)
+	p.cfg.Metrics.LaneClosed(l.number.ID)
+	return true
+}
+
+// watch follows the users of one task until each has ended. watches.mu guards its last fields.
+type watch struct {
+	operation ledger.Operation
+	queue     ledger.Queue
+	version   ledger.Version
+	done      chan struct{} // closed when no user is pending
+	pending   map[user.ID]struct{}
+	progress  Progress
+}
+
+// watches are all watches of a lane, by user. Safe for concurrent use.
+type watches struct {
+	mu     sync.Mutex
+	byUser map[user.ID][]*watch
+	all    map[*watch]struct{}
+}
+
+func newWatches() *watches {
+	return &watches{byUser: map[user.ID][]*watch{}, all: map[*watch]struct{}{}}
+}
+
+// add starts a watch, which its caller drops.
+func (s *watches) add(op ledger.Operation, q ledger.Queue, version ledger.Version, users []user.ID) *watch {
+	w := &watch{operation: op, queue: q, version: version, done: make(chan struct{}), pending: make(map[user.ID]struct{}, len(users))}
+	for _, u := range users {
+		w.pending[u] = struct{}{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all[w] = struct{}{}
+	for u := range w.pending {
+		s.byUser[u] = append(s.byUser[u], w)
+	}
+	return w
+}
+
+// drop ends a watch, and returns what it has seen and how many users are left.
+func (s *watches) drop(w *watch) Progress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, w)
+	for u := range w.pending {
+		s.forget(u, w)
+	}
+	w.progress.Left = len(w.pending)
+	return w.progress
+}
+
+// forget takes w from the list of u. It requires mu held.
+func (s *watches) forget(u user.ID, w *watch) {
+	list := s.byUser[u]
+	for i, other := range list {
+		if other == w {
+			list[i] = list[len(list)-1]
+			list = list[:len(list)-1]
+			break
+		}
+	}
+	if len(list) == 0 {
+		delete(s.byUser, u)
+		return
+	}
+	s.byUser[u] = list
+}
+
+// read takes in where users of a watch stand by the ledger.
+func (s *watches) read(w *watch, users []user.ID, states []ledger.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, u := range users {
+		if states[i].Ended() && s.end(w, u, states[i], 0) && states[i] == ledger.Dead {
+			w.progress.Dead = append(w.progress.Dead, u)
+		}
+	}
+}
+
+// settled takes in what the ledger made of a call. A watch of an older version is superseded by
+// it, one of a newer version goes on.
+func (s *watches) settled(u user.ID, version ledger.Version, state ledger.State, code int) {
+	if !state.Ended() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range append([]*watch(nil), s.byUser[u]...) {
+		switch {
+		case w.version == version:
+			s.end(w, u, state, code)
+		case w.version < version:
+			s.end(w, u, ledger.Superseded, 0)
+		}
+	}
+}
+
+// end counts one user's end, once. It requires mu held.
+func (s *watches) end(w *watch, u user.ID, state ledger.State, code int) bool {
+	if _, waits := w.pending[u]; !waits {
+		return false
+	}
+	delete(w.pending, u)
+	s.forget(u, w)
+	switch r := &w.progress.Result; state {
+	case ledger.Succeeded:
+		r.Succeeded++
+	case ledger.Superseded:
+		r.Superseded++
+	default:
+		r.DeadLettered++
+		if code != 0 {
+			r.Add(queues.Result{Codes: map[int]int{code: 1}})
+		}
+	}
+	if len(w.pending) == 0 {
+		close(w.done)
+	}
+	return true
+}
+
+// waiting returns up to limit users that watches wait for, to see what other workers have done.
+func (s *watches) waiting(limit int) (ws []*watch, users [][]user.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.all {
+		list := make([]user.ID, 0, min(len(w.pending), limit))
+		for u := range w.pending {
+			if len(list) == limit {
+				break
+			}
+			list = append(list, u)
+		}
+		if len(list) > 0 {
+			ws, users = append(ws, w), append(users, list)
+		}
+		if limit -= len(list); limit <= 0 {
+			break
+		}
+	}
+	return ws, users
+}

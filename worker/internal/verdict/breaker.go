@@ -1,0 +1,315 @@
+package verdict
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// State is what a lane does, as users see it.
+type State string
+
+// The states of a lane.
+const (
+	Running State = "running"
+	Halted  State = "halted" // the API refuses token, account or settings
+	Outage  State = "outage" // whole calls fail one after another
+	Full    State = "full"   // the blocklist is full: blocks wait, unblocks go
+)
+
+// Status is a lane's state, the reason for it, and how long it lasts at least.
+type Status struct {
+	State  State
+	Reason string
+	Wait   time.Duration
+}
+
+const (
+	outageAfter   = 3 // whole calls that fail one after another
+	outageFirst   = time.Second
+	outageLongest = time.Minute
+	trialLongest  = 10 * time.Second // between trials, where a list call is served
+	haltFirst     = 5 * time.Second
+	haltLongest   = 5 * time.Minute
+	maxStrikes    = 1000 // users whose strikes are remembered
+)
+
+// Breaker is the circuit breaker of one lane. Closed, calls go. Open, they stop, after calls that
+// failed for every user or were refused. Then list calls probe; one that is served makes the
+// breaker half-open, in which one user at a time is called, until a call is served.
+//
+// It also keeps blocks back while the blocklist is full. Its methods take the time. Safe for
+// concurrent use.
+type Breaker struct {
+	mu      sync.Mutex
+	state   circuit
+	cause   State  // Halted or Outage, unless closed
+	reason  string // the rule's name
+	retry   backoff
+	probing bool
+
+	failures int     // calls that failed one after another
+	limited  int     // calls that were limited one after another
+	calls    uint64  // that were served
+	last     bool    // the call that ended last was served
+	culprit  user.ID // the one user of the calls that failed since a call was served
+	several  bool    // those calls were of several users
+	strikes  map[user.ID]strike
+
+	room room
+}
+
+type circuit int
+
+const (
+	closed circuit = iota
+	open
+	halfOpen
+)
+
+// strike counts how often a user alone was limited while others were served in between.
+type strike struct {
+	n  int
+	at uint64 // Breaker.calls when it was limited last
+}
+
+// backoff is a time to wait for, further away at each failure.
+type backoff struct {
+	until time.Time
+	delay time.Duration
+}
+
+func (b *backoff) next(now time.Time, first, longest time.Duration) {
+	b.delay = min(max(first, 2*b.delay), longest)
+	b.until = now.Add(b.delay)
+}
+
+// Probe is the kind of a call that an open breaker lets through.
+type Probe int
+
+const (
+	// NoProbe is an ordinary call.
+	NoProbe Probe = iota
+	// ListProbe is a list call, which depends on no user.
+	ListProbe
+	// TrialProbe is a call with one user.
+	TrialProbe
+)
+
+// Admission is what may be called.
+type Admission struct {
+	Max   int              // users, 0 for no bound of the breaker's
+	Only  ledger.Operation // "" for both
+	Probe Probe
+	Room  bool // blocks although the list was full
+
+	places int // of those observed, that the admission holds
+}
+
+// Evidence is what the calls before show about a failure.
+type Evidence struct {
+	// Served reports that the call that ended last was served, EverServed that one was.
+	Served, EverServed bool
+	// Alone reports that only this user's calls have failed since a call was served.
+	Alone bool
+	// Failures and Limited count the calls that failed, or were limited, one after another.
+	Failures, Limited int
+	// Strikes counts, for users of the call, how often they alone were limited while others
+	// were served.
+	Strikes map[user.ID]int
+	// Full reports that the list is known to be full, FullDelay the time between trials.
+	Full      bool
+	FullDelay time.Duration
+}
+
+func (e Evidence) strikes(u user.ID) int { return e.Strikes[u] }
+
+// Admit returns what may be called now, or how long to wait before asking again. Each admission is
+// reported or released, once.
+func (b *Breaker) Admit(now time.Time) (Admission, time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.state == closed {
+		return b.room.admit(now), 0
+	}
+	if b.probing {
+		return Admission{}, max(b.retry.delay, outageFirst) // its end wakes the lane before
+	}
+	if wait := b.retry.until.Sub(now); b.state == open && wait > 0 {
+		return Admission{}, wait
+	}
+	b.probing = true
+	if b.state == open {
+		return Admission{Probe: ListProbe}, 0
+	}
+	a := b.room.admit(now)
+	b.room.release(a, 0) // a trial that is no trial for room takes no place
+	return Admission{Max: 1, Probe: TrialProbe, Only: onlyUnblocks(a)}, 0
+}
+
+func onlyUnblocks(a Admission) ledger.Operation {
+	if a.Only == ledger.Unblock {
+		return ledger.Unblock
+	}
+	return ""
+}
+
+// Release takes back an admission for which no call was made.
+func (b *Breaker) Release(a Admission) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a.Probe != NoProbe {
+		b.probing = false
+	}
+	b.room.release(a, 0)
+}
+
+// Evidence returns what is known for the reading of a call's answer.
+func (b *Breaker) Evidence(users []ledger.Claimed) Evidence {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := Evidence{
+		Served: b.last, EverServed: b.calls > 0, Failures: b.failures, Limited: b.limited,
+		Alone: len(users) == 1 && !b.several && (b.culprit.IsZero() || b.culprit == users[0].User),
+		Full:  b.room.known, FullDelay: b.room.trial.delay,
+	}
+	if len(b.strikes) == 0 {
+		return e
+	}
+	for _, u := range users {
+		if s, ok := b.strikes[u.User]; ok {
+			if b.calls > s.at { // also those of the call at hand, which others' users get served by
+				s.n++
+			}
+			if e.Strikes == nil {
+				e.Strikes = map[user.ID]int{}
+			}
+			e.Strikes[u.User] = s.n
+		}
+	}
+	return e
+}
+
+// Report takes in what came of an admitted call. It reports whether the lane's state changed.
+func (b *Breaker) Report(a Admission, op ledger.Operation, users []ledger.Claimed, v Verdict, now time.Time) (changed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before := b.status(now).State
+	b.strike(users, v)
+	b.room.report(a, op, len(users), v, now)
+	if a.Probe != NoProbe {
+		b.probing = false
+	}
+	switch {
+	case v.Effect == EffectServed && a.Probe == ListProbe:
+		b.state = halfOpen
+	case v.Effect == EffectServed:
+		b.state, b.cause, b.reason, b.retry = closed, "", "", backoff{}
+		b.failures, b.limited, b.last, b.culprit, b.several = 0, 0, true, user.ID{}, false
+		b.calls++
+	case v.Effect == EffectRefused:
+		b.last = false
+		b.trip(a, Halted, v.Reason, now, haltFirst, haltLongest)
+	case v.Effect == EffectFailed:
+		b.failed(a, users, v, now)
+	case a.Probe != NoProbe: // it shows nothing
+		b.trip(a, b.cause, b.reason, now, outageFirst, outageLongest)
+	}
+	return b.status(now).State != before
+}
+
+func (b *Breaker) failed(a Admission, users []ledger.Claimed, v Verdict, now time.Time) {
+	b.failures++
+	b.last = false
+	switch {
+	case len(users) == 0: // a list call
+	case len(users) > 1 || !b.culprit.IsZero() && b.culprit != users[0].User:
+		b.several = true
+	default:
+		b.culprit = users[0].User
+	}
+	switch {
+	case a.Probe == ListProbe:
+		b.trip(a, b.cause, v.Reason, now, outageFirst, outageLongest)
+	case a.Probe == TrialProbe && b.several:
+		b.trip(a, b.cause, v.Reason, now, outageFirst, trialLongest)
+	case a.Probe == TrialProbe:
+		b.trip(a, b.cause, v.Reason, now, outageFirst, outageFirst) // others may be served
+	case b.failures >= outageAfter && b.state == closed && (b.several || b.calls == 0 || v.Down):
+		b.trip(a, v.Cause, v.Reason, now, outageFirst, outageLongest)
+	}
+}
+
+// trip opens the breaker, for longer after each probe; calls that were in flight together count
+// once.
+func (b *Breaker) trip(a Admission, cause State, reason string, now time.Time, first, longest time.Duration) {
+	if b.state != closed && a.Probe == NoProbe && cause == b.cause {
+		return
+	}
+	b.state, b.cause, b.reason = open, cause, reason
+	b.retry.next(now, first, longest)
+}
+
+// strike remembers users that were limited alone, or while others of their call were served, until
+// they are in a call that does not limit them.
+func (b *Breaker) strike(users []ledger.Claimed, v Verdict) {
+	if v.Effect == EffectNone && v.Observation.Limited {
+		b.limited++
+	}
+	if v.Effect == EffectServed && len(b.strikes) > 0 {
+		for _, u := range users {
+			if !slices.Contains(v.Limits, u.User) {
+				delete(b.strikes, u.User)
+			}
+		}
+	}
+	for _, u := range v.Limits {
+		s, known := b.strikes[u]
+		switch {
+		case known && b.calls > s.at:
+			s.n++
+		case !known && len(b.strikes) >= maxStrikes:
+			continue
+		}
+		s.at = b.calls
+		if b.strikes == nil {
+			b.strikes = map[user.ID]strike{}
+		}
+		b.strikes[u] = s
+	}
+}
+
+// Retry makes the next probe due at once, as for a token that was rotated.
+func (b *Breaker) Retry() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.retry.until = time.Time{}
+}
+
+// WantRoom makes one trial due while the list is full: a block was requested anew.
+func (b *Breaker) WantRoom() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.room.wanted = b.room.full
+}
+
+// Status returns the lane's state.
+func (b *Breaker) Status(now time.Time) Status {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.status(now)
+}
+
+func (b *Breaker) status(now time.Time) Status {
+	switch {
+	case b.state != closed:
+		return Status{b.cause, b.reason, max(0, b.retry.until.Sub(now))}
+	case b.room.full && b.room.places == 0:
+		return Status{Full, "the blocklist is full", b.room.wait(now)}
+	default:
+		return Status{State: Running}
+	}
+}

@@ -1,0 +1,92 @@
+package verdict
+
+import (
+	"time"
+
+	"github.com/wablock/wablock/tasks/ledger"
+)
+
+const (
+	roomFirst   = 5 * time.Second // between trials, and after one that something asked for
+	roomLongest = 30 * time.Minute
+)
+
+// room is what is known of a full blocklist: how many blocks may go out all the same. The breaker
+// guards it.
+type room struct {
+	full  bool
+	known bool // it was full once: who is refused again waits
+	// places were observed to be free and are not taken yet: users that were unblocked, and twice
+	// as many as the blocks that succeeded since.
+	places int
+	// trial is for one block now and then, without a sign of room.
+	trial   backoff
+	wanted  bool // something asks for a trial
+	trying  bool
+	refused time.Time // when a block was refused last
+}
+
+func (r *room) admit(now time.Time) Admission {
+	switch {
+	case !r.full:
+		return Admission{}
+	case r.trying || now.Before(r.refused.Add(roomFirst)):
+	case r.places > 0:
+		a := Admission{Max: r.places, Only: ledger.Block, Room: true, places: r.places}
+		r.places, r.trying = 0, true
+		return a
+	case r.wanted || !now.Before(r.trial.until):
+		r.trying = true
+		return Admission{Max: 1, Only: ledger.Block, Room: true}
+	}
+	return Admission{Only: ledger.Unblock}
+}
+
+// release takes back an admission of which so many places were used.
+func (r *room) release(a Admission, used int) {
+	if !a.Room {
+		return
+	}
+	r.trying = false
+	if r.full {
+		r.places = min(r.places+max(0, a.places-used), ledger.MaxBatch)
+	}
+}
+
+func (r *room) report(a Admission, op ledger.Operation, users int, v Verdict, now time.Time) {
+	r.release(a, users)
+	switch {
+	case v.Full:
+		if a.Room && a.places == 0 && !r.wanted || !r.full {
+			r.trial.next(now, roomFirst, roomLongest)
+		} else {
+			r.trial.until = now.Add(r.trial.delay)
+		}
+		if a.Room || !r.full {
+			r.places = 0
+		}
+		if a.Room {
+			r.wanted = false
+		}
+		r.full, r.known, r.refused = true, true, now
+	case !r.full || v.Succeeded == 0:
+	case op == ledger.Unblock:
+		r.places = min(r.places+v.Succeeded, ledger.MaxBatch)
+	case a.Room:
+		r.trial, r.refused, r.wanted = backoff{delay: roomFirst, until: now.Add(roomFirst)}, time.Time{}, false
+		r.places = min(r.places+2*v.Succeeded, ledger.MaxBatch)
+		r.full = 2*v.Succeeded < ledger.MaxBatch
+	}
+}
+
+// wait returns the time until the next trial without a sign of room.
+func (r *room) wait(now time.Time) time.Duration {
+	at := r.trial.until
+	if r.wanted {
+		at = time.Time{}
+	}
+	if spaced := r.refused.Add(roomFirst); at.Before(spaced) {
+		at = spaced
+	}
+	return max(0, at.Sub(now))
+}

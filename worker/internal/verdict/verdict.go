@@ -1,0 +1,535 @@
+// Package verdict decides, from values and the time alone, what an API answer means: what becomes
+// of each user of the call (verdict.go), and whether a lane may go on calling (breaker.go).
+//
+// It knows no Redis, no clock and no goroutine, and keeps nothing but the breaker's state.
+package verdict
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wablock/wablock/client"
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+var (
+	// ErrLate is a call that was not made since its claim was about to end: Redis, or this
+	// process, was stopped for a while. Its users are tried again.
+	ErrLate = errors.New("worker: it is too late for the call: its claim ends")
+	// ErrNotChecked is the result of a list call that could not be made.
+	ErrNotChecked = errors.New("worker: the call failed, and it could not be checked whether for one of its users")
+	// ErrNoResult is an API that answers nothing at all, which the client never does.
+	ErrNoResult = errors.New("worker: the client gave neither a result nor an error")
+)
+
+const (
+	// maxRetryDelay bounds the time between two attempts of a user.
+	maxRetryDelay = 5 * time.Minute
+	// maxUncounted bounds the same after a failure that uses up no attempt.
+	maxUncounted = time.Minute
+	// provenAttempts is how many used-up attempts prove that a user's failures are its own: each of
+	// them was made while other users' calls were served.
+	provenAttempts = 3
+)
+
+// Policy is what Read needs to know beside the answer.
+type Policy struct {
+	MaxAttempts int
+	RetryDelay  time.Duration
+	// Listed reports that an operator configured the phone number ID.
+	Listed bool
+	// Check is what a list call found out, for a verdict that asked for it with NeedsCheck.
+	Check Check
+	// Evidence is the breaker's.
+	Evidence Evidence
+	// Others reports that further users wait in line.
+	Others bool
+	Now    time.Time
+	Jitter func() float64 // in [0, 1)
+}
+
+// Check is the result of the cheapest call that needs the same access as the one that failed.
+type Check struct {
+	Done bool
+	Err  error // nil: the API serves the phone number ID; ErrNotChecked: not known
+}
+
+// Verdict is one API answer, read.
+type Verdict struct {
+	// Outcome names how the call ended, for logs and metrics.
+	Outcome string
+	// Settlements has one element per user, in order; it is nil when Split is set.
+	Settlements []ledger.Settlement
+	// Split asks for further calls with fewer users.
+	Split Split
+	// NeedsCheck asks for a list call, and for a second reading with its result.
+	NeedsCheck bool
+	// Effect, Cause, Reason and Help are for the circuit breaker and its log line.
+	Effect       Effect
+	Cause        State // that a failure leads to
+	Reason, Help string
+	// Down reports that a list call failed as well.
+	Down bool
+	// Observation is for the rate limiter; LimitScope names whose limit was hit, "" for none.
+	Observation ratelimit.Observation
+	LimitScope  string
+	// Limits are users that were limited by themselves: alone, or while others were served.
+	Limits []user.ID
+	// Full reports that the API took the blocklist for full.
+	Full bool
+	// Succeeded counts the users that the API did what was asked for.
+	Succeeded int
+	// Err is what the whole call failed with, nil if it did not.
+	Err error
+}
+
+// Split is how a call that failed as a whole goes on.
+type Split int
+
+const (
+	// NoSplit settles all users.
+	NoSplit Split = iota
+	// Halves calls both halves: the fault may be one user's.
+	Halves
+	// FirstHalf calls the first half and returns the second to the line: the list has too
+	// little room.
+	FirstHalf
+)
+
+// Effect is what a call shows about the API as a whole.
+type Effect int
+
+const (
+	// EffectNone shows nothing: a rate limit, a canceled call.
+	EffectNone Effect = iota
+	// EffectServed: the API dealt with the call.
+	EffectServed
+	// EffectFailed: it failed, and it is not known whether for its users or for everyone.
+	EffectFailed
+	// EffectRefused: token, account or settings are refused for every call.
+	EffectRefused
+)
+
+// reading is an answer on its way to a verdict.
+type reading struct {
+	Policy
+	op    ledger.Operation
+	users []ledger.Claimed
+	res   *client.Result // nil when it names no user
+	err   error
+	each  bool        // err was said of each user, not of the call
+	rule  client.Rule // of err
+}
+
+// Read decides what an answer means. res, if any, holds an outcome per user, in order; err is
+// about the call as a whole, and so about users whose outcome is unknown.
+func Read(op ledger.Operation, users []ledger.Claimed, res *client.Result, err error, p Policy) Verdict {
+	if res == nil && err == nil {
+		err = ErrNoResult
+	}
+	r := reading{Policy: p, op: op, users: users}
+	meta := client.MetaOf(err)
+	if res != nil {
+		meta = res.Meta
+		if !slices.ContainsFunc(res.Outcomes, func(o client.Outcome) bool { return o.State != client.Unknown }) {
+			if res = nil; err == nil {
+				err = errUnnamed
+			}
+		} else if e := refusesAll(res); e != nil {
+			res, err, r.each = nil, e, true
+		}
+	}
+	r.res, r.err, r.rule = res, err, r.ruleOf(err)
+	var v Verdict
+	if res != nil {
+		v = r.named()
+	} else {
+		v = r.whole()
+	}
+	r.finish(&v, meta)
+	return v
+}
+
+// ReadCheck decides what a list call shows: a probe of the breaker, or a check. Its verdict has no
+// settlements.
+func ReadCheck(err error, listed bool) Verdict {
+	r := reading{err: err, Policy: Policy{Listed: listed}}
+	r.rule = r.ruleOf(err)
+	v := Verdict{Effect: EffectServed}
+	switch {
+	case err == nil:
+	case r.rule.Remedy == client.Halt || r.rule.Remedy == client.DeadLetter:
+		v.Effect = EffectRefused
+	case limits(r.rule) || !r.rule.UsesAttempt:
+		v.Effect = EffectNone
+	default:
+		v.Effect = EffectFailed
+	}
+	r.finish(&v, client.MetaOf(err))
+	return v
+}
+
+// finish fills in what metrics, logs and the limiter are told.
+func (r *reading) finish(v *Verdict, meta client.Meta) {
+	v.Outcome, v.Err, v.Cause = "answered", r.err, Outage
+	if r.rule.Remedy == client.Halt {
+		v.Cause = Halted
+	}
+	v.Down = r.Check.Done && r.Check.Err != nil && !errors.Is(r.Check.Err, ErrNotChecked)
+	limited := limitsHalf(r.res)
+	scope := client.ScopePhoneNumber
+	if r.err != nil {
+		v.Outcome, v.Reason, v.Help = r.rule.Name, r.rule.Name, r.rule.Help
+		if limits(r.rule) {
+			limited, scope = true, r.rule.Scope
+		}
+	}
+	if limited && len(r.users) == 1 && r.Evidence.strikes(r.users[0].User) > 0 {
+		limited = false // others were served between its refusals: it is this user, not the pace
+	}
+	if limited {
+		v.LimitScope = scope.String()
+	}
+	answered := v.Effect == EffectServed || v.NeedsCheck && r.rule.Remedy == client.DeadLetter
+	v.Observation = ratelimit.Observation{
+		Users: len(r.users), Limited: limited, Account: limited && scope == client.ScopeAccount,
+		RetryAfter:   max(meta.RetryAfter, meta.Usage.RegainAccess),
+		UsagePercent: meta.Usage.Percent(),
+		Retry:        len(r.users) > 0 && OnlyRetries(r.users),
+		Served:       answered && !limited,
+		TimedOut:     timedOut(r.err),
+	}
+}
+
+// named settles a call whose answer says of users what became of them.
+func (r *reading) named() Verdict {
+	v := Verdict{Effect: EffectServed, Settlements: make([]ledger.Settlement, 0, len(r.users))}
+	rest, restFailure := ruleUnnamed, failureOf(nil, ruleUnnamed, r.Now)
+	if r.err != nil && (limits(r.rule) || r.rule.Remedy == client.Halt) {
+		rest, restFailure = r.rule, failureOf(r.err, r.rule, r.Now)
+	}
+	for i, u := range r.users {
+		o := r.res.Outcomes[i]
+		switch o.State {
+		case client.Succeeded:
+			v.Succeeded++
+			v.Settlements = append(v.Settlements, ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed, WaID: o.WaID})
+			continue
+		case client.Failed:
+			rule := r.ruleOf(o.Error)
+			s := r.settle(u, rule, failureOf(o.Error, rule, r.Now), true)
+			s.WaID = o.WaID
+			v.Settlements = append(v.Settlements, s)
+			v.Full = v.Full || rule.Remedy == client.ListFull && r.op == ledger.Block
+			if limits(rule) {
+				v.Limits = append(v.Limits, u.User)
+			}
+		case client.Unknown:
+			v.Settlements = append(v.Settlements, r.settle(u, rest, restFailure, !limits(rest) && rest.Remedy != client.Halt))
+		}
+	}
+	return v
+}
+
+// whole settles a call that failed as a whole.
+func (r *reading) whole() Verdict {
+	switch rule := r.rule; {
+	case r.Check.Done && r.refusesEveryCall():
+		return r.refused()
+	case limits(rule):
+		return r.limited()
+	case rule.Remedy == client.ListFull && r.op == ledger.Block:
+		return r.full()
+	case errors.Is(r.err, client.ErrInvalidRequest):
+		return r.alike(EffectServed, true) // never sent, so that no check can tell more
+	case rule.Remedy == client.Retry && !rule.UsesAttempt: // canceled, late, not checked
+		return r.alike(EffectNone, false)
+	case rule.Remedy == client.DeadLetter || rule.Remedy == client.Halt:
+		return r.blamed()
+	default:
+		return r.failed()
+	}
+}
+
+// limited returns the users to the line with no attempt used up: those of one half after the
+// others, and all of them after whoever else waits. Else the user that the API always refuses
+// would be in the call that finds out whether a pause is over.
+func (r *reading) limited() Verdict {
+	v := Verdict{Effect: EffectNone}
+	if len(r.users) == 1 {
+		v.Limits = append(v.Limits, r.users[0].User)
+	}
+	strikes := r.Evidence.strikes(r.users[0].User)
+	if len(r.users) == 1 && strikes >= provenAttempts {
+		v.add(r, nil, true)
+		return v
+	}
+	behind := max(client.MetaOf(r.err).RetryAfter, min(time.Second<<min(r.Evidence.Limited, 6), time.Minute)) + 100*time.Millisecond
+	var first time.Duration
+	if r.Others || len(r.users) == 1 && strikes > 0 {
+		first = behind
+	}
+	odd := r.Jitter() < 0.5
+	v.add(r, func(i int) time.Duration {
+		if len(r.users) > 1 && (i < len(r.users)/2) == odd {
+			return first + behind
+		}
+		return first
+	}, false)
+	return v
+}
+
+// full finds out with halves how much room there is, until one user alone is refused.
+func (r *reading) full() Verdict {
+	if len(r.users) > 1 && !r.Evidence.Full {
+		return Verdict{Split: FirstHalf, Effect: EffectServed}
+	}
+	v := r.alike(EffectServed, true)
+	v.Full = true
+	return v
+}
+
+// blamed is for an error that is final for a user, or stops every call: a list call tells which.
+func (r *reading) blamed() Verdict {
+	if !r.Check.Done {
+		return Verdict{NeedsCheck: true}
+	}
+	switch {
+	case r.Check.Err == nil && r.rule.Remedy != client.DeadLetter:
+		return r.failed()
+	case r.Check.Err == nil && len(r.users) > 1:
+		return Verdict{Split: Halves, Effect: EffectServed}
+	case r.Check.Err == nil:
+		return r.alike(EffectServed, true)
+	case r.rule.Remedy == client.Halt:
+		return r.alike(EffectRefused, false) // probes will tell
+	default:
+		r.err, r.rule = ErrNotChecked, ruleNotChecked
+		return r.alike(EffectNone, false)
+	}
+}
+
+// refusesEveryCall reports whether the list call was refused as well, for good.
+func (r *reading) refusesEveryCall() bool {
+	remedy := r.ruleOf(r.Check.Err).Remedy
+	return r.Check.Err != nil && (remedy == client.Halt || remedy == client.DeadLetter)
+}
+
+// refused is for a call that failed as every other does: the token, the phone number ID, the app
+// secret or the version is wrong, whatever the code.
+func (r *reading) refused() Verdict {
+	rule := r.ruleOf(r.Check.Err)
+	if rule.Scope == client.ScopeUser {
+		rule.Scope, rule.Remedy, rule.UsesAttempt = client.ScopePhoneNumber, client.Halt, false
+	}
+	r.err, r.rule = &refusedError{r.Check.Err}, r.unlisted(rule)
+	if r.rule.Remedy == client.DeadLetter {
+		return r.alike(EffectServed, true)
+	}
+	return r.alike(EffectRefused, false)
+}
+
+// failed is for an error that may pass, and may be the API's or the users' fault. It uses up an
+// attempt only where other calls are known to be served.
+func (r *reading) failed() Verdict {
+	counted, one := r.Evidence.Served, len(r.users) == 1
+	halted := r.rule.Remedy == client.Halt
+	if (halted || counted && slices.ContainsFunc(r.users, r.lastAttempt)) && !one && !r.each {
+		return Verdict{Split: Halves, Effect: EffectFailed}
+	}
+	if one && (r.lastAttempt(r.users[0]) || !counted && r.provenAlone()) {
+		if !r.Check.Done {
+			return Verdict{NeedsCheck: true}
+		}
+		counted = (counted || r.provenAlone()) && r.Check.Err == nil
+	}
+	return r.alike(EffectFailed, counted)
+}
+
+// provenAlone reports whether other calls than those of the one user were served since it first
+// failed: either no other user has failed since, or it failed often beside calls that were served.
+func (r *reading) provenAlone() bool {
+	return r.Evidence.Alone && (r.each || r.Evidence.EverServed) ||
+		r.users[0].Attempts >= min(provenAttempts, max(1, r.MaxAttempts-1))
+}
+
+func (r *reading) lastAttempt(u ledger.Claimed) bool { return u.Attempts+1 >= r.MaxAttempts }
+
+// alike gives all users the verdict of the whole call's error.
+func (r *reading) alike(e Effect, counted bool) Verdict {
+	v := Verdict{Effect: e}
+	v.add(r, nil, counted)
+	return v
+}
+
+// add settles all users alike; delay, if any, is for those that wait.
+func (v *Verdict) add(r *reading, delay func(i int) time.Duration, counted bool) {
+	failure := failureOf(r.err, r.rule, r.Now)
+	for i, u := range r.users {
+		s := r.settle(u, r.rule, failure, counted)
+		if delay != nil && s.Verdict == ledger.Wait {
+			s.Delay = delay(i)
+		}
+		v.Settlements = append(v.Settlements, s)
+	}
+}
+
+// settle applies a rule to one user.
+func (r *reading) settle(u ledger.Claimed, rule client.Rule, failure *ledger.Failure, counted bool) ledger.Settlement {
+	s := ledger.Settlement{User: u.User, Version: u.Version, Failure: failure, Verdict: ledger.Wait}
+	switch {
+	case rule.Remedy == client.ListFull && r.Evidence.Full:
+		s.Delay = min(2*r.Evidence.FullDelay, maxRetryDelay) // behind the others that wait for room
+	case counted && (rule.Remedy == client.DeadLetter || rule.Remedy == client.ListFull):
+		s.Verdict = ledger.Kill
+	case limits(rule) && r.res != nil && (!counted || r.Evidence.strikes(u.User) < provenAttempts):
+		s.Delay = r.backoff(r.Evidence.strikes(u.User))
+	case !counted && (limits(rule) || rule.Remedy == client.Halt):
+		// The limiter, or the breaker, says when.
+	case !counted:
+		s.Delay = r.uncountedDelay(u)
+	case r.lastAttempt(u):
+		s.Verdict = ledger.Kill
+	default:
+		s.Verdict, s.Delay = ledger.Retry, r.backoff(u.Attempts)
+	}
+	return s
+}
+
+// uncountedDelay puts a single user whose calls fail behind the others, so that the next trial is
+// another user's.
+func (r *reading) uncountedDelay(u ledger.Claimed) time.Duration {
+	n := u.Attempts
+	if len(r.users) == 1 {
+		n = max(n, r.Evidence.Failures+1)
+	}
+	return min(r.backoff(n), maxUncounted)
+}
+
+// backoff doubles from RetryDelay on, with jitter in its upper half: the users of one failed call
+// come back spread, and in other company.
+func (r *reading) backoff(attempts int) time.Duration {
+	d := min(r.RetryDelay<<min(attempts, 20), maxRetryDelay)
+	return d/2 + time.Duration(r.Jitter()*float64(d/2))
+}
+
+var (
+	// errUnnamed is an answer without an error that names no user.
+	errUnnamed = errors.New("the API's answer named no user")
+
+	// ruleUnnamed is for a user in neither list of an answer: its fate is unknown, so it is never
+	// taken for a success.
+	ruleUnnamed = client.Rule{
+		Code: client.NoCode, Name: "the API's answer did not name the user",
+		Scope: client.ScopeUser, Remedy: client.Retry, UsesAttempt: true,
+	}
+	ruleNotChecked = client.Rule{Code: client.NoCode, Name: "not checked yet", Remedy: client.Retry}
+	ruleCanceled   = client.Rule{Code: client.NoCode, Name: "canceled", Remedy: client.Retry}
+	ruleLate       = client.Rule{Code: client.NoCode, Name: "too late to be sent", Remedy: client.Retry}
+)
+
+// refusedError is an error that holds for every call of the phone number ID, although its code is
+// one of those that are about users: the ID, the app secret or the version is wrong.
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return "every call is refused: " + e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+// ruleOf is the client's rule, but for errors of which the worker knows more.
+func (r *reading) ruleOf(err error) client.Rule {
+	switch {
+	case errors.Is(err, ErrNotChecked):
+		return ruleNotChecked
+	case errors.Is(err, ErrLate):
+		return ruleLate
+	case errors.Is(err, errUnnamed):
+		return ruleUnnamed
+	case errors.Is(err, context.Canceled):
+		return ruleCanceled
+	}
+	rule := client.Classify(err)
+	if rule.Remedy == client.RestartListing { // of a listing; of any other call it means nothing special
+		rule.Remedy, rule.UsesAttempt = client.Retry, true
+	}
+	if rule.Remedy == client.Halt && rule.Scope == client.ScopePhoneNumber {
+		return r.unlisted(rule)
+	}
+	return rule
+}
+
+// unlisted dead-letters the users of a phone number ID that is unknown to the API and to the
+// configuration: a producer made it up, and they would wait for ever. Those of a configured one
+// wait for the configuration to be mended.
+func (r *reading) unlisted(rule client.Rule) client.Rule {
+	if !r.Listed && rule.Remedy == client.Halt && rule.Scope == client.ScopePhoneNumber {
+		rule.Remedy, rule.UsesAttempt = client.DeadLetter, true
+	}
+	return rule
+}
+
+func limits(rule client.Rule) bool {
+	return rule.Remedy == client.RateLimit || rule.Remedy == client.AccountRateLimit
+}
+
+// refusesAll returns the error of an answer that refuses each user it names with a code that is
+// about the whole account, nil for any other answer.
+func refusesAll(res *client.Result) *client.APIError {
+	var found *client.APIError
+	for _, o := range res.Outcomes {
+		switch {
+		case o.State == client.Succeeded || o.State == client.Failed && client.Classify(o.Error).Remedy != client.Halt:
+			return nil
+		case o.State == client.Failed:
+			found = o.Error
+		}
+	}
+	return found
+}
+
+// limitsHalf reports whether an answer refuses at least half of the users it names for the rate.
+func limitsHalf(res *client.Result) bool {
+	if res == nil {
+		return false
+	}
+	limited, named := 0, 0
+	for _, o := range res.Outcomes {
+		if o.State == client.Unknown {
+			continue
+		}
+		named++
+		if o.State == client.Failed && limits(client.Classify(o.Error)) {
+			limited++
+		}
+	}
+	return limited > 0 && 2*limited >= named
+}
+
+func timedOut(err error) bool {
+	e, ok := errors.AsType[*client.TransportError](err)
+	return ok && e.Timeout() && !errors.Is(err, context.Canceled)
+}
+
+// OnlyRetries reports whether all users were tried before.
+func OnlyRetries(users []ledger.Claimed) bool {
+	return !slices.ContainsFunc(users, func(u ledger.Claimed) bool { return u.Attempts == 0 })
+}
+
+// failureOf is what the ledger and the dead-letter queue keep of an error.
+func failureOf(err error, rule client.Rule, now time.Time) *ledger.Failure {
+	f := &ledger.Failure{At: now.UnixMilli(), Message: rule.Name}
+	if e, ok := errors.AsType[*client.APIError](err); ok {
+		f.Code, f.Details, f.FBTraceID = max(e.Code, 0), e.Details, e.FBTraceID
+		if e.Message != "" {
+			f.Message = e.Message
+		}
+	} else if err != nil {
+		f.Details = strings.TrimPrefix(err.Error(), client.ErrInvalidRequest.Error()) // as the message says
+		f.Details = strings.TrimPrefix(f.Details, ": ")
+	}
+	return f
+}

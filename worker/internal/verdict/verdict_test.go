@@ -1,0 +1,322 @@
+package verdict
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wablock/wablock/client"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+func claimed(t testing.TB, attempts ...int) []ledger.Claimed {
+	t.Helper()
+	users := make([]ledger.Claimed, len(attempts))
+	for i, a := range attempts {
+		id, err := user.FromCanonical(fmt.Sprintf("+1650555%04d", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		users[i] = ledger.Claimed{User: id, Version: ledger.Version(100 + i), Attempts: a}
+	}
+	return users
+}
+
+// answer has one outcome per code: 0 succeeded, -2 in neither list.
+func answer(users []ledger.Claimed, codes ...int) *client.Result {
+	r := &client.Result{}
+	for i, code := range codes {
+		o := client.Outcome{User: users[i].User, State: client.Succeeded, WaID: "1"}
+		switch code {
+		case 0:
+		case -2:
+			o.State, o.WaID = client.Unknown, ""
+		default:
+			o.State, o.Error = client.Failed, &client.APIError{Code: code, Message: "m", Details: "d", FBTraceID: "f"}
+		}
+		r.Outcomes = append(r.Outcomes, o)
+	}
+	return r
+}
+
+func testPolicy() Policy {
+	return Policy{
+		MaxAttempts: 3, RetryDelay: time.Second, Listed: true, Now: start, Jitter: func() float64 { return 0 },
+		Evidence: Evidence{Served: true, EverServed: true},
+	}
+}
+
+// says is what a verdict comes to: a letter per user, or what it asks for.
+func says(v Verdict) string {
+	switch {
+	case v.NeedsCheck:
+		return "check"
+	case v.Split == Halves:
+		return "split"
+	case v.Split == FirstHalf:
+		return "first half"
+	}
+	var b strings.Builder
+	for _, s := range v.Settlements {
+		b.WriteByte(byte(s.Verdict))
+	}
+	return b.String()
+}
+
+var (
+	passed    = Check{Done: true}
+	refusedBy = func(code int) Check { return Check{Done: true, Err: &client.APIError{Code: code}} }
+)
+
+func TestRead(t *testing.T) {
+	t.Parallel()
+	outage := Evidence{EverServed: true, Failures: 2}
+	alone := Evidence{EverServed: true, Failures: 2, Alone: true}
+	for name, c := range map[string]struct {
+		attempts []int
+		codes    []int // of the users; nil when the whole call failed
+		err      error
+		check    Check
+		evidence Evidence // zero: others were served just before
+		unlisted bool
+		want     string
+		effect   Effect
+		outcome  string
+	}{
+		"mixed": {
+			attempts: []int{0, 0, 0, 0, 0, 2, 2},
+			codes:    []int{0, 131047, 131021, 139103, -2, 139103, -2}, want: "sddrrdd", effect: EffectServed, outcome: "answered",
+		},
+		"list full":             {attempts: []int{0, 0}, codes: []int{0, 139101}, want: "sd", effect: EffectServed},
+		"list known to be full": {attempts: []int{0, 2}, codes: []int{0, 139101}, evidence: Evidence{Full: true}, want: "sw", effect: EffectServed},
+		"rate limit of a user":  {attempts: []int{0, 2}, codes: []int{0, 130429}, want: "sw", effect: EffectServed},
+		"unknown code":          {attempts: []int{0, 2}, codes: []int{777777, 777777}, want: "rd", effect: EffectServed},
+		"halt of a user":        {attempts: []int{0, 0, 2}, codes: []int{0, 190, 131031}, want: "srd", effect: EffectServed},
+		"rate limit":            {attempts: []int{0, 2}, err: &client.APIError{Code: 130429}, want: "ww"},
+		"account limit":         {attempts: []int{2}, err: &client.APIError{Code: 4}, want: "w"},
+
+		"halt, to be checked":       {attempts: []int{2, 2}, err: &client.APIError{Code: 190}, want: "check"},
+		"halt of every call":        {attempts: []int{2, 2}, err: &client.APIError{Code: 190}, check: refusedBy(190), want: "ww", effect: EffectRefused},
+		"halt, check not possible":  {attempts: []int{2}, err: &client.APIError{Code: 190}, check: Check{Done: true, Err: ErrNotChecked}, want: "w", effect: EffectRefused},
+		"halt of some user":         {attempts: []int{0, 0}, err: &client.APIError{Code: 10}, check: passed, want: "split", effect: EffectFailed},
+		"halt of one":               {attempts: []int{0}, err: &client.APIError{Code: 10}, check: passed, want: "r", effect: EffectFailed},
+		"halt of one, last attempt": {attempts: []int{2}, err: &client.APIError{Code: 10}, check: passed, want: "d", effect: EffectFailed},
+		"all users named with halt": {attempts: []int{0, 0}, codes: []int{131031, 131031}, want: "check"},
+		"the same, every call":      {attempts: []int{0, 0}, codes: []int{131031, 131031}, check: refusedBy(131031), want: "ww", effect: EffectRefused},
+		"the same, for blocks":      {attempts: []int{0, 0}, codes: []int{131031, 131031}, check: passed, evidence: outage, want: "ww", effect: EffectFailed},
+		"one user named with halt":  {attempts: []int{0}, codes: []int{190}, check: passed, evidence: Evidence{Alone: true}, want: "r", effect: EffectFailed},
+
+		"bad request, to be checked": {attempts: []int{0, 0}, err: &client.APIError{Code: 100}, want: "check"},
+		"bad request of many":        {attempts: []int{0, 0}, err: &client.APIError{Code: 100}, check: passed, want: "split", effect: EffectServed},
+		"bad request of one":         {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, want: "d", effect: EffectServed},
+		"bad request of every call": {
+			attempts: []int{0}, err: &client.APIError{Code: 100}, check: refusedBy(100), want: "w", effect: EffectRefused, outcome: "invalid parameter",
+		},
+		"the same, not listed":   {attempts: []int{0}, err: &client.APIError{Code: 100}, check: refusedBy(100), unlisted: true, want: "d", effect: EffectServed},
+		"not checked":            {attempts: []int{2}, err: &client.APIError{Code: 100}, check: Check{Done: true, Err: ErrNotChecked}, want: "w", outcome: "not checked yet"},
+		"check meets an outage":  {attempts: []int{2}, err: &client.APIError{Code: 100}, check: refusedBy(2), want: "w", outcome: "not checked yet"},
+		"own number among many":  {attempts: []int{0, 0}, err: &client.APIError{Code: 131021}, check: passed, want: "split", effect: EffectServed},
+		"unknown ID":             {attempts: []int{0, 0}, err: &client.APIError{Code: 803}, check: refusedBy(803), want: "ww", effect: EffectRefused},
+		"unknown ID, not listed": {attempts: []int{0, 0}, err: &client.APIError{Code: 803}, check: refusedBy(803), unlisted: true, want: "dd", effect: EffectServed},
+		"deleted ID":             {attempts: []int{0, 0}, err: &client.APIError{Code: 33}, check: refusedBy(33), want: "dd", effect: EffectServed},
+		"unknown ID for a user":  {attempts: []int{0, 0}, err: &client.APIError{Code: 33}, check: passed, want: "split", effect: EffectServed},
+
+		"internal":                        {attempts: []int{0, 1}, err: &client.APIError{Code: 139103}, want: "rr", effect: EffectFailed},
+		"internal, every call":            {attempts: []int{0, 2}, err: &client.APIError{Code: 139103}, evidence: outage, want: "ww", effect: EffectFailed},
+		"unknown code, every call":        {attempts: []int{0, 1}, err: &client.APIError{Code: 2500}, evidence: outage, want: "ww", effect: EffectFailed},
+		"list changed, of a block":        {attempts: []int{0}, err: &client.APIError{Code: 139102}, want: "r", effect: EffectFailed},
+		"last attempt, to be checked":     {attempts: []int{2}, err: &client.APIError{Code: 139103}, want: "check"},
+		"last attempt":                    {attempts: []int{2}, err: &client.APIError{Code: 139103}, check: passed, want: "d", effect: EffectFailed},
+		"last attempt, API down":          {attempts: []int{2}, err: &client.APIError{Code: 139103}, check: refusedBy(2), want: "w", effect: EffectFailed},
+		"last attempt, token refused":     {attempts: []int{2}, err: &client.APIError{Code: 139103}, check: refusedBy(190), want: "w", effect: EffectRefused},
+		"last attempt in company":         {attempts: []int{0, 2}, err: &client.APIError{Code: 139103}, want: "split", effect: EffectFailed},
+		"one user fails alone":            {attempts: []int{0}, err: &client.APIError{Code: 131000}, evidence: alone, check: passed, want: "r", effect: EffectFailed},
+		"one user among several":          {attempts: []int{0}, err: &client.APIError{Code: 131000}, evidence: outage, want: "w", effect: EffectFailed},
+		"one user, nothing served ever":   {attempts: []int{0}, err: &client.APIError{Code: 131000}, evidence: Evidence{Alone: true}, want: "w", effect: EffectFailed},
+		"network":                         {attempts: []int{0, 0}, err: &client.TransportError{}, want: "rr", effect: EffectFailed},
+		"network in an outage":            {attempts: []int{2, 2}, err: &client.TransportError{}, evidence: outage, want: "ww", effect: EffectFailed},
+		"lists, and a limit for the rest": {attempts: []int{0, 2}, codes: []int{0, -2}, err: &client.APIError{Code: 130429}, want: "sw", effect: EffectServed},
+		"lists, and a fault for the rest": {attempts: []int{0, 0}, codes: []int{0, -2}, err: &client.APIError{Code: 100}, want: "sr", effect: EffectServed},
+		"139100 without lists":            {attempts: []int{0, 0}, codes: []int{-2, -2}, err: &client.APIError{Code: 139100}, want: "rr", effect: EffectFailed},
+		"names no user":                   {attempts: []int{0, 0}, codes: []int{-2, -2}, want: "rr", effect: EffectFailed, outcome: "the API's answer did not name the user"},
+		"no JSON":                         {attempts: []int{0}, err: &client.ResponseError{What: "HTML"}, want: "r", effect: EffectFailed},
+		"nothing at all":                  {attempts: []int{0}, want: "r", effect: EffectFailed},
+		"canceled":                        {attempts: []int{2}, err: fmt.Errorf("cut: %w", context.Canceled), want: "w"},
+		"too late":                        {attempts: []int{2}, err: ErrLate, want: "w", outcome: "too late to be sent"},
+		"never sent":                      {attempts: []int{0, 0}, err: client.ErrInvalidRequest, want: "dd", effect: EffectServed, outcome: "invalid request"},
+
+		"whole list full, of many":    {attempts: []int{0, 0, 0}, err: &client.APIError{Code: 139101}, want: "first half", effect: EffectServed},
+		"whole list full, of one":     {attempts: []int{0}, err: &client.APIError{Code: 139101}, want: "d", effect: EffectServed},
+		"whole list known to be full": {attempts: []int{0, 0}, err: &client.APIError{Code: 139101}, evidence: Evidence{Full: true}, want: "ww", effect: EffectServed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			users, p := claimed(t, c.attempts...), testPolicy()
+			p.Check, p.Listed = c.check, !c.unlisted
+			if c.evidence.EverServed || c.evidence.Full || c.evidence.Alone {
+				p.Evidence = c.evidence
+			}
+			var res *client.Result
+			if c.codes != nil {
+				res = answer(users, c.codes...)
+			}
+			v := Read(ledger.Block, users, res, c.err, p)
+			if got := says(v); got != c.want || v.Effect != c.effect {
+				t.Fatalf("%s with effect %v, want %s with %v", got, v.Effect, c.want, c.effect)
+			}
+			if c.outcome != "" && v.Outcome != c.outcome {
+				t.Errorf("outcome %q, want %q", v.Outcome, c.outcome)
+			}
+			for i, s := range v.Settlements {
+				if s.User != users[i].User || s.Version != users[i].Version {
+					t.Errorf("settlement %d is another user's", i)
+				}
+				if (s.Failure == nil) != (s.Verdict == ledger.Succeed) {
+					t.Errorf("settlement %d: %c with failure %v", i, s.Verdict, s.Failure)
+				}
+			}
+		})
+	}
+}
+
+// TestLimitedUsersGoBehind: the next call, which may be the probe after a pause, is not made with
+// the same users.
+func TestLimitedUsersGoBehind(t *testing.T) {
+	t.Parallel()
+	p := testPolicy()
+	p.Others, p.Evidence.Limited = true, 2
+	limit := &client.APIError{Code: 130429}
+	for _, s := range Read(ledger.Block, claimed(t, 0, 0, 0, 0), nil, limit, p).Settlements {
+		if s.Delay < 4*time.Second {
+			t.Errorf("back after %v, while others wait", s.Delay)
+		}
+	}
+	p.Others = false
+	halves := map[time.Duration]int{}
+	for _, s := range Read(ledger.Block, claimed(t, 0, 0, 0, 0), nil, limit, p).Settlements {
+		halves[s.Delay]++
+	}
+	if len(halves) != 2 || halves[0] != 2 {
+		t.Errorf("delays %v, want one half at once and one later", halves)
+	}
+}
+
+// TestUserThatIsAlwaysLimited is dead-lettered in the end, and slows no other down.
+func TestUserThatIsAlwaysLimited(t *testing.T) {
+	t.Parallel()
+	for name, whole := range map[string]bool{"whole call": true, "named": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, users := testPolicy(), claimed(t, 2)
+			read := func(strikes int) Verdict {
+				p.Evidence.Strikes = map[user.ID]int{users[0].User: strikes}
+				if whole {
+					return Read(ledger.Block, users, nil, &client.APIError{Code: 130429}, p)
+				}
+				return Read(ledger.Block, users, answer(users, 130429), nil, p)
+			}
+			if v := read(0); says(v) != "w" || !v.Observation.Limited {
+				t.Errorf("first: %s, %+v", says(v), v.Observation)
+			}
+			if v := read(1); says(v) != "w" || v.Observation.Limited {
+				t.Errorf("again, while others are served: %s, %+v", says(v), v.Observation)
+			}
+			if v := read(provenAttempts); says(v) != "d" {
+				t.Errorf("in the end: %s", says(v))
+			}
+		})
+	}
+}
+
+func TestReadCheck(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err     error
+		effect  Effect
+		limited bool
+	}{
+		"served":   {nil, EffectServed, false},
+		"token":    {&client.APIError{Code: 190}, EffectRefused, false},
+		"request":  {&client.APIError{Code: 100}, EffectRefused, false},
+		"limit":    {&client.APIError{Code: 130429}, EffectNone, true},
+		"down":     {&client.APIError{Code: 2}, EffectFailed, false},
+		"unknown":  {&client.APIError{Code: 2500}, EffectFailed, false},
+		"canceled": {context.Canceled, EffectNone, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if v := ReadCheck(c.err, true); v.Effect != c.effect || v.Observation.Limited != c.limited || v.Observation.Served != (c.err == nil) {
+				t.Errorf("%+v", v)
+			}
+		})
+	}
+}
+
+func TestReadKeepsWhatTheAPISaid(t *testing.T) {
+	t.Parallel()
+	users := claimed(t, 0)
+	v := Read(ledger.Block, users, answer(users, 131047), nil, testPolicy())
+	want := ledger.Failure{Code: 131047, Message: "m", Details: "d", FBTraceID: "f", At: start.UnixMilli()}
+	if *v.Settlements[0].Failure != want {
+		t.Errorf("%+v", *v.Settlements[0].Failure)
+	}
+}
+
+func TestFailureSaysItOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		want ledger.Failure
+	}{
+		"no token": {fmt.Errorf("%w: no access token is configured", client.ErrInvalidRequest), ledger.Failure{
+			Message: "invalid request", Details: "no access token is configured",
+		}},
+		"the sentinel alone": {client.ErrInvalidRequest, ledger.Failure{Message: "invalid request"}},
+		"something else":     {ErrNoResult, ledger.Failure{Message: "invalid request", Details: ErrNoResult.Error()}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.want.At = start.UnixMilli()
+			if got := failureOf(c.err, client.Rule{Name: "invalid request"}, start); *got != c.want {
+				t.Errorf("%+v", *got)
+			}
+		})
+	}
+}
+
+func TestEveryRuleHasAVerdict(t *testing.T) {
+	t.Parallel()
+	for _, rule := range client.Rules() {
+		r := reading{Policy: testPolicy(), users: claimed(t, 0)}
+		s := r.settle(r.users[0], rule, &ledger.Failure{}, rule.UsesAttempt)
+		if s.Verdict == 0 || s.Verdict == ledger.Succeed {
+			t.Errorf("code %d: %c", rule.Code, s.Verdict)
+		}
+		if rule.UsesAttempt != (s.Verdict == ledger.Retry || s.Verdict == ledger.Kill) {
+			t.Errorf("code %d uses an attempt: %v, verdict %c", rule.Code, rule.UsesAttempt, s.Verdict)
+		}
+	}
+}
+
+func TestBackoffDoublesToABound(t *testing.T) {
+	t.Parallel()
+	for _, jitter := range []float64{0, 0.999} {
+		p := testPolicy()
+		p.Jitter = func() float64 { return jitter }
+		r := reading{Policy: p}
+		last := time.Duration(0)
+		for attempts := range 100 {
+			d := r.backoff(attempts)
+			if d < last || d > maxRetryDelay {
+				t.Fatalf("attempt %d: %v after %v", attempts, d, last)
+			}
+			last = d
+		}
+		if last < maxRetryDelay/2 {
+			t.Errorf("ends at %v", last)
+		}
+	}
+}
