@@ -14,6 +14,7 @@ import (
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	numberfile "github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -30,17 +31,21 @@ back: a user can be blocked again only within 24 hours of writing to that number
 // change is the command `block` or `unblock`.
 type change struct {
 	*cli
+	numberFlags
 	op               ledger.Operation
-	file, queue, job string
+	queue, job       string
 	delay, retention time.Duration
 	wait             bool
 }
 
+const fileUsage = "`file` of numbers, one a line or CSV; - is standard input"
+
 const numbersHelp = `
 
-NUMBER is an international phone number (spaces, dashes, dots and brackets are forgiven) or
-a business-scoped user ID. A file has one a line, or is CSV: the column user, phone,
-phone_number or number counts, else the first.`
+NUMBER is an international phone number (spaces, dashes, dots and brackets are forgiven), a
+WhatsApp ID or a business-scoped user ID; docs/numbers.md has what is read as what. A file has
+one a line, or is CSV: a header such as phone_number, mobile or wa_id names its column, or
+--column does.`
 
 func changeCommand(parent *cli, op ledger.Operation, short, long string) *cobra.Command {
 	c := &change{cli: parent, op: op}
@@ -52,7 +57,7 @@ func changeCommand(parent *cli, op ledger.Operation, short, long string) *cobra.
 		RunE:    c.run,
 	}
 	f := cmd.Flags()
-	f.StringVarP(&c.file, "file", "f", "", "`file` of numbers, one a line or CSV; - is standard input")
+	c.add(f, fileUsage)
 	f.StringVar(&c.queue, "queue", "", "interactive or bulk (default interactive up to 50 numbers, else bulk)")
 	f.BoolVar(&c.wait, "wait", false, "stay until every number of the job is settled")
 	durationVar(f, &c.delay, "delay", 0, "put the job off, for example by 7d")
@@ -92,10 +97,12 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	in, err := readInputs(cmd.Context(), c.cli, args, c.file)
+	in, err := readInputs(cmd.Context(), c.cli, args, c.numberFlags)
 	if err != nil {
 		if c.json && len(in.rejected) > 0 {
-			err = errors.Join(err, printOne(c.out, jobAnswer(tasks.Job{Operation: c.op, PhoneNumberID: number.ID, Rejected: in.rejected})))
+			out := jobAnswer(tasks.Job{Operation: c.op, PhoneNumberID: number.ID, Rejected: in.rejected})
+			out.Column = in.column
+			err = errors.Join(err, printOne(c.out, out))
 		}
 		return err
 	}
@@ -118,7 +125,7 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 		return enqueueFailed(cmd.Context(), cfg, err)
 	}
 	job.Rejected = in.rejected
-	return c.enqueued(cmd.Context(), p, job)
+	return c.enqueued(cmd.Context(), p, job, in.column)
 }
 
 // enqueueFailed adds how to go on after a part, or nothing, was enqueued.
@@ -138,8 +145,9 @@ func enqueueFailed(ctx context.Context, cfg *config.Config, err error) error {
 }
 
 // enqueued answers, after waiting if that was asked for.
-func (c *change) enqueued(ctx context.Context, p *tasks.Producer, job tasks.Job) error {
+func (c *change) enqueued(ctx context.Context, p *tasks.Producer, job tasks.Job, column *numberfile.Column) error {
 	out := jobAnswer(job)
+	out.Column = column
 	if !c.wait || !c.json {
 		if err := c.showJob(out); err != nil {
 			return err
@@ -177,6 +185,8 @@ type jobJSON struct {
 	Rejected      []tasks.Rejection `json:"rejected"`
 	Tasks         int               `json:"tasks"`
 	Queue         ledger.Queue      `json:"queue,omitempty"`
+	// Column is where in the file the numbers were read from, and why there.
+	Column *numberfile.Column `json:"column,omitempty"`
 	*settledJSON
 }
 
@@ -192,7 +202,7 @@ func jobAnswer(j tasks.Job) jobJSON {
 	if j.Rejected == nil {
 		j.Rejected = []tasks.Rejection{}
 	}
-	return jobJSON{j.ID, j.Operation, j.PhoneNumberID, j.Accepted, j.Rejected, j.Tasks, j.Queue, nil}
+	return jobJSON{j.ID, j.Operation, j.PhoneNumberID, j.Accepted, j.Rejected, j.Tasks, j.Queue, nil, nil}
 }
 
 func (j *jobJSON) settle(p tasks.Progress) {

@@ -43,8 +43,8 @@ const (
 // dev is the command `dev`, and everything that runs in its process.
 type dev struct {
 	*cli
+	numberFlags
 	once bool
-	file string
 
 	redis   *miniredis.Miniredis
 	rdb     redis.UniversalClient
@@ -69,7 +69,7 @@ a summary and stays up until Ctrl-C. Nothing in it outlives the process.`,
 		RunE:    d.run,
 	}
 	cmd.Flags().BoolVar(&d.once, "once", false, "exit when the sample is drained: 0 if every number ended as it must, else 1")
-	cmd.Flags().StringVarP(&d.file, "file", "f", "", "`file` of numbers to block in place of the sample; - is standard input")
+	d.add(cmd.Flags(), "`file` of numbers to block in place of the sample; - is standard input")
 	settingFlags(cmd.Flags(), true)
 	return cmd
 }
@@ -81,7 +81,7 @@ func (d *dev) run(cmd *cobra.Command, _ []string) error {
 	}
 	s := builtIn()
 	if d.file != "" {
-		if s, err = ownSample(cmd.Context(), d.cli, d.file); err != nil {
+		if s, err = ownSample(cmd.Context(), d.cli, d.numberFlags); err != nil {
 			return err
 		}
 	}

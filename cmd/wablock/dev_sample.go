@@ -78,8 +78,8 @@ func known(number string) user.ID {
 }
 
 // ownSample blocks the user's own numbers.
-func ownSample(ctx context.Context, c *cli, file string) (sample, error) {
-	in, err := readInputs(ctx, c, nil, file)
+func ownSample(ctx context.Context, c *cli, n numberFlags) (sample, error) {
+	in, err := readInputs(ctx, c, nil, n)
 	if err != nil {
 		return sample{}, err
 	}

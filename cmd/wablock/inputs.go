@@ -8,36 +8,74 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/wablock/wablock/tasks"
 	numberfile "github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/user"
 )
 
+// numberFlags are the flags of commands that take numbers.
+type numberFlags struct {
+	file, column, country string
+}
+
+func (n *numberFlags) add(f *pflag.FlagSet, usage string) {
+	f.StringVarP(&n.file, "file", "f", "", usage)
+	f.StringVar(&n.column, "column", "", "the `column` of the file that holds the numbers: its header, or its place from 1")
+	f.StringVar(&n.country, "country", "", "read numbers without a country code as national ones of this `country`: US, or +1")
+}
+
+// options returns how numbers are to be read.
+func (n *numberFlags) options() (numberfile.Options, error) {
+	o := numberfile.Options{Column: n.column}
+	if n.column != "" && n.file == "" {
+		return o, usagef("--column goes with --file")
+	}
+	if n.country == "" {
+		return o, nil
+	}
+	var err error
+	if o.Country, err = user.ParseCountry(n.country); err != nil {
+		return o, &exitError{code: exitUsage, text: "--country", err: err}
+	}
+	return o, nil
+}
+
 // inputs are the numbers that a command was given, by arguments, a file, or both.
 type inputs struct {
 	users    []user.ID // each once
 	rejected []tasks.Rejection
-	args     int // how many of rejected, the first, are arguments
+	args     int                // how many of rejected, the first, are arguments
+	column   *numberfile.Column // of the file, nil without one
 }
 
-// maxShownRejections bounds what is said to people; --json has all of them.
+// maxShownRejections bounds the rejections that are printed; --json has all of them.
 const maxShownRejections = 20
 
 // readInputs reads numbers. With a file that is missing, unreadable or holds none, or without any
 // number at all, the error is one of usage.
-func readInputs(ctx context.Context, c *cli, args []string, file string) (inputs, error) {
+func readInputs(ctx context.Context, c *cli, args []string, n numberFlags) (inputs, error) {
 	var in inputs
-	if len(args) == 0 && file == "" {
+	o, err := n.options()
+	if err != nil {
+		return in, err
+	}
+	if len(args) == 0 && n.file == "" {
 		return in, usagef("no numbers: name some, or a file of them with --file (- is standard input)")
 	}
-	in.parse(args)
-	if file != "" {
-		list, err := readNumbers(ctx, c, file)
+	list := numberfile.Parse(args, o.Country)
+	in.rejected, in.args = list.Rejected, len(list.Rejected)
+	in.add(list.Users)
+	if n.file != "" {
+		list, err := readNumbers(ctx, c, n.file, o)
 		in.rejected = append(in.rejected, list.Rejected...)
 		in.add(list.Users)
+		in.column = &list.Column
+		showColumn(c, list.Column)
 		if err != nil {
 			showRejected(c, in)
-			return in, &exitError{code: exitUsage, text: "--file " + file, err: err}
+			return in, &exitError{code: exitUsage, text: "--file " + n.file, err: err}
 		}
 	}
 	showRejected(c, in)
@@ -47,11 +85,11 @@ func readInputs(ctx context.Context, c *cli, args []string, file string) (inputs
 	return in, nil
 }
 
-func (in *inputs) parse(args []string) {
-	list := numberfile.Parse(args, user.Country{})
-	in.rejected = append(in.rejected, list.Rejected...)
-	in.args = len(in.rejected)
-	in.add(list.Users)
+// showColumn says which of several columns of a file was read, and why.
+func showColumn(c *cli, column numberfile.Column) {
+	if column.Columns > 1 && column.Number > 0 {
+		c.say("%s", column)
+	}
 }
 
 // add adds users that are not there yet.
@@ -72,13 +110,13 @@ func (in *inputs) add(users []user.ID) {
 }
 
 // readNumbers reads a file of numbers; "-" is standard input.
-func readNumbers(ctx context.Context, c *cli, name string) (numberfile.List, error) {
+func readNumbers(ctx context.Context, c *cli, name string, o numberfile.Options) (numberfile.List, error) {
 	r, closeFile, err := openInput(ctx, c, name)
 	if err != nil {
 		return numberfile.List{}, err
 	}
 	defer closeFile()
-	return numberfile.Read(r, numberfile.Options{})
+	return numberfile.Read(r, o)
 }
 
 // openInput opens a file, which may be a pipe, until ctx ends; "-" is standard input.

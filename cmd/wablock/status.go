@@ -15,7 +15,7 @@ import (
 // status is the command `status`.
 type status struct {
 	*cli
-	file string
+	numberFlags
 }
 
 func statusCommand(parent *cli) *cobra.Command {
@@ -26,7 +26,7 @@ func statusCommand(parent *cli) *cobra.Command {
 		Long:  "Shows what is wanted for each number, and what has come of it." + numbersHelp,
 		RunE:  c.run,
 	}
-	cmd.Flags().StringVarP(&c.file, "file", "f", "", "`file` of numbers, one a line or CSV; - is standard input")
+	c.add(cmd.Flags(), fileUsage)
 	return cmd
 }
 
@@ -35,7 +35,7 @@ func (c *status) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	in, err := readInputs(cmd.Context(), c.cli, args, c.file)
+	in, err := readInputs(cmd.Context(), c.cli, args, c.numberFlags)
 	if err != nil {
 		return err
 	}
