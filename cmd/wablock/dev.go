@@ -147,10 +147,10 @@ func (d *dev) start(cmd *cobra.Command, cfg *config.Config, s sample) error {
 		w.Metrics = d.tally
 		w.RetryDelay, w.Poll = devRetryDelay, devPoll
 	}
-	d.service, err = a.Service(d.rdb)
+	d.service, err = a.Service(cmd.Context(), d.rdb)
 	if errors.Is(err, syscall.EADDRINUSE) && own.HTTPAddr == cfg.HTTPAddr && !d.chosen(cmd, "WABLOCK_HTTP_ADDR", "http-addr") {
 		own.HTTPAddr = devAnyAddr // another program, such as a second dev, listens there
-		d.service, err = a.Service(d.rdb)
+		d.service, err = a.Service(cmd.Context(), d.rdb)
 	}
 	return err
 }

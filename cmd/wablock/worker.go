@@ -26,13 +26,14 @@ machines: they share the rate limit through Redis.
 One worker serves all phone number IDs of the --config file. With WABLOCK_ACCESS_TOKEN it
 also serves those that only producers name.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runWorker(c, cmd) },
 	}
+	anyHost := cmd.Flags().Bool("any-graph-host", false, "start although workers on this Redis call another Graph host")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runWorker(c, cmd, *anyHost) }
 	settingFlags(cmd.Flags(), true)
 	return cmd
 }
 
-func runWorker(c *cli, cmd *cobra.Command) error {
+func runWorker(c *cli, cmd *cobra.Command, anyGraphHost bool) error {
 	cfg, err := c.config(cmd)
 	if err != nil {
 		return err
@@ -43,13 +44,13 @@ func runWorker(c *cli, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	a.Version = buildInfo().Version
+	a.Version, a.AnyGraphHost = buildInfo().Version, anyGraphHost
 	rdb, err := app.Connect(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	s, err := a.Service(rdb)
+	s, err := a.Service(ctx, rdb)
 	if err != nil {
 		return err
 	}

@@ -14,16 +14,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/tasks/redistest"
 )
 
 // startWorker starts a worker as a process of its own, and returns it with its log and the URL of its
 // pages once it listens.
-func (f *fixture) startWorker() (cmd *exec.Cmd, log io.ReadCloser, url string) {
+func (f *fixture) startWorker(flags ...string) (cmd *exec.Cmd, log io.ReadCloser, url string) {
 	f.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Context()), patience)
 	f.Cleanup(cancel)
-	cmd = exec.CommandContext(ctx, os.Args[0], "worker", "--http-addr", "127.0.0.1:0", "--log-format", "text")
+	cmd = exec.CommandContext(ctx, os.Args[0], append([]string{"worker", "--http-addr", "127.0.0.1:0", "--log-format", "text"}, flags...)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	for k, v := range f.env {
 		cmd.Env = append(cmd.Env, k+"="+v)
@@ -97,6 +100,40 @@ func TestWorkerDrains(t *testing.T) {
 			t.Errorf("%v, want exit code %d", cmd.ProcessState, exitFailed)
 		}
 	})
+}
+
+// TestAnotherGraphHost: of two workers on one Redis that call different hosts the second does not start.
+func TestAnotherGraphHost(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr})
+	defer func() { _ = rdb.Close() }()
+	f := setup(t).with("WABLOCK_REDIS_URL", "redis://"+server.Addr)
+	first, log, url := f.startWorker()
+	f.ready(url)
+	other := f.with("WABLOCK_GRAPH_URL", "https://graph.example.com")
+	host := strings.TrimPrefix(f.env["WABLOCK_GRAPH_URL"], "http://")
+	other.wablock("worker", "--http-addr", "").exits(exitUsage).says("graph.example.com", host, "--any-graph-host")
+	if r := other.wablock("doctor"); !strings.Contains(r.out, "calls "+host) {
+		t.Errorf("doctor has nothing of it: %s", r.out)
+	}
+	second, log2, _ := other.startWorker("--any-graph-host")
+	for _, cmd := range []*exec.Cmd{first, second} {
+		_ = cmd.Process.Kill()
+	}
+	_, _ = io.Copy(io.Discard, log)
+	_, _ = io.Copy(io.Discard, log2)
+	_, _ = first.Wait(), second.Wait()
+	// The entries of dead workers hold no worker up for long.
+	third, log3, _ := f.with("WABLOCK_GRAPH_URL", "http://127.0.0.1:9").startWorker()
+	_ = third.Process.Signal(syscall.SIGTERM)
+	_, _ = io.Copy(io.Discard, log3)
+	if err := third.Wait(); err != nil {
+		t.Error(err)
+	}
+	if all, err := app.Workers(t.Context(), rdb); err != nil || len(all) != 0 {
+		t.Errorf("left: %v, %v", all, err)
+	}
 }
 
 // TestWorkerChecksBeforeItAsksRedis: what needs no network is refused although Redis is away.

@@ -45,13 +45,18 @@ func Advice(err error) string {
 	return strings.NewReplacer("redrive", "try again", "Redrive", "Try again").Replace(client.Classify(err).Help)
 }
 
-// NewLimiter returns the rate limit that all workers share, with the ceilings configured.
-func NewLimiter(cfg *config.Config, rdb redis.UniversalClient) *redislimit.Limiter {
-	byID := map[string]ratelimit.Settings{}
+// ceilings returns the configured rate limits of the phone number IDs, and of all others.
+func ceilings(cfg *config.Config) (byID map[string]ratelimit.Settings, others ratelimit.Settings) {
+	byID = map[string]ratelimit.Settings{}
 	for _, p := range cfg.PhoneNumbers {
 		byID[p.ID] = ratelimit.Settings{Rate: p.Rate, Burst: p.Burst, MaxUsers: p.MaxUsersPerCall}
 	}
-	others := ratelimit.Settings{Rate: cfg.Rate, Burst: cfg.Burst, MaxUsers: cfg.MaxUsersPerCall}
+	return byID, ratelimit.Settings{Rate: cfg.Rate, Burst: cfg.Burst, MaxUsers: cfg.MaxUsersPerCall}
+}
+
+// NewLimiter returns the rate limit that all workers share, with the ceilings configured.
+func NewLimiter(cfg *config.Config, rdb redis.UniversalClient) *redislimit.Limiter {
+	byID, others := ceilings(cfg)
 	return redislimit.New(rdb, func(id string) ratelimit.Settings {
 		if s, ok := byID[id]; ok {
 			return s

@@ -34,6 +34,8 @@ type App struct {
 
 	// Version is shown on pages and in metrics.
 	Version string
+	// AnyGraphHost lets the worker run beside others that call another Graph host.
+	AnyGraphHost bool
 	// Tune, if not nil, has the last word on the worker's configuration.
 	Tune func(*worker.Config, *metrics.Metrics)
 }
@@ -59,10 +61,12 @@ type Service struct {
 	worker    *worker.Worker
 	schedules *reconcile.Scheduler
 	server    *web.Server // nil when the address is turned off
+	member    *member
 }
 
-// Service wires the worker on rdb, which stays the caller's to close, and binds its address.
-func (a *App) Service(rdb redis.UniversalClient) (*Service, error) {
+// Service wires the worker on rdb, which stays the caller's to close, and binds its address. A
+// worker that would call another Graph host than those that run on this Redis is a [*ConfigError].
+func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service, error) {
 	m := metrics.New(a.Version, slices.Collect(maps.Keys(a.numbers.byID))...)
 	if err := m.WatchQueues(rdb); err != nil {
 		return nil, err
@@ -84,6 +88,15 @@ func (a *App) Service(rdb redis.UniversalClient) (*Service, error) {
 	if a.Tune != nil {
 		a.Tune(&wc, m)
 	}
+	s.member = newMember(a.cfg, rdb, wc.Metrics, a.log)
+	enter := s.member.join
+	if a.AnyGraphHost {
+		enter = s.member.beat
+	}
+	if err := enter(ctx); err != nil {
+		return nil, err
+	}
+	wc.Metrics = s.member
 	if s.worker, err = worker.New(wc); err != nil {
 		return nil, err
 	}
@@ -130,5 +143,6 @@ func (s *Service) Run(ctx context.Context) error {
 		return s.worker.Run(ctx)
 	})
 	g.Go(func() error { return s.schedules.Run(ctx) })
+	g.Go(func() error { return s.member.run(pages) })
 	return g.Wait()
 }

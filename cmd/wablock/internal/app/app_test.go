@@ -39,7 +39,7 @@ func TestMetricsKnowConfiguredNumbers(t *testing.T) {
 	}
 	var m *metrics.Metrics
 	a.Tune = func(_ *worker.Config, made *metrics.Metrics) { m = made }
-	if _, err := a.Service(rdb); err != nil {
+	if _, err := a.Service(t.Context(), rdb); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 100 {

@@ -6,4 +6,5 @@
 //   - numbers.go: how each phone number ID is served
 //   - api.go: one API client, and advice on its errors
 //   - redis.go: a Redis that answers
+//   - roster.go: the workers that run, with what they are configured with
 package app

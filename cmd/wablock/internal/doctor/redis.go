@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,7 +45,8 @@ func redisFindings(ctx context.Context, cfg *config.Config) []Finding {
 	for _, i := range infos {
 		all = append(all, server(cfg, i)...)
 	}
-	return append(append(all, clock(ctx, rdb)), checkQueues(rdb)...)
+	all = append(append(all, clock(ctx, rdb)), checkQueues(rdb)...)
+	return append(all, running(ctx, cfg, rdb)...)
 }
 
 // info is the answer of INFO, by name.
@@ -196,4 +199,38 @@ func processes(servers []*asynq.ServerInfo) int {
 		seen[fmt.Sprintf("%s/%d", s.Host, s.PID)] = true
 	}
 	return len(seen)
+}
+
+// running looks for what the workers that run have reported.
+func running(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient) (all []Finding) {
+	entries, err := app.Workers(ctx, rdb)
+	if err != nil {
+		return []Finding{{"workers", Warning, err.Error(), ""}}
+	}
+	own := app.GraphHost(cfg)
+	for _, e := range entries {
+		where := fmt.Sprintf("process %d on %s", e.PID, e.Machine)
+		if e.GraphHost != own {
+			all = append(all, Finding{"workers", Failed, fmt.Sprintf("one (%s) calls %s, and this configuration names %s", where, e.GraphHost, own),
+				"stop it, use another Redis database, or correct WABLOCK_GRAPH_URL"})
+		}
+		for _, id := range slices.Sorted(maps.Keys(e.Lanes)) {
+			all = append(all, laneFinding(cfg, where, id, e.Lanes[id]))
+		}
+	}
+	return all
+}
+
+// laneFinding reports a phone number ID whose calls don't go, configured here or named by a
+// producer alone.
+func laneFinding(cfg *config.Config, where, id, state string) Finding {
+	f := Finding{"phone number ID " + id, Failed, "halted in " + where + ": the API refuses the token, the account or the ID; its work is kept", "see the check of the API below"}
+	if state == "outage" {
+		f.Status, f.Detail = Warning, "outage in "+where+": the API fails all its calls; its work is kept"
+	}
+	if !slices.ContainsFunc(cfg.PhoneNumbers, func(n config.PhoneNumber) bool { return n.ID == id }) {
+		f.Detail += "; only a producer named it, it is not configured here"
+		f.Help = "correct the ID in that producer, or give the token of WABLOCK_ACCESS_TOKEN access to it"
+	}
+	return f
 }
