@@ -63,31 +63,31 @@ func (c *lanes) change(phoneNumberID string, f func(l *lane)) {
 var laneStates = []string{"running", "halted", "outage", "full"}
 
 // LaneState sets the state of a lane.
-func (m *Metrics) LaneState(phoneNumberID, state string) {
-	m.lanes.change(phoneNumberID, func(l *lane) { l.state = state })
+func (c *lanes) LaneState(phoneNumberID, state string) {
+	c.change(phoneNumberID, func(l *lane) { l.state = state })
 }
 
 // LaneClosed removes a lane that has no more work.
-func (m *Metrics) LaneClosed(phoneNumberID string) {
-	m.lanes.mu.Lock()
-	defer m.lanes.mu.Unlock()
-	delete(m.lanes.open, phoneNumberID)
+func (c *lanes) LaneClosed(phoneNumberID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.open, phoneNumberID)
 }
 
 // Backlog sets the users that wait for a phone number ID.
-func (m *Metrics) Backlog(phoneNumberID string, b ledger.Backlog) {
-	m.lanes.change(phoneNumberID, func(l *lane) { l.backlog = b })
+func (c *lanes) Backlog(phoneNumberID string, b ledger.Backlog) {
+	c.change(phoneNumberID, func(l *lane) { l.backlog = b })
 }
 
 // InFlight adds to the users in calls of this process; a negative number takes away.
-func (m *Metrics) InFlight(phoneNumberID string, users int) {
-	m.lanes.change(phoneNumberID, func(l *lane) { l.inFlight += users })
+func (c *lanes) InFlight(phoneNumberID string, users int) {
+	c.change(phoneNumberID, func(l *lane) { l.inFlight += users })
 }
 
 // Learnt sets the limiter's estimates: calls a second, the rate at which the API last pushed back
 // (0 if never), and users a call. Arguments that are 0 or less change nothing.
-func (m *Metrics) Learnt(phoneNumberID string, rate, anchor float64, usersPerCall int) {
-	m.lanes.change(phoneNumberID, func(l *lane) {
+func (c *lanes) Learnt(phoneNumberID string, rate, anchor float64, usersPerCall int) {
+	c.change(phoneNumberID, func(l *lane) {
 		if rate > 0 {
 			l.rate = rate
 		}

@@ -1,11 +1,13 @@
 package metrics
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -15,9 +17,10 @@ const (
 
 // Metrics counts what one process does. Make one with New. It is safe for concurrent use.
 type Metrics struct {
+	*lanes
+	*runs
+
 	registry *prometheus.Registry
-	lanes    *lanes
-	runs     *runs
 
 	numbers, codes, outcomes *capped
 
@@ -27,9 +30,6 @@ type Metrics struct {
 	settled     *prometheus.CounterVec
 	limitHits   *prometheus.CounterVec
 	limiterWait *prometheus.CounterVec
-	reconciled  *prometheus.CounterVec
-	guardTrips  *prometheus.CounterVec
-	repaired    *prometheus.CounterVec
 }
 
 // New returns metrics in a registry of their own, with those of the process and of Go. The
@@ -53,9 +53,6 @@ func New(version string, configured ...string) *Metrics {
 		settled:     counter("users_settled_total", "Verdicts on users; one user may get several, each retry being one.", "operation", "verdict", "code"),
 		limitHits:   counter("rate_limit_hits_total", "Calls that the API refused for their rate or size.", number, "scope"),
 		limiterWait: counter("limiter_refusals_total", "Times that the limiter told a lane to wait, by reason.", number, "reason"),
-		reconciled:  counter("reconcile_runs_total", "Reconciliations that ended in this process: done, stopped by a guard, or failed.", number, "result"),
-		guardTrips:  counter("reconcile_guard_trips_total", "Guards that stopped the unblocks of a reconciliation in this process.", number, "guard"),
-		repaired:    counter("ledger_repaired_users_total", "Users that housekeeping of the ledger requeued or forgot.", number, "action"),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "1, with the version of this program.",
@@ -64,7 +61,7 @@ func New(version string, configured ...string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		build, m.calls, m.duration, m.users, m.settled, m.limitHits, m.limiterWait, m.lanes,
-		m.reconciled, m.guardTrips, m.repaired, m.runs,
+		m.runs,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -121,4 +118,14 @@ func (m *Metrics) Limited(phoneNumberID, reason string, wait time.Duration) {
 	if reason == reasonPaused {
 		m.lanes.change(phoneNumberID, func(l *lane) { l.pausedUntil = time.Now().Add(wait) })
 	}
+}
+
+// WatchQueues adds gauges over asynq's queues in rdb, which are read when Prometheus asks, at
+// most every five seconds and within three; while Redis does not answer, wablock_redis_up is 0
+// and the counts are left out. It is an error to call it twice.
+func (m *Metrics) WatchQueues(rdb redis.UniversalClient) error {
+	if err := m.registry.Register(newQueues(rdb)); err != nil {
+		return fmt.Errorf("metrics: watch queues: %w", err)
+	}
+	return nil
 }

@@ -3,7 +3,6 @@ package metrics
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -18,16 +17,6 @@ const (
 	queuesTimeout = 3 * time.Second
 	queuesFor     = 5 * time.Second // counts are reused for this long
 )
-
-// WatchQueues adds gauges over asynq's queues in rdb, which are read when Prometheus asks, at
-// most every five seconds and within three; while Redis does not answer, wablock_redis_up is 0
-// and the counts are left out. It is an error to call it twice.
-func (m *Metrics) WatchQueues(rdb redis.UniversalClient) error {
-	if err := m.registry.Register(newQueues(rdb)); err != nil {
-		return fmt.Errorf("metrics: watch queues: %w", err)
-	}
-	return nil
-}
 
 // queueCollector is a collector over asynq's own keys. Its Inspector gives the same counts, but knows no
 // deadline, and fails for a whole queue where the body of one task is missing.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,11 +36,20 @@ type Scheduled struct {
 type Metrics interface {
 	// Reconciled counts a run that ended in this process.
 	Reconciled(r Record)
-	// LastRun shows the last run and the last good one, of whatever process; the zero Record for
-	// none.
-	LastRun(phoneNumberID string, last, good Record)
+	// Standing shows how a phone number ID's reconciliations stand, of whatever process.
+	Standing(phoneNumberID string, s Standing)
 	// Kept counts users enqueued again, and users forgotten, by one housekeeping.
 	Kept(phoneNumberID string, requeued, forgotten int)
+}
+
+// Standing is how the reconciliations of a phone number ID stand. Records are zero for none.
+type Standing struct {
+	Last    Record
+	Planned Record // the last one with a plan: what it found holds while later runs fail
+	Good    Record
+	// Overdue is the time of the second slot after the last good run, or after this process
+	// began where there was none; zero without a schedule.
+	Overdue time.Time
 }
 
 // Scheduler enqueues a task for each slot of its schedules, and runs such tasks. Every worker
@@ -49,6 +59,7 @@ type Scheduler struct {
 	metrics Metrics
 	client  *asynq.Client
 	targets map[string]*scheduled
+	began   time.Time // zero before the first tick
 
 	stop     chan struct{} // closed when Run's context has ended
 	stopOnce sync.Once
@@ -127,7 +138,7 @@ func (s *Scheduler) tick(ctx context.Context, t *scheduled) (time.Duration, erro
 			return 0, err
 		}
 	}
-	s.show(ctx, t.PhoneNumberID)
+	s.show(ctx, t, now)
 	return t.schedule.Next(now).Sub(now), nil
 }
 
@@ -143,16 +154,37 @@ func (s *Scheduler) enqueue(ctx context.Context, t *scheduled, slot time.Time) e
 	return err
 }
 
-// show hands the metrics the last runs, of whatever process.
-func (s *Scheduler) show(ctx context.Context, phoneNumberID string) {
-	runs, err := History(ctx, s.runner.cfg.Redis, phoneNumberID, 1)
-	if err != nil || len(runs) == 0 {
+// recentRuns bounds the runs among which the last one with a plan is looked for.
+const recentRuns = 20
+
+// show hands the metrics how a target stands.
+func (s *Scheduler) show(ctx context.Context, t *scheduled, now time.Time) {
+	runs, err := History(ctx, s.runner.cfg.Redis, t.PhoneNumberID, recentRuns)
+	if err != nil {
 		return
 	}
-	good, err := lastGood(ctx, s.runner.cfg.Redis, phoneNumberID)
-	if err == nil {
-		s.metrics.LastRun(phoneNumberID, runs[0], good)
+	good, err := lastGood(ctx, s.runner.cfg.Redis, t.PhoneNumberID)
+	if err != nil {
+		return
 	}
+	standing := Standing{Good: good}
+	if len(runs) > 0 {
+		standing.Last = runs[0]
+	}
+	if i := slices.IndexFunc(runs, func(r Record) bool { return r.Hash != "" }); i >= 0 {
+		standing.Planned = runs[i]
+	}
+	if s.began.IsZero() {
+		s.began = now
+	}
+	if t.kind == kindRun {
+		since := s.began
+		if !good.EndedAt.IsZero() {
+			since = good.EndedAt
+		}
+		standing.Overdue = t.schedule.Next(t.schedule.Next(since))
+	}
+	s.metrics.Standing(t.PhoneNumberID, standing)
 }
 
 // ProcessTask runs a slot. With again above zero the task must be tried again after that time,

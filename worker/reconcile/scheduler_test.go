@@ -15,6 +15,7 @@ import (
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
 // clock is a time that several workers see, each a little differently.
@@ -49,9 +50,53 @@ func (w *world) scheduler(now func(context.Context) (time.Time, error), schedule
 // noMetrics discards what it is shown.
 type noMetrics struct{}
 
-func (noMetrics) Reconciled(reconcile.Record)                        {}
-func (noMetrics) LastRun(string, reconcile.Record, reconcile.Record) {}
-func (noMetrics) Kept(string, int, int)                              {}
+func (noMetrics) Reconciled(reconcile.Record)         {}
+func (noMetrics) Standing(string, reconcile.Standing) {}
+func (noMetrics) Kept(string, int, int)               {}
+
+// standings records what the metrics are shown.
+type standings struct {
+	noMetrics
+	last reconcile.Standing
+}
+
+func (s *standings) Standing(_ string, to reconcile.Standing) { s.last = to }
+
+// TestStanding: a schedule that never succeeded is overdue after two slots, and a run that fails
+// leaves what the last plan found.
+func TestStanding(t *testing.T) {
+	t.Parallel()
+	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
+		c := &clock{now: time.Now().Truncate(24 * time.Hour).Add(12 * time.Hour)}
+		look := func(s source.Source) reconcile.Standing {
+			t.Helper()
+			m := &standings{}
+			scheduler, err := reconcile.NewScheduler(w.newRunner(c.off(0)), m, []reconcile.Scheduled{{Target: w.target(s), Schedule: "0 3 * * *"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := scheduler.Look(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return m.last
+		}
+		users := fixed(nums(0, 3))
+		if s := look(users); !s.Good.EndedAt.IsZero() || !s.Last.EndedAt.IsZero() || s.Overdue.Sub(c.now) != 39*time.Hour {
+			t.Errorf("before the first run: %+v", s)
+		}
+		w.run(w.target(users), reconcile.Options{Apply: true})
+		if s := look(users); s.Good.EndedAt.IsZero() || s.Planned.ToBlock != 3 || !s.Overdue.After(s.Good.EndedAt.Add(24*time.Hour)) {
+			t.Errorf("after a run: %+v", s)
+		}
+		gone := source.File("/nowhere/list.csv")
+		if _, err := w.runner.Run(t.Context(), w.target(gone), reconcile.Options{Apply: true}); err == nil {
+			t.Fatal("a source that does not exist is no error")
+		}
+		if s := look(gone); s.Last.Error == "" || s.Planned.ToBlock != 3 || s.Good.EndedAt.IsZero() {
+			t.Errorf("after a run that failed: %+v", s)
+		}
+	})
+}
 
 // slots returns the tasks that wait, and takes them.
 func (w *world) slots() []*asynq.TaskInfo {

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"strings"
@@ -17,19 +18,25 @@ import (
 // entryPath matches what asynqmon requests to run (with the suffix) or delete one dead letter.
 var entryPath = regexp.MustCompile(`^queues/` + queues.DeadLetter + `/[a-z]+_tasks/([^/]+?)(:run)?$`)
 
-// serveChange makes the two changes that the pages offer: it redrives or discards one dead
-// letter. It refuses all others, and logs every request. asynqmon itself changes nothing.
-func (m *monitor) serveChange(w http.ResponseWriter, r *http.Request, path string) {
-	log := m.log.With("method", r.Method, "path", maskPath(r.URL.Path), "remote", r.RemoteAddr)
+// changes makes the two changes that the pages offer: it redrives or discards one dead letter.
+// It refuses all others, and logs every request. asynqmon itself changes nothing.
+type changes struct {
+	inspector *asynq.Inspector
+	dead      *deadletter.Queue
+	log       *slog.Logger
+}
+
+func (c *changes) serve(w http.ResponseWriter, r *http.Request, path string) {
+	log := c.log.With("method", r.Method, "path", maskPath(r.URL.Path), "remote", r.RemoteAddr)
 	entry := entryPath.FindStringSubmatch(path)
 	if entry == nil || (entry[2] != "") != (r.Method == http.MethodPost) {
 		log.InfoContext(r.Context(), "web: change refused")
 		refuse(w, http.StatusForbidden, refusal(r.Method, path))
 		return
 	}
-	change := m.discard
+	change := c.discard
 	if r.Method == http.MethodPost {
-		change = m.run
+		change = c.run
 	}
 	err := change(r.Context(), entry[1])
 	switch {
@@ -81,13 +88,13 @@ func refusal(method, path string) string {
 }
 
 // run makes an entry pending, and the worker that consumes the queue redrives it.
-func (m *monitor) run(_ context.Context, id string) error {
-	return m.inspector.RunTask(queues.DeadLetter, id)
+func (c *changes) run(_ context.Context, id string) error {
+	return c.inspector.RunTask(queues.DeadLetter, id)
 }
 
 // discard deletes an entry, and lets the ledger know.
-func (m *monitor) discard(ctx context.Context, id string) error {
-	n, err := m.dead.Discard(ctx, deadletter.Filter{IDs: []string{id}}, deadletter.DiscardOptions{})
+func (c *changes) discard(ctx context.Context, id string) error {
+	n, err := c.dead.Discard(ctx, deadletter.Filter{IDs: []string{id}}, deadletter.DiscardOptions{})
 	if err == nil && n == 0 {
 		return asynq.ErrTaskNotFound
 	}

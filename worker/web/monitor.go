@@ -24,24 +24,20 @@ const (
 
 // monitor serves asynqmon under /monitor/: masked, and read only but for single dead letters.
 type monitor struct {
-	inner     http.Handler
-	inspector *asynq.Inspector
-	dead      *deadletter.Queue
-	page      *monitorPage
-	log       *slog.Logger
+	inner   http.Handler
+	page    *monitorPage
+	changes *changes
 }
 
 func newMonitor(rdb redis.UniversalClient, log *slog.Logger) (*monitor, error) {
 	shared := monitorRedis{rdb}
 	m := &monitor{
-		inspector: asynq.NewInspectorFromRedisClient(shared),
-		dead:      deadletter.New(rdb),
-		log:       log,
+		changes: &changes{inspector: asynq.NewInspectorFromRedisClient(shared), dead: deadletter.New(rdb), log: log},
 		// asynqmon is never closed: its Close closes the client, which is not its own.
 		inner: asynqmon.New(asynqmon.Options{
 			RootPath:         monitorRoot,
 			RedisConnOpt:     shared,
-			ReadOnly:         true, // serveChange makes the changes
+			ReadOnly:         true, // changes makes them
 			PayloadFormatter: asynqmon.PayloadFormatterFunc(showPayload),
 			ResultFormatter:  asynqmon.ResultFormatterFunc(func(_ string, b []byte) string { return maskBytes(b) }),
 		}),
@@ -63,7 +59,7 @@ func (m *monitor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodGet:
 		m.serveRead(w, r, path)
 	case http.MethodPost, http.MethodDelete:
-		m.serveChange(w, r, path)
+		m.changes.serve(w, r, path)
 	default:
 		w.Header().Set("Allow", "GET, POST, DELETE")
 		refuse(w, http.StatusMethodNotAllowed, "the API takes GET, POST and DELETE")
