@@ -92,6 +92,7 @@ func TestStandingProducer(t *testing.T) {
 		}
 		w.enqueue(ledger.Block, num(59)) // the other one's record is newer than that
 		w.work()
+		w.believe(fixed{}, 60)
 		if res := w.run(w.target(fixed(nums(0, 58))), reconcile.Options{Apply: true}); !res.Applied || len(res.Plan.ToUnblock) != 2 {
 			t.Fatalf("guards %v, %d to unblock", res.Violations, len(res.Plan.ToUnblock))
 		}
@@ -110,6 +111,7 @@ func TestWithdraws(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		w.seed(nums(0, 60)...)
+		w.believe(fixed{}, 60)
 		if res := w.run(w.target(fixed(nums(0, 58))), reconcile.Options{Apply: true}); !res.Applied {
 			t.Fatalf("guards %v", res.Violations)
 		}
@@ -162,7 +164,7 @@ func TestAdoptBelievesNoShrunkList(t *testing.T) {
 		target.Source = &changing{users: nums(0, 4)}
 		w.run(target, reconcile.Options{Apply: true})
 		target.Mode = plan.Enforce
-		if res := w.run(target, reconcile.Options{}); len(res.Violations) != 1 || res.Violations[0].Guard != plan.GuardShrunk {
+		if res := w.run(target, reconcile.Options{}); len(res.Violations) != 2 || res.Violations[1].Guard != plan.GuardShrunk {
 			t.Errorf("%+v", res.Violations)
 		}
 	})

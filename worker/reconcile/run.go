@@ -167,11 +167,13 @@ func (u *run) pending(ctx context.Context) (pending map[user.ID]ledger.Version, 
 
 // check holds the plan against the guards.
 func (u *run) check(ctx context.Context) error {
-	last, err := lastDesired(ctx, u.cfg.Redis, u.target.PhoneNumberID, u.target.Source)
+	last, remembered, err := lastDesired(ctx, u.cfg.Redis, u.target.PhoneNumberID, u.target.Source)
 	if err != nil {
 		return err
 	}
-	u.limits = plan.Limits{MaxChanges: u.target.MaxChanges, LastDesired: last, Rejected: len(u.result.Rejected)}
+	u.limits = plan.Limits{
+		MaxChanges: u.target.MaxChanges, First: !remembered && !u.options.Reviewed, LastDesired: last, Rejected: len(u.result.Rejected),
+	}
 	u.result.Violations = u.limits.Check(u.result.Plan)
 	u.result.Approved = len(u.result.Violations) > 0 && u.options.Approve == u.result.Plan.Hash
 	return nil
@@ -232,11 +234,11 @@ func (u *run) apply(ctx context.Context) error {
 			return err
 		}
 	}
-	if p.Mode == plan.Enforce && !r.stopped() {
+	if p.Mode.Unblocks() && !r.stopped() {
 		if err := a.enqueue(ctx, ledger.Unblock, exactChunks(p.Base, p.ToUnblock)); err != nil {
 			return err
 		}
-		if r.Approved {
+		if r.Approved && len(p.ToUnblock) > 0 {
 			if err := useApproval(ctx, u.cfg.Redis, p.PhoneNumberID, p.Hash); err != nil {
 				return err
 			}

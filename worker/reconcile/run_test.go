@@ -23,6 +23,7 @@ func TestConverges(t *testing.T) {
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		w.seed(nums(5, 105)...)
 		desired := fixed(nums(0, 100))
+		w.believe(desired, 100)
 		plan := w.run(w.target(desired), reconcile.Options{})
 		if d := cmp.Diff(names(nums(0, 5)), changes(plan.Plan.ToBlock)); d != "" {
 			t.Errorf("to block: %s", d)
@@ -52,7 +53,7 @@ func TestConverges(t *testing.T) {
 		if again := w.run(w.target(desired), reconcile.Options{}).Plan; !empty(again) || again.LeftAlone != 0 {
 			t.Errorf("%+v", again)
 		}
-		if ids := w.run(w.target(source.Ledger()), reconcile.Options{}).Plan; ids.Desired != 5 || len(ids.ToUnblock) != 95 {
+		if ids := w.run(w.target(source.Ledger()), reconcile.Options{}).Plan; ids.Desired != 5 || len(ids.ToUnblock) != 0 || ids.Unknown != 95 {
 			t.Errorf("the ledger wants %d", ids.Desired)
 		}
 	})
@@ -66,10 +67,13 @@ func TestMeanwhileWins(t *testing.T) {
 		w.seed(nums(0, 60)...)
 		target := w.target(source.Ledger())
 		wanted := nums(0, 58)
+		w.believe(target.Source, 60)
 		w.enqueue(ledger.Block, append(wanted, num(100), num(101))...)
+		w.enqueue(ledger.Unblock, nums(58, 60)...)
 		w.work()
 		w.foreign(ledger.Unblock, num(100), num(101))
-		// Between plan and enqueueing: the opposite, asked for by somebody.
+		w.foreign(ledger.Block, nums(58, 60)...)
+		// Between plan and enqueueing: the opposite, asked for by a producer.
 		res := w.run(target, reconcile.Options{Apply: true, Expect: func(p *plan.Plan) error {
 			if d := cmp.Diff(names(nums(58, 60)), changes(p.ToUnblock)); d != "" {
 				t.Errorf("to unblock: %s", d)
@@ -314,6 +318,62 @@ func TestReportChangesNothing(t *testing.T) {
 		}
 		if res.Record.ToBlock != 50 || res.Record.ToUnblock != 50 {
 			t.Errorf("%+v", res.Record)
+		}
+	})
+}
+
+// TestLostData flushes Redis, as after a restore without its data, and then has one block: what the
+// ledger forgot is not a wish.
+func TestLostData(t *testing.T) {
+	t.Parallel()
+	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
+		w.enqueue(ledger.Block, nums(0, 12)...)
+		w.work()
+		fromLedger, file := w.target(source.Ledger()), w.target(fixed(nums(12, 14)))
+		w.run(fromLedger, reconcile.Options{Apply: true})
+		if err := w.rdb.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		w.enqueue(ledger.Block, num(12))
+		w.work()
+		for _, target := range []reconcile.Target{fromLedger, file} {
+			res := w.run(target, reconcile.Options{Apply: true})
+			w.work()
+			if len(res.Violations) == 0 || res.Violations[0].Guard != plan.GuardFirst || res.Applied || res.Record.Good() {
+				t.Errorf("%+v", res.Record)
+			}
+		}
+		if d := cmp.Diff(waIDs(nums(0, 14)), w.listed()); d != "" {
+			t.Errorf("unblocked: %s", d)
+		}
+		// Approved once, the ledger is believed; who it knows nothing of stays.
+		res := w.run(fromLedger, reconcile.Options{})
+		w.run(fromLedger, reconcile.Options{Apply: true, Approve: res.Plan.Hash})
+		if res := w.run(fromLedger, reconcile.Options{Apply: true}); len(res.Violations) > 0 || !res.Applied || res.Plan.Unknown != 12 {
+			t.Errorf("%+v", res.Record)
+		}
+		// A saved plan was looked at.
+		if res := w.run(file, reconcile.Options{Apply: true, Reviewed: true}); len(res.Violations) != 1 || res.Violations[0].Guard != plan.GuardShare {
+			t.Errorf("%+v", res.Record)
+		}
+	})
+}
+
+// TestOwn leaves users alone who were blocked elsewhere.
+func TestOwn(t *testing.T) {
+	t.Parallel()
+	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
+		w.enqueue(ledger.Block, nums(0, 51)...)
+		w.work()
+		w.foreign(ledger.Block, nums(51, 60)...)
+		target := w.target(fixed(nums(0, 50)))
+		target.Mode = plan.Own
+		if res := w.run(target, reconcile.Options{Apply: true}); !res.Applied || len(res.Plan.ToUnblock) != 1 || len(res.Plan.Ambiguous) != 9 {
+			t.Errorf("%+v", res.Record)
+		}
+		w.work()
+		if d := cmp.Diff(waIDs(append(nums(0, 50), nums(51, 60)...)), w.listed()); d != "" {
+			t.Error(d)
 		}
 	})
 }

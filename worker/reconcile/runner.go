@@ -56,6 +56,9 @@ type Options struct {
 	// Approve is the hash of a plan whose unblocks are carried out in spite of guards. With
 	// another plan the run is refused: ErrStale.
 	Approve string
+	// Reviewed means that the plan is, or was, saved for review, so that the guard against a first
+	// run has no purpose.
+	Reviewed bool
 	// Expect is called with the plan before anything is carried out; its error refuses it.
 	Expect func(*plan.Plan) error
 	// Trigger and Slot are for the record.

@@ -130,6 +130,14 @@ func (w *world) run(target reconcile.Target, o reconcile.Options) *reconcile.Res
 	return res
 }
 
+// believe makes a source one whose list was believed before.
+func (w *world) believe(s source.Source, n int) {
+	w.t.Helper()
+	if err := w.rdb.HSet(w.t.Context(), "wablock:{"+phoneNumberID+"}:reconcile:desired", s.ID(), n).Err(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // nextMillisecond returns when what was settled until now was settled before any run's base.
 func (w *world) nextMillisecond() {
 	w.t.Helper()

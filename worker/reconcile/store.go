@@ -133,16 +133,17 @@ func remember(ctx context.Context, rdb redis.UniversalClient, r Record) error {
 	return nil
 }
 
-// lastDesired returns how long the list of a source was when it was believed last.
-func lastDesired(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, s source.Source) (int, error) {
-	n, err := rdb.HGet(ctx, key(phoneNumberID, keyDesired), s.ID()).Int()
+// lastDesired returns how long the list of a source was when it was believed last, and whether
+// it ever was.
+func lastDesired(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, s source.Source) (n int, remembered bool, err error) {
+	n, err = rdb.HGet(ctx, key(phoneNumberID, keyDesired), s.ID()).Int()
 	if errors.Is(err, redis.Nil) {
-		return 0, nil
+		return 0, false, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("reconcile: read the last run: %w", err)
+		return 0, false, fmt.Errorf("reconcile: read the last run: %w", err)
 	}
-	return n, nil
+	return n, true, nil
 }
 
 // believe records the length of a desired list, for the next run to compare.

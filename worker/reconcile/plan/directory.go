@@ -15,7 +15,7 @@ import (
 const window = 24 * time.Hour
 
 // trait is what a record says that matters here; a set of them.
-type trait uint8
+type trait uint16
 
 const (
 	wanted        trait = 1 << iota // its last request is a block
@@ -23,6 +23,7 @@ const (
 	unwanted                        // its last request is an unblock
 	unsettled                       // work for it was, or may be, under way since the base
 	ourUnblock                      // an unblock of an earlier run, not carried out yet
+	ourBlock                        // was blocked by wablock, or adopted
 	recentBlock                     // was blocked within the window
 	unreadable                      // can't be read
 	learntDialled                   // the API told the dialled digits
@@ -164,6 +165,7 @@ func (d *directory) traitsOf(e ledger.Entry) (t trait) {
 	has(block && e.State == ledger.Discarded, discarded)
 	has(unblock, unwanted)
 	has(unblock && open && e.Queue == ledger.Reconcile, ourUnblock)
+	has(block && e.State == ledger.Succeeded, ourBlock)
 	has(block && e.State == ledger.Succeeded && d.base.Time().Sub(e.SettledAt) < window, recentBlock)
 	has(open || e.State != ledger.Unknown && d.since(e), unsettled)
 	return t

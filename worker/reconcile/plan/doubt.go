@@ -12,7 +12,7 @@ type Ambiguity struct {
 // Doubt is why it is not clear who a user is, or what is wanted for it.
 type Doubt string
 
-// The doubts. All but the last two keep a user on the list.
+// The doubts. All but the last three keep a user on the list.
 const (
 	DoubtNoWaID     Doubt = "listed by a business-scoped user ID alone: its phone number is unknown"
 	DoubtUnreadable Doubt = "listed under a WhatsApp ID that is not a phone number"
@@ -21,6 +21,8 @@ const (
 	DoubtDiscarded  Doubt = "its last request is a block, which failed and was discarded: no unblock was requested"
 	DoubtRecord     Doubt = "has a record in the ledger that this program can't read: it may be wanted"
 	DoubtNames      Doubt = "is known under several names: a request under another one could not stop the unblock"
+	DoubtUnknown    Doubt = "the ledger has no record of it: blocked elsewhere, or the record was lost"
+	DoubtForeign    Doubt = "its last success in the ledger is not a block: blocked elsewhere"
 	DoubtTwoForms   Doubt = "listed under the dialled digits, but the API knows the number under another WhatsApp ID"
 	DoubtShared     Doubt = "two desired numbers are one WhatsApp ID: only one of them is compared"
 	DoubtOpposed    Doubt = "the same WhatsApp ID has requests under two numbers, one to block and one to unblock"

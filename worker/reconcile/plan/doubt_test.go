@@ -113,6 +113,26 @@ func TestComputeDoubts(t *testing.T) {
 			in:   input{FromLedger: true, Actual: actual(brazilForm[1:]), Entries: []ledger.Entry{{User: parse(brazil)}}},
 			want: planned{Doubts: map[string]plan.Doubt{brazilForm: plan.DoubtSimilar}},
 		},
+		"a user that the ledger has no record of": {
+			in: input{FromLedger: true, Actual: actual(one[1:], two[1:]), Entries: []ledger.Entry{
+				with(settled(two, two[1:]), func(e *ledger.Entry) { e.Operation = ledger.Unblock }),
+			}},
+			want: planned{Unblock: []string{two}, Doubts: map[string]plan.Doubt{one: plan.DoubtUnknown}},
+		},
+		"a user that the ledger has no record of, adopted": {
+			in:   input{Mode: plan.Adopt, FromLedger: true, Actual: actual(one[1:])},
+			want: planned{Adopt: []string{one}},
+		},
+		"blocked by wablock and elsewhere": {
+			in: input{Mode: plan.Own, Desired: users("+16505550003"), Actual: actual(one[1:], two[1:], "16505550003", "16505550004", "16505550005"), Entries: []ledger.Entry{
+				settled(one, one[1:]),
+				with(settled("+16505550004", ""), func(e *ledger.Entry) { e.Operation = ledger.Unblock }),
+				with(settled("+16505550005", ""), func(e *ledger.Entry) { e.State = ledger.Dead }),
+			}},
+			want: planned{Unblock: []string{one}, Doubts: map[string]plan.Doubt{
+				two: plan.DoubtForeign, "+16505550004": plan.DoubtForeign, "+16505550005": plan.DoubtForeign,
+			}},
+		},
 		"no longer desired since the run began": {
 			in:   input{Desired: users(two), Before: users(one, two), Actual: actual(one[1:], two[1:])},
 			want: planned{LeftAlone: 1},

@@ -30,7 +30,7 @@ func TestComputeKeepsWhatMatters(t *testing.T) {
 	waIDs := []string{"", "559281000000", "559281000001", "5592981000000"}
 	rapid.Check(t, func(t *rapid.T) {
 		in := input{
-			Mode:       rapid.SampledFrom([]plan.Mode{plan.Adopt, plan.Enforce}).Draw(t, "mode"),
+			Mode:       rapid.SampledFrom([]plan.Mode{plan.Adopt, plan.Enforce, plan.Own}).Draw(t, "mode"),
 			FromLedger: rapid.Bool().Draw(t, "from the ledger"), Pending: map[user.ID]ledger.Version{}, Later: map[user.ID]struct{}{},
 		}
 		for _, u := range names {

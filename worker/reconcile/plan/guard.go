@@ -5,11 +5,11 @@ import "fmt"
 // DefaultMaxChanges bounds the unblocks of one run when nothing else is configured.
 const DefaultMaxChanges = 500
 
-// The bounds that are nobody's setting.
+// The bounds that no setting changes.
 const (
-	maxUnblockPercent = 5  // of the actual list
-	shareFrom         = 20 // users on the list from which the share counts
-	shrinkFactor      = 2  // a desired list shorter than the last by more than this is not believed
+	maxUnblockPercent = 5 // of the actual list, but always one user
+	shareFrom         = 3 // users on the list from which the share counts
+	shrinkFactor      = 2 // a desired list shorter than the last by more than this is not believed
 )
 
 // Guard is a rule that keeps a plan's unblocks from being carried out.
@@ -19,6 +19,7 @@ type Guard string
 const (
 	GuardMaxChanges Guard = "max_changes"
 	GuardShare      Guard = "share"
+	GuardFirst      Guard = "first"
 	GuardEmpty      Guard = "empty"
 	GuardShrunk     Guard = "shrunk"
 	GuardRejected   Guard = "rejected"
@@ -30,14 +31,16 @@ type Violation struct {
 	Text  string `json:"text"`
 }
 
-// Limits are what guards hold a plan against.
+// Limits are what guards compare a plan with.
 type Limits struct {
 	MaxChanges int
-	// LastDesired is how long the desired list was at the last run that believed it, 0 when
-	// there was none.
+	// First means that no run of this source is remembered: the list may be the wrong one, or
+	// Redis may have lost its data.
+	First bool
+	// LastDesired is how long the desired list was at the last run that believed it.
 	LastDesired int
-	// Rejected counts the lines of the desired list that are no number. Whoever was meant
-	// would be taken for not desired.
+	// Rejected counts the lines of the desired list that are not a number. The users that were
+	// meant would be taken for not desired.
 	Rejected int
 }
 
@@ -45,30 +48,34 @@ type Limits struct {
 // that believed it.
 func (l Limits) Shrunk(p *Plan) bool { return p.Desired*shrinkFactor < l.LastDesired }
 
-// Check returns the guards that a plan violates. A plan without unblocks violates none.
+// Check returns the guards that a plan violates. A plan without unblocks violates none, unless
+// the ledger knows nothing of users on the list.
 func (l Limits) Check(p *Plan) []Violation {
 	n := len(p.ToUnblock)
-	if n == 0 {
-		return nil
-	}
 	var found []Violation
 	violated := func(g Guard, format string, args ...any) {
 		found = append(found, Violation{Guard: g, Text: fmt.Sprintf(format, args...)})
 	}
+	if l.First && n+p.Unknown > 1 {
+		violated(GuardFirst, "no earlier run with this desired list is remembered: check that %d of the %d on the list are to be unblocked, and that the ledger has no record of another %d", n, p.Actual, p.Unknown)
+	}
+	if n == 0 {
+		return found
+	}
 	if n > l.MaxChanges {
 		violated(GuardMaxChanges, "%d unblocks, more than the %d of max_changes", n, l.MaxChanges)
 	}
-	if p.Actual >= shareFrom && 100*n > maxUnblockPercent*p.Actual {
+	if p.Actual >= shareFrom && n > 1 && 100*n > maxUnblockPercent*p.Actual {
 		violated(GuardShare, "%d unblocks, more than %d %% of the %d on the list", n, maxUnblockPercent, p.Actual)
 	}
 	if p.Desired == 0 {
-		violated(GuardEmpty, "nobody is desired: %d of %d would be unblocked", n, p.Actual)
+		violated(GuardEmpty, "no user is desired: %d of %d would be unblocked", n, p.Actual)
 	}
 	if l.Shrunk(p) {
 		violated(GuardShrunk, "%d are desired, less than half of the %d of the last run", p.Desired, l.LastDesired)
 	}
 	if l.Rejected > 0 {
-		violated(GuardRejected, "%d lines of the desired list are no numbers: who was meant would be unblocked", l.Rejected)
+		violated(GuardRejected, "%d lines of the desired list are not numbers: the users that were meant would be unblocked", l.Rejected)
 	}
 	return found
 }

@@ -28,10 +28,14 @@ const (
 	Report  Mode = "report"  // nothing
 	Adopt   Mode = "adopt"   // block users who are missing; take foreign blocks into the ledger
 	Enforce Mode = "enforce" // block users who are missing, unblock users who are not desired
+	Own     Mode = "own"     // as Enforce, but unblock only users that wablock has blocked
 )
 
 // Valid reports whether m is one of the modes.
-func (m Mode) Valid() bool { return m == Report || m == Adopt || m == Enforce }
+func (m Mode) Valid() bool { return m == Report || m == Adopt || m.Unblocks() }
+
+// Unblocks reports whether a run of this mode may unblock users.
+func (m Mode) Unblocks() bool { return m == Enforce || m == Own }
 
 // Capacity is how many users a blocklist holds.
 const Capacity = 64_000
@@ -84,6 +88,9 @@ type Plan struct {
 	// Withdrawn counts those in ToBlock who are on the list, but about to be unblocked by an
 	// earlier run.
 	Withdrawn int
+	// Unknown counts those in Ambiguous whom a desired list from the ledger leaves alone, since the
+	// ledger has no record of them.
+	Unknown int
 	// LikelyToFail counts the blocks of users for whom nothing shows a message within 24 hours.
 	LikelyToFail int
 	// Hash names the unblocks of this plan: the same users, with the same records.
@@ -242,6 +249,9 @@ func (c *computation) unblocks() {
 			c.plan.LeftAlone++
 		case why != "":
 			c.doubt(u, why)
+			if why == DoubtUnknown {
+				c.plan.Unknown++
+			}
 		case c.in.Mode == Adopt:
 			c.plan.ToAdopt = append(c.plan.ToAdopt, Change{User: u, Seen: seen, WaID: a.entry.WaID})
 		default:
@@ -266,8 +276,14 @@ func (c *computation) doubtful(a *listed, u user.ID, siblings []user.ID) Doubt {
 		return DoubtRecord
 	case c.in.FromLedger && c.known.any(siblings, discarded):
 		return DoubtDiscarded
-	case c.in.Mode != Adopt && len(siblings) > 1:
+	case c.in.Mode == Adopt:
+		return ""
+	case len(siblings) > 1:
 		return DoubtNames
+	case c.in.Mode == Own && !c.known.any(siblings, ourBlock):
+		return DoubtForeign
+	case c.in.FromLedger && len(siblings) == 0:
+		return DoubtUnknown
 	}
 	return ""
 }
