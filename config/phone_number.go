@@ -37,6 +37,7 @@ const (
 	Report  Mode = "report"
 	Adopt   Mode = "adopt"
 	Enforce Mode = "enforce"
+	Own     Mode = "own"
 )
 
 // SourceLedger is the Source of a [Reconcile] that takes what the ledger wants for desired.
@@ -179,9 +180,9 @@ func (l *loader) reconcile(at string, item item) *Reconcile {
 		r.Source = s
 		return checkSource(s)
 	})
-	l.take(at, item, "mode", "report, adopt or enforce", nil, func(s string) error {
+	l.take(at, item, "mode", "report, adopt, own or enforce", nil, func(s string) error {
 		r.Mode = Mode(s)
-		if r.Mode != Report && r.Mode != Adopt && r.Mode != Enforce {
+		if r.Mode != Report && r.Mode != Adopt && r.Mode != Enforce && r.Mode != Own {
 			return errNotAllowed
 		}
 		return nil

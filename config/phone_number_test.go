@@ -116,7 +116,7 @@ func TestWrongFiles(t *testing.T) {
 		"file and variable":     {"phone_numbers: [{id: 1, access_token_file: a, access_token_env: B}]\n", "both"},
 		"display number":        {"phone_numbers: [{id: 1, display_phone_number: 12}]\n", "too short"},
 		"schedule":              {"phone_numbers: [{id: 1, reconcile: {schedule: daily}}]\n", "cron"},
-		"mode":                  {"phone_numbers: [{id: 1, reconcile: {mode: yes}}]\n", "report, adopt or enforce"},
+		"mode":                  {"phone_numbers: [{id: 1, reconcile: {mode: yes}}]\n", "report, adopt, own or enforce"},
 		"source":                {"phone_numbers: [{id: 1, reconcile: {source: 'http://example.com/x'}}]\n", "https"},
 		"max_changes":           {"phone_numbers: [{id: 1, reconcile: {max_changes: -1}}]\n", "whole number"},
 		"no YAML":               {"rate: [1\n", "no valid YAML"},

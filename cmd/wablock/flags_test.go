@@ -64,7 +64,7 @@ func TestValuesAreCompleted(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"block --queue", "interactive bulk"},
 		{"dead-letter redrive --queue", "interactive bulk"},
-		{"reconcile --mode", "report adopt enforce"},
+		{"reconcile --mode", "report adopt enforce own"},
 		{"worker --log-level", "debug info warn error"},
 		{"status --log-format", "text json"},
 	} {

@@ -37,8 +37,8 @@ func reconcileCommand(parent *cli) *cobra.Command {
 		Use:   "reconcile [--plan|--apply]",
 		Short: "Compare the desired with the actual blocklist, and repair it",
 		Long: `Compares the users who should be blocked with those the API lists, and shows the difference. With
---apply it enqueues it, for running workers to carry out: blocks, and in mode enforce
-unblocks. An unblock can't always be taken back, so users in doubt are left blocked, and
+--apply it enqueues it, for running workers to carry out: blocks, and in the modes own and
+enforce unblocks. An unblock can't always be taken back, so users in doubt are left blocked, and
 guards stop all unblocks of a run that would unblock many: see docs/reconciliation.md.
 
 The users who should be blocked are given by a file, a URL, or the ledger: what was last asked for with
@@ -65,7 +65,7 @@ else the ledger.`,
 	f.BoolVar(&r.apply, "apply", false, "enqueue what repairs the difference")
 	f.StringVarP(&r.file, "file", "f", "", "`file` of the numbers that should be blocked, one a line or CSV; - is standard input")
 	f.StringVar(&r.source, "source", "", "where the numbers that should be blocked are: an https `URL`, a path, or ledger")
-	f.StringVar(&r.mode, "mode", "", "report, adopt (take foreign blocks into the ledger) or enforce (unblock them; the default)")
+	f.StringVar(&r.mode, "mode", "", "report, adopt (take foreign blocks into the ledger), own (unblock only users that wablock blocked) or enforce (unblock all who are not desired; the default)")
 	f.IntVar(&r.maxChanges, "max-changes", 0, "how many unblocks are done without approval (default max_changes of the configuration, else 500)")
 	f.StringVar(&r.approve, "approve", "", "do the unblocks of the plan with this `hash` though guards stop them")
 	f.StringVar(&r.planFile, "plan-file", "", "`file` to save the plan in; with --apply, to carry out unless it is stale")
@@ -97,7 +97,7 @@ func (r *reconciliation) check() error {
 }
 
 func modes() []string {
-	return []string{string(plan.Report), string(plan.Adopt), string(plan.Enforce)}
+	return []string{string(plan.Report), string(plan.Adopt), string(plan.Enforce), string(plan.Own)}
 }
 
 // target puts together what is to be reconciled, from flags, then the saved plan, then the
@@ -107,8 +107,8 @@ func (r *reconciliation) target(ctx context.Context, cfg *config.Config, n confi
 	name := config.SourceLedger
 	if c := n.Reconcile; c != nil {
 		name, t.MaxChanges = c.Source, c.MaxChanges
-		if c.Mode == config.Adopt {
-			t.Mode = plan.Adopt
+		if c.Mode != config.Report {
+			t.Mode = plan.Mode(c.Mode)
 		}
 	}
 	if saved != nil {
@@ -184,10 +184,18 @@ func (r *reconciliation) run(cmd *cobra.Command) error {
 		return err
 	}
 	var saved *savedPlan
-	if r.apply && r.planFile != "" {
+	var toSave *planFile
+	switch {
+	case r.planFile == "":
+	case r.apply:
 		if saved, err = loadPlan(r.planFile, number.ID); err != nil {
 			return err
 		}
+	default:
+		if toSave, err = createPlanFile(r.planFile); err != nil {
+			return err
+		}
+		defer toSave.discard()
 	}
 	target, err := r.target(cmd.Context(), cfg, number, saved)
 	if err != nil {
@@ -202,7 +210,7 @@ func (r *reconciliation) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	o := reconcile.Options{Apply: r.apply, Approve: r.approve, Trigger: reconcile.ByCommand, Say: r.say}
+	o := reconcile.Options{Apply: r.apply, Approve: r.approve, Reviewed: r.planFile != "", Trigger: reconcile.ByCommand, Say: r.say}
 	if saved != nil {
 		o.Expect = saved.check
 	}
@@ -210,7 +218,7 @@ func (r *reconciliation) run(cmd *cobra.Command) error {
 	if err != nil {
 		return r.failed(res, err)
 	}
-	return r.done(cmd.Context(), rdb, res, target)
+	return r.done(cmd.Context(), rdb, res, target, toSave)
 }
 
 // runOnce runs, waiting for another run to end if there is one.
@@ -258,10 +266,10 @@ func saidByAPI(err error) bool {
 }
 
 // done answers, after waiting if that was asked for.
-func (r *reconciliation) done(ctx context.Context, rdb redis.UniversalClient, res *reconcile.Result, t reconcile.Target) error {
+func (r *reconciliation) done(ctx context.Context, rdb redis.UniversalClient, res *reconcile.Result, t reconcile.Target, toSave *planFile) error {
 	out := planAnswer(res, r.sourceAt, t)
-	if r.planFile != "" && !r.apply {
-		if err := savePlan(r.planFile, out); err != nil {
+	if toSave != nil {
+		if err := toSave.save(out); err != nil {
 			return err
 		}
 	}

@@ -2,17 +2,12 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
-	"os"
-	"slices"
 	"strings"
 
 	"github.com/wablock/wablock/tasks"
-	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/reconcile/plan"
 )
@@ -88,65 +83,6 @@ func isPlainURL(s string) bool {
 	return err == nil && u.User == nil && u.RawQuery == "" && u.Fragment == ""
 }
 
-// savedPlan is a plan to carry out later.
-type savedPlan struct{ planJSON }
-
-const maxPlanFile = 64 << 20
-
-func savePlan(path string, p planJSON) error {
-	b, err := json.MarshalIndent(p, "", " ")
-	if err != nil {
-		return err
-	}
-	// It holds numbers: for its owner alone.
-	if err := os.WriteFile(path, append(b, '\n'), 0o600); err != nil {
-		if pe, ok := errors.AsType[*os.PathError](err); ok {
-			err = pe.Err
-		}
-		return fmt.Errorf("--plan-file: the plan could not be saved: %w", err)
-	}
-	return nil
-}
-
-func loadPlan(path, phoneNumberID string) (*savedPlan, error) {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxPlanFile {
-		err = errors.New("it is too large to be a plan")
-	}
-	var b []byte
-	if err == nil {
-		b, err = os.ReadFile(path) //nolint:gosec // the user names the file
-	}
-	if err != nil {
-		if pe, ok := errors.AsType[*os.PathError](err); ok {
-			err = pe.Err
-		}
-		return nil, &exitError{code: exitUsage, text: "--plan-file", err: err}
-	}
-	s := &savedPlan{}
-	if json.Unmarshal(b, &s.planJSON) != nil || s.Hash == "" || !s.Mode.Valid() {
-		return nil, usagef("--plan-file: not a plan: make one with wablock reconcile --plan-file F")
-	}
-	if s.PhoneNumberID != phoneNumberID {
-		return nil, usagef("--plan-file: the plan is for phone number ID %s, not for %s", user.Scrub(s.PhoneNumberID), phoneNumberID)
-	}
-	return s, nil
-}
-
-// check refuses to carry out what is not, number for number, what was saved.
-func (s *savedPlan) check(p *plan.Plan) error {
-	switch block, unblock := revealed(p.ToBlock), revealed(p.ToUnblock); {
-	case s.Applied:
-		return fmt.Errorf("%w: it was applied when it was saved; make a new one", reconcile.ErrStale)
-	case s.Mode != p.Mode:
-		return fmt.Errorf("%w: it was made for mode %s; make a new one", reconcile.ErrStale, s.Mode)
-	case !slices.Equal(s.ToBlock, block), !slices.Equal(s.ToUnblock, unblock), s.Hash != p.Hash:
-		return fmt.Errorf("%w: it has %s and %s, and by now it would be %s and %s, perhaps of others; look at a new one",
-			reconcile.ErrStale, count(len(s.ToBlock), "block"), count(len(s.ToUnblock), "unblock"), count(len(block), "block"), count(len(unblock), "unblock"))
-	}
-	return nil
-}
-
 // maxShownChanges bounds what people are shown of each list; --json has all.
 const maxShownChanges = 20
 
@@ -161,7 +97,7 @@ func showPlan(c *cli, res *reconcile.Result, j planJSON) error {
 		w.numbers("To take into the ledger", j.ToAdopt)
 	}
 	if n := len(j.Ambiguous); n > 0 {
-		w.print("Left as they are, because it is not clear who they are: %s.", thousands(n))
+		w.print("Left as they are, each for the reason given: %s.", thousands(n))
 		for _, d := range j.Ambiguous[:min(n, maxShownChanges)] {
 			w.print("  %s: %s", d.User, d.Reason)
 		}

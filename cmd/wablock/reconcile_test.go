@@ -170,3 +170,65 @@ func TestReconcileUsage(t *testing.T) {
 		t.Errorf("%d calls for nothing", len(f.sim.Journal()))
 	}
 }
+
+// TestReconcilePlanFile saves a plan over a file that all may read, and to where none can be.
+func TestReconcilePlanFile(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.seed(10)
+	file := f.write(lineEach(span(0, 9)))
+	calls := len(f.sim.Journal())
+	for _, path := range []string{"/dev/full", "/nowhere/plan.json", t.TempDir()} {
+		f.wablock("reconcile", "--file", file, "--plan-file", path).exits(exitUsage).says("--plan-file", path)
+	}
+	if n := len(f.sim.Journal()) - calls; n > 0 {
+		t.Errorf("%d calls before the file was tried", n)
+	}
+	saved := filepath.Join(t.TempDir(), "plan.json")
+	if err := os.WriteFile(saved, []byte("old"), 0o644); err != nil { //nolint:gosec // the mode is what is tested
+		t.Fatal(err)
+	}
+	f.wablock("reconcile", "--file", file, "--plan-file", saved).exits(exitDone)
+	if info, err := os.Stat(saved); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(saved)); err != nil || len(left) != 1 {
+		t.Errorf("%v, %v", left, err)
+	}
+}
+
+// TestReconcileFirst applies a list of which no run is remembered: once it is approved, the next
+// runs go on by themselves.
+func TestReconcileFirst(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.seed(100)
+	file := f.write(lineEach(span(2, 100)))
+	o := f.wablock("reconcile", "--apply", "--file", file, "--json").exits(exitPartly).says("--approve").object()
+	if guards, _ := o["guards"].([]any); len(guards) != 1 || o["unblocks_enqueued"] != 0.0 || !strings.Contains(fmt.Sprint(guards), "first") {
+		t.Errorf("%v", o)
+	}
+	hash, _ := o["hash"].(string)
+	o = f.wablock("reconcile", "--apply", "--file", file, "--approve", hash, "--json").exits(exitDone).object()
+	if o["unblocks_enqueued"] != 2.0 {
+		t.Errorf("%v", o)
+	}
+	if err := os.WriteFile(file, []byte(lineEach(span(4, 100))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o = f.wablock("reconcile", "--apply", "--file", file, "--json").exits(exitDone).object()
+	if o["unblocks_enqueued"] != 2.0 {
+		t.Errorf("%v", o)
+	}
+}
+
+// TestReconcileOwn names the mode.
+func TestReconcileOwn(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.seed(10)
+	o := f.wablock("reconcile", "--mode", "own", "--file", f.write(lineEach(span(0, 5))), "--json").exits(exitDone).object()
+	if ambiguous, _ := o["ambiguous"].([]any); o["mode"] != "own" || len(texts(o["to_unblock"])) != 0 || len(ambiguous) != 5 {
+		t.Errorf("%v", o)
+	}
+}
