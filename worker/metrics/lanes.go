@@ -17,6 +17,7 @@ type lane struct {
 	rate, anchor float64
 	usersPerCall int
 	pausedUntil  time.Time
+	lastCall     time.Time // when the lane opened, before the first
 }
 
 // lanes is a collector of gauges over the lanes that are open. Those that share the label
@@ -27,7 +28,7 @@ type lanes struct {
 	mu   sync.Mutex
 	open map[string]*lane // by phone number ID; the worker bounds how many are open
 
-	waiting, later, inFlight, state, rate, anchor, paused, usersPerCall *prometheus.Desc
+	waiting, later, inFlight, state, rate, anchor, paused, usersPerCall, lastCall *prometheus.Desc
 }
 
 func newLanes(numbers *capped) *lanes {
@@ -45,6 +46,7 @@ func newLanes(numbers *capped) *lanes {
 		anchor:       gauge("rate_anchor", "Calls a second at which the API last pushed back; 0 while it never did."),
 		paused:       gauge("rate_paused_seconds", "Seconds that the rate limit's pause has left."),
 		usersPerCall: gauge("users_per_call", "Users that a call may carry now."),
+		lastCall:     gauge("last_call_timestamp_seconds", "When this process last began a call, or opened the lane, in Unix time."),
 	}
 }
 
@@ -53,7 +55,7 @@ func (c *lanes) change(phoneNumberID string, f func(l *lane)) {
 	defer c.mu.Unlock()
 	l := c.open[phoneNumberID]
 	if l == nil {
-		l = &lane{state: laneStates[0]}
+		l = &lane{state: laneStates[0], lastCall: time.Now()}
 		c.open[phoneNumberID] = l
 	}
 	f(l)
@@ -81,7 +83,12 @@ func (c *lanes) Backlog(phoneNumberID string, b ledger.Backlog) {
 
 // InFlight adds to the users in calls of this process; a negative number takes away.
 func (c *lanes) InFlight(phoneNumberID string, users int) {
-	c.change(phoneNumberID, func(l *lane) { l.inFlight += users })
+	c.change(phoneNumberID, func(l *lane) {
+		l.inFlight += users
+		if users > 0 {
+			l.lastCall = time.Now()
+		}
+	})
 }
 
 // Learnt sets the limiter's estimates: calls a second, the rate at which the API last pushed back
@@ -102,7 +109,7 @@ func (c *lanes) Learnt(phoneNumberID string, rate, anchor float64, usersPerCall 
 
 // Describe implements prometheus.Collector.
 func (c *lanes) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.waiting, c.later, c.inFlight, c.state, c.rate, c.anchor, c.paused, c.usersPerCall} {
+	for _, d := range []*prometheus.Desc{c.waiting, c.later, c.inFlight, c.state, c.rate, c.anchor, c.paused, c.usersPerCall, c.lastCall} {
 		ch <- d
 	}
 }
@@ -122,6 +129,7 @@ func (c *lanes) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.later, sum.later)
 		gauge(c.inFlight, sum.inFlight)
 		gauge(c.paused, sum.paused)
+		gauge(c.lastCall, sum.lastCall)
 		if sum.rate > 0 {
 			gauge(c.rate, sum.rate)
 			gauge(c.anchor, sum.anchor)
@@ -134,8 +142,8 @@ func (c *lanes) Collect(ch chan<- prometheus.Metric) {
 
 // laneSum adds up the lanes that share one value of the label.
 type laneSum struct {
-	waiting, states                                     map[string]float64
-	later, inFlight, rate, anchor, paused, usersPerCall float64
+	waiting, states                                               map[string]float64
+	later, inFlight, rate, anchor, paused, usersPerCall, lastCall float64
 }
 
 func (c *lanes) sums(now time.Time) map[string]*laneSum {
@@ -161,6 +169,7 @@ func (c *lanes) sums(now time.Time) map[string]*laneSum {
 		s.rate += l.rate
 		s.anchor += l.anchor
 		s.paused = max(s.paused, l.pausedUntil.Sub(now).Seconds())
+		s.lastCall = max(s.lastCall, float64(l.lastCall.Unix()))
 		s.usersPerCall = max(s.usersPerCall, float64(l.usersPerCall))
 	}
 	return sums

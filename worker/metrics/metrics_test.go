@@ -52,6 +52,7 @@ func TestLanes(t *testing.T) {
 		m.LaneState("106", "halted")
 		m.InFlight("106", 1000)
 		m.InFlight("106", -400)
+		began := time.Now().Unix()
 		m.Learnt("106", 12.5, 0, 500)
 		m.Learnt("106", 0, 10, 0)
 		m.Limited("106", "paused", 8*time.Second)
@@ -61,6 +62,7 @@ func TestLanes(t *testing.T) {
 
 		expect(t, m, `
 wablock_in_flight_users{phone_number_id="106"} 600
+wablock_last_call_timestamp_seconds{phone_number_id="106"} `+strconv.FormatFloat(float64(began), 'g', -1, 64)+`
 wablock_lane_state{phone_number_id="106",state="halted"} 1
 wablock_lane_state{phone_number_id="106",state="full"} 0
 wablock_lane_state{phone_number_id="106",state="running"} 0
@@ -72,7 +74,7 @@ wablock_users_per_call{phone_number_id="106"} 500
 wablock_waiting_users{phone_number_id="106",queue="bulk"} 40
 wablock_waiting_users{phone_number_id="106",queue="interactive"} 3
 wablock_waiting_users{phone_number_id="106",queue="reconcile"} 0
-`, "wablock_in_flight_users", "wablock_lane_state", "wablock_rate_anchor", "wablock_rate_limit",
+`, "wablock_in_flight_users", "wablock_last_call_timestamp_seconds", "wablock_lane_state", "wablock_rate_anchor", "wablock_rate_limit",
 			"wablock_rate_paused_seconds", "wablock_users_per_call", "wablock_waiting_users")
 	})
 }
