@@ -13,7 +13,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// Config is what [Load] found. It holds no secret that printing could show.
+// Config holds the settings that [Load] found, and no secret that printing could show.
 type Config struct {
 	Redis        Redis
 	GraphURL     string // without a slash at its end
@@ -26,7 +26,7 @@ type Config struct {
 	// them: what a worker serves.
 	PhoneNumbers []PhoneNumber
 
-	// DefaultCountry is whose national numbers inputs may hold; zero for none.
+	// DefaultCountry names the country whose national numbers inputs may hold; zero for none.
 	DefaultCountry user.Country
 
 	Rate            float64 // API calls a second, a ceiling
@@ -47,7 +47,7 @@ type Config struct {
 	Warnings []string
 }
 
-// Input is where settings come from.
+// Input lists the places that settings come from.
 type Input struct {
 	// Flags holds the values of the flags that were given, by [Setting.Flag].
 	Flags map[string]string

@@ -14,7 +14,7 @@ import (
 	"github.com/wablock/wablock/config/secret"
 )
 
-// Credential says where a secret comes from: a value, or a file that may be read again. The
+// Credential names the origin of a secret: a value, or a file that may be read again. The
 // zero Credential is none. Equal Credentials may share one Source.
 type Credential struct {
 	value    secret.String
@@ -28,7 +28,7 @@ func (c Credential) IsZero() bool { return c.value.IsZero() && c.path == "" }
 // Path returns the file that holds the secret, "" when there is none.
 func (c Credential) Path() string { return c.path }
 
-// Name says where the secret comes from: the path of its file, or the variable that holds it.
+// Name returns the origin of the secret: the path of its file, or the variable that holds it.
 // It stays the same when the secret is rotated.
 func (c Credential) Name() string {
 	if c.path != "" {
@@ -63,7 +63,7 @@ func (c Credential) Source() (*secret.Source, error) {
 	return nil, fmt.Errorf("config: %s_FILE: %w", c.variable, err)
 }
 
-// variables names what could hold the secret: a variable that only the file names has no
+// variables returns the names of the settings that could hold the secret: a variable that only the file names has no
 // variant for a file's path.
 func (c Credential) variables() string {
 	if slices.ContainsFunc(Settings(), func(s Setting) bool { return s.Variable == c.variable+fileSuffix }) {
@@ -83,7 +83,7 @@ func (c Credential) optional() (*secret.Source, error) {
 // wide reports whether others may read the file, or change it.
 func (c Credential) wide() bool { return openToOthers(c.path) }
 
-// openToOthers leaves a group that may only read in peace: that is how Kubernetes mounts secrets for a process that is
+// openToOthers allows a group that may only read: that is how Kubernetes mounts secrets for a process that is
 // not root, and how service users are given a file of root's.
 func openToOthers(path string) bool {
 	if path == "" {

@@ -2,9 +2,11 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -12,14 +14,13 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 )
 
 // maxFileSize bounds the YAML file.
 const maxFileSize = 1 << 20
 
-// file is the YAML file as it was written: texts and the lines they stand on. What they mean is
-// for the table of settings to say.
+// file is the YAML file as it was written: texts and the lines they stand on. Their meaning is in
+// the table of settings.
 type file struct {
 	path         string
 	values       map[string]value
@@ -27,29 +28,71 @@ type file struct {
 	hasSecret    bool
 }
 
+// item is one entry of phone_numbers.
+type item struct {
+	ID              value          `yaml:"id"`
+	AccessTokenFile value          `yaml:"access_token_file"`
+	AccessTokenEnv  value          `yaml:"access_token_env"`
+	Display         value          `yaml:"display_phone_number"`
+	Rate            value          `yaml:"rate"`
+	Burst           value          `yaml:"burst"`
+	MaxUsersPerCall value          `yaml:"max_users_per_call"`
+	Reconcile       *reconcileItem `yaml:"reconcile"`
+}
+
+type reconcileItem struct {
+	Schedule   value `yaml:"schedule"`
+	Source     value `yaml:"source"`
+	Mode       value `yaml:"mode"`
+	MaxChanges value `yaml:"max_changes"`
+}
+
+const (
+	phoneNumbersKey = "phone_numbers"
+	itemKeys        = "a phone number has id, access_token_file, access_token_env, display_phone_number, rate, burst, max_users_per_call and reconcile, which has schedule, source, mode and max_changes"
+)
+
+// value is a plain value as it was written, so that IDs keep all their digits. A key without a
+// value gives the zero value, as one that is left out.
 type value struct {
 	text string
 	line int
 }
 
-// item is one entry of phone_numbers, or the reconcile of one.
-type item struct {
-	values    map[string]value
-	line      int
-	reconcile *item
+// notPlain is the error of a value that is a list or a mapping, or refers to another.
+type notPlain struct{ line int }
+
+func (notPlain) Error() string { return "not a plain value" }
+
+// UnmarshalYAML reads a plain value.
+func (v *value) UnmarshalYAML(n ast.Node) error {
+	switch n := n.(type) {
+	case *ast.NullNode:
+	case *ast.LiteralNode:
+		*v = value{strings.TrimSpace(n.Value.Value), lineOf(n)}
+	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		*v = value{strings.TrimSpace(n.GetToken().Value), lineOf(n)}
+	default:
+		return notPlain{lineOf(n)}
+	}
+	return nil
 }
 
-const (
-	phoneNumbersKey = "phone_numbers"
-	reconcileKey    = "reconcile"
-)
+// node is a value that is read later, by its key.
+type node struct{ value ast.Node }
 
-// phoneNumberKeys and reconcileKeys are what the contract knows.
-func phoneNumberKeys() []string {
-	return []string{"id", "access_token_file", "access_token_env", "display_phone_number", "rate", "burst", "max_users_per_call", reconcileKey}
+// UnmarshalYAML keeps the node.
+func (k *node) UnmarshalYAML(n ast.Node) error {
+	k.value = n
+	return nil
 }
 
-func reconcileKeys() []string { return []string{"schedule", "source", "mode", "max_changes"} }
+func lineOf(n ast.Node) int {
+	if n == nil || n.GetToken() == nil || n.GetToken().Position == nil {
+		return 0
+	}
+	return n.GetToken().Position.Line
+}
 
 func (f *file) origin(line int) string { return fmt.Sprintf("line %d of %s", line, f.path) }
 
@@ -82,139 +125,83 @@ func readBounded(path string) ([]byte, error) {
 	return text, nil
 }
 
-func (f *file) parse(text []byte) []error {
-	text = bytes.TrimPrefix(text, []byte("\uFEFF")) // some editors begin a file with a mark
-	doc, err := parser.ParseBytes(text, 0)
-	if err != nil {
-		return []error{f.syntaxError(err)}
-	}
-	if len(doc.Docs) > 1 {
-		return []error{fmt.Errorf("config: %s has %d YAML documents: give one", f.path, len(doc.Docs))}
-	}
-	if len(doc.Docs) == 0 || doc.Docs[0].Body == nil || doc.Docs[0].Body.Type() == ast.NullType {
-		return nil
-	}
-	return f.top(doc.Docs[0].Body)
-}
-
-// syntaxError says where, not what: the library's message repeats the file's text.
-func (f *file) syntaxError(err error) error {
-	if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil && e.GetToken().Position != nil {
-		if strings.Contains(e.GetMessage(), "already defined") {
-			return fmt.Errorf("config: %s has a key twice: leave one out", f.origin(e.GetToken().Position.Line))
+func (f *file) parse(text []byte) (errs []error) {
+	defer func() {
+		if recover() != nil { // the library falls over tags without a value
+			errs = []error{f.wrong(nil)}
 		}
-		return fmt.Errorf("config: %s is no valid YAML: look at indentation, colons and quotation marks there", f.origin(e.GetToken().Position.Line))
+	}()
+	text = bytes.TrimPrefix(text, []byte("\uFEFF")) // some editors begin a file with a mark
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	var top, more map[string]node
+	if err := documents.Decode(&top); err != nil && !errors.Is(err, io.EOF) {
+		return []error{f.wrong(err)}
 	}
-	return fmt.Errorf("config: %s is no valid YAML", f.path)
-}
-
-func (f *file) top(body ast.Node) (errs []error) {
-	var known []string
+	if err := documents.Decode(&more); !errors.Is(err, io.EOF) {
+		return []error{fmt.Errorf("config: %s has several YAML documents: give one", f.path)}
+	}
+	known := []string{phoneNumbersKey}
 	secrets := map[string]bool{}
 	for _, s := range Settings() {
 		known = append(known, s.Key())
 		secrets[s.Key()] = s.Secret
 	}
-	top, errs := f.mapping(body, "the file", append(known, phoneNumbersKey), phoneNumbersKey)
-	f.values = top.values
-	for key := range top.values {
-		f.hasSecret = f.hasSecret || secrets[key] || key == "redis_url" && strings.Contains(top.values[key].text, "@")
-	}
-	list, ok := top.nested[phoneNumbersKey]
-	if !ok {
-		return errs
-	}
-	seq, ok := list.(*ast.SequenceNode)
-	if !ok {
-		return append(errs, fmt.Errorf("config: %s must be a list of phone numbers (%s)", phoneNumbersKey, f.origin(lineOf(list))))
-	}
-	for i, n := range seq.Values {
-		it, more := f.phoneNumber(n, fmt.Sprintf("%s[%d]", phoneNumbersKey, i))
-		f.phoneNumbers, errs = append(f.phoneNumbers, it), append(errs, more...)
+	slices.Sort(known)
+	byLine := func(a, b string) int { return cmp.Or(lineOf(top[a].value)-lineOf(top[b].value), strings.Compare(a, b)) }
+	for _, key := range slices.SortedFunc(maps.Keys(top), byLine) {
+		var v value
+		switch n := top[key].value; {
+		case !slices.Contains(known, key):
+			errs = append(errs, f.unknown(key, lineOf(n), "known are "+strings.Join(known, ", ")))
+		case n == nil || n.Type() == ast.NullType:
+		case key == phoneNumbersKey:
+			if err := yaml.NodeToValue(n, &f.phoneNumbers, yaml.Strict()); err != nil {
+				errs = append(errs, f.wrong(err))
+			}
+		default:
+			if err := v.UnmarshalYAML(n); err != nil {
+				errs = append(errs, fmt.Errorf("config: %s must be a plain value (%s)", key, f.origin(lineOf(n))))
+				continue
+			}
+			f.values[key] = v
+			f.hasSecret = f.hasSecret || secrets[key] || key == "redis_url" && strings.Contains(v.text, "@")
+		}
 	}
 	return errs
 }
 
-func (f *file) phoneNumber(n ast.Node, at string) (item, []error) {
-	m, errs := f.mapping(n, at, phoneNumberKeys(), reconcileKey)
-	it := item{values: m.values, line: m.line}
-	if r, ok := m.nested[reconcileKey]; ok {
-		inner, more := f.mapping(r, at+"."+reconcileKey, reconcileKeys(), "")
-		it.reconcile = &item{values: inner.values, line: inner.line}
-		errs = append(errs, more...)
+// wrong names the place and the kind of a mistake, but not what stands there: the library's
+// message repeats the file's text.
+func (f *file) wrong(err error) error {
+	at := f.path
+	e, ok := errors.AsType[yaml.Error](err)
+	if ok && e.GetToken() != nil && e.GetToken().Position != nil {
+		at = f.origin(e.GetToken().Position.Line)
 	}
-	return it, errs
-}
-
-// mapping is a YAML mapping: its plain values, and under nested the one that may be more.
-type mapping struct {
-	values map[string]value
-	nested map[string]ast.Node
-	line   int
-}
-
-// mapping reads a mapping with known keys, of which nested may hold more than a plain value.
-func (f *file) mapping(n ast.Node, at string, known []string, nested string) (mapping, []error) {
-	m := mapping{values: map[string]value{}, nested: map[string]ast.Node{}, line: lineOf(n)}
-	node, ok := n.(ast.MapNode)
-	if !ok {
-		return m, []error{fmt.Errorf("config: %s must have keys and values (%s)", at, f.origin(m.line))}
+	if unknown, ok := errors.AsType[*yaml.UnknownFieldError](err); ok {
+		return f.unknown(unknown.Token.Value, unknown.Token.Position.Line, itemKeys)
 	}
-	var errs []error
-	for it := node.MapRange(); it.Next(); {
-		key, line := keyText(it.Key()), lineOf(it.Key())
-		switch v := it.Value(); {
-		case !slices.Contains(known, key):
-			errs = append(errs, f.unknownKey(key, line, known))
-		case v == nil || v.Type() == ast.NullType:
-			// A key without a value says nothing.
-		case key == nested:
-			m.nested[key] = v
-		default:
-			text, ok := plainText(v)
-			if !ok {
-				errs = append(errs, fmt.Errorf("config: %s must be a plain value (%s)", key, f.origin(line)))
-				continue
-			}
-			m.values[key] = value{text, line}
-		}
+	if plain, ok := errors.AsType[notPlain](err); ok {
+		return fmt.Errorf("config: a value of %s must be a plain value (%s)", phoneNumbersKey, f.origin(plain.line))
 	}
-	return m, errs
+	if kind, ok := errors.AsType[*yaml.UnexpectedNodeTypeError](err); ok && kind.Expected == ast.SequenceType {
+		return fmt.Errorf("config: %s must be a list of phone numbers (%s)", phoneNumbersKey, at)
+	} else if ok && kind.Expected == ast.MappingType {
+		return fmt.Errorf("config: the file, and each phone number, must have keys and values (%s)", at)
+	}
+	if ok && strings.Contains(e.GetMessage(), "already defined") {
+		return fmt.Errorf("config: %s has a key twice: leave one out", at)
+	}
+	return fmt.Errorf("config: %s is not valid YAML: look at indentation, colons and quotation marks there", at)
 }
 
 var keyForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,40}$`)
 
-// unknownKey repeats a key that could be a setting's, and nothing that could be a secret.
-func (f *file) unknownKey(key string, line int, known []string) error {
+// unknown repeats a key that could be a setting's, and nothing that could be a secret.
+func (f *file) unknown(key string, line int, known string) error {
 	shown := "a key"
 	if keyForm.MatchString(key) {
 		shown = key
 	}
-	slices.Sort(known)
-	return fmt.Errorf("config: %s is unknown (%s); known are %s", shown, f.origin(line), strings.Join(known, ", "))
-}
-
-func keyText(k ast.MapKeyNode) string {
-	if t := k.GetToken(); t != nil {
-		return t.Value
-	}
-	return ""
-}
-
-func lineOf(n ast.Node) int {
-	if n == nil || n.GetToken() == nil || n.GetToken().Position == nil {
-		return 0
-	}
-	return n.GetToken().Position.Line
-}
-
-// plainText returns a value as it was written, so that IDs keep all their digits.
-func plainText(n ast.Node) (string, bool) {
-	switch v := n.(type) {
-	case *ast.LiteralNode:
-		return strings.TrimSpace(v.Value.Value), true
-	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		return strings.TrimSpace(n.GetToken().Value), true
-	}
-	return "", false
+	return fmt.Errorf("config: %s is unknown (%s); %s", shown, f.origin(line), known)
 }

@@ -29,7 +29,7 @@ type PhoneNumber struct {
 	Reconcile *Reconcile
 }
 
-// Mode is what a reconciliation may do.
+// Mode limits the changes of a reconciliation.
 type Mode string
 
 // The modes.
@@ -60,7 +60,7 @@ func (l *loader) phoneNumbers() {
 	for i, item := range l.file.phoneNumbers {
 		n := l.phoneNumber(fmt.Sprintf("phone_numbers[%d]", i), item)
 		if n.ID != "" && slices.ContainsFunc(c.PhoneNumbers, func(m PhoneNumber) bool { return m.ID == n.ID }) {
-			l.errs = append(l.errs, fmt.Errorf("config: phone_numbers has the ID %s twice (%s): leave one out", n.ID, l.file.origin(item.line)))
+			l.errs = append(l.errs, fmt.Errorf("config: phone_numbers has the ID %s twice (%s): leave one out", n.ID, l.file.origin(item.ID.line)))
 			continue
 		}
 		c.PhoneNumbers = append(c.PhoneNumbers, n)
@@ -80,64 +80,60 @@ func (l *loader) defaults() PhoneNumber {
 
 func (l *loader) phoneNumber(at string, item item) PhoneNumber {
 	n := l.defaults()
-	if _, ok := item.values["id"]; !ok {
-		l.errs = append(l.errs, fmt.Errorf("config: %s (%s) has no id: give the Graph ID of the phone number", at, l.file.origin(item.line)))
+	if item.ID.text == "" {
+		l.errs = append(l.errs, fmt.Errorf("config: %s in %s has no id: give the Graph ID of the phone number", at, l.file.path))
 	}
-	set := func(key, allowed string, take func(string) error) {
-		l.take(at, item, key, allowed, nil, take)
-	}
-	l.take(at, item, "id", settingOf("WABLOCK_PHONE_NUMBER_ID").Allowed, showPhoneNumberID, func(s string) error {
+	l.take(at+".id", item.ID, settingOf("WABLOCK_PHONE_NUMBER_ID").Allowed, showPhoneNumberID, func(s string) error {
 		if !phoneNumberIDForm.MatchString(s) {
 			return errNotAllowed
 		}
 		n.ID = s
 		return nil
 	})
-	l.take(at, item, "display_phone_number", "an international phone number: + and 7 to 15 digits", hide, func(s string) (err error) {
+	l.take(at+".display_phone_number", item.Display, "an international phone number: + and 7 to 15 digits", hide, func(s string) (err error) {
 		n.Display, err = user.Parse(s)
 		return err
 	})
-	set("rate", settingOf("WABLOCK_RATE").Allowed, func(s string) (err error) {
-		all := n.Rate
-		n.Rate, err = rate(s)
-		if l.forced["rate"] {
-			n.Rate = min(n.Rate, all)
-		}
+	l.take(at+".rate", item.Rate, settingOf("WABLOCK_RATE").Allowed, nil, func(s string) error {
+		own, err := rate(s)
+		n.Rate = lower(own, n.Rate, l.forced["rate"])
 		return err
 	})
-	set("burst", settingOf("WABLOCK_BURST").Allowed, func(s string) (err error) {
-		all := n.Burst
-		n.Burst, err = whole(s, 1, 10_000)
-		if l.forced["burst"] {
-			n.Burst = min(n.Burst, all)
-		}
+	l.take(at+".burst", item.Burst, settingOf("WABLOCK_BURST").Allowed, nil, func(s string) error {
+		own, err := whole(s, 1, maxBurst)
+		n.Burst = lower(own, n.Burst, l.forced["burst"])
 		return err
 	})
-	set("max_users_per_call", settingOf("WABLOCK_MAX_USERS_PER_CALL").Allowed, func(s string) (err error) {
-		all := n.MaxUsersPerCall
-		n.MaxUsersPerCall, err = whole(s, 1, maxUsersPerCall)
-		if l.forced["max_users_per_call"] {
-			n.MaxUsersPerCall = min(n.MaxUsersPerCall, all)
-		}
+	l.take(at+".max_users_per_call", item.MaxUsersPerCall, settingOf("WABLOCK_MAX_USERS_PER_CALL").Allowed, nil, func(s string) error {
+		own, err := whole(s, 1, maxUsersPerCall)
+		n.MaxUsersPerCall = lower(own, n.MaxUsersPerCall, l.forced["max_users_per_call"])
 		return err
 	})
 	l.token(at, item, &n)
-	if item.reconcile != nil {
-		n.Reconcile = l.reconcile(at+".reconcile", *item.reconcile)
+	if item.Reconcile != nil {
+		n.Reconcile = l.reconcile(at+".reconcile", *item.Reconcile)
 	}
 	return n
 }
 
+// lower returns what counts of a phone number's own limit and the one for all: the lower, where a
+// flag or the environment gives the latter, as people do who want less.
+func lower[N int | float64](own, all N, forced bool) N {
+	if forced {
+		return min(own, all)
+	}
+	return own
+}
+
 func hide(string) string { return hiddenText }
 
-// take hands the value of a key to set, and turns its error into a ValueError.
-func (l *loader) take(at string, item item, key, allowed string, show func(string) string, set func(string) error) {
-	v, ok := item.values[key]
-	if !ok {
+// take hands a value that was given to set, and turns its error into a ValueError.
+func (l *loader) take(name string, v value, allowed string, show func(string) string, set func(string) error) {
+	if v.line == 0 {
 		return
 	}
 	if err := set(v.text); err != nil {
-		s := Setting{Variable: at + "." + key, Allowed: allowed, show: show}
+		s := Setting{Variable: name, Allowed: allowed, show: show}
 		l.errs = append(l.errs, wrong(s, l.file.origin(v.line), v.text, err))
 	}
 }
@@ -147,19 +143,17 @@ var variableForm = regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,63}$`)
 
 // token reads where the phone number's own token is.
 func (l *loader) token(at string, item item, n *PhoneNumber) {
-	_, hasFile := item.values["access_token_file"]
-	_, hasEnv := item.values["access_token_env"]
-	if hasFile && hasEnv {
-		l.errs = append(l.errs, fmt.Errorf("config: %s (%s) has both access_token_file and access_token_env: give one of them", at, l.file.origin(item.line)))
+	if item.AccessTokenFile.line > 0 && item.AccessTokenEnv.line > 0 {
+		l.errs = append(l.errs, fmt.Errorf("config: %s (%s) has both access_token_file and access_token_env: give one of them", at, l.file.origin(item.AccessTokenEnv.line)))
 		return
 	}
-	l.take(at, item, "access_token_file", "the path of a file", hide, func(s string) error {
+	l.take(at+".access_token_file", item.AccessTokenFile, "the path of a file", hide, func(s string) error {
 		n.Token = Credential{path: s, variable: accessTokenVariable}
 		return checkPath(s)
 	})
-	l.take(at, item, "access_token_env", "the name of an environment variable, in capitals, such as WABLOCK_ACCESS_TOKEN_2", hide, func(s string) error {
+	l.take(at+".access_token_env", item.AccessTokenEnv, "the name of an environment variable, in capitals, such as WABLOCK_ACCESS_TOKEN_2", hide, func(s string) error {
 		if !variableForm.MatchString(s) {
-			return errors.New("that is no variable's name; the token itself must not stand here")
+			return errors.New("not the name of a variable; the token itself must not stand here")
 		}
 		text, _ := l.in.LookupEnv(s)
 		if text = strings.TrimSpace(text); text != "" && checkSecret(text) != nil {
@@ -170,24 +164,24 @@ func (l *loader) token(at string, item item, n *PhoneNumber) {
 	})
 }
 
-func (l *loader) reconcile(at string, item item) *Reconcile {
+func (l *loader) reconcile(at string, item reconcileItem) *Reconcile {
 	r := &Reconcile{Source: SourceLedger, Mode: Report, MaxChanges: DefaultMaxChanges}
-	l.take(at, item, "schedule", "a cron expression such as \"0 3 * * *\" or \"CRON_TZ=Europe/Berlin 0 3 * * *\", or @every with a duration from 1s", nil, func(s string) error {
+	l.take(at+".schedule", item.Schedule, "a cron expression such as \"0 3 * * *\" or \"CRON_TZ=Europe/Berlin 0 3 * * *\", or @every with a duration from 1s", nil, func(s string) error {
 		r.Schedule = s
 		return checkSchedule(s)
 	})
-	l.take(at, item, "source", "the path of a file, an https URL, or ledger", showSource, func(s string) error {
+	l.take(at+".source", item.Source, "the path of a file, an https URL, or ledger", showSource, func(s string) error {
 		r.Source = s
 		return checkSource(s)
 	})
-	l.take(at, item, "mode", "report, adopt, own or enforce", nil, func(s string) error {
+	l.take(at+".mode", item.Mode, "report, adopt, own or enforce", nil, func(s string) error {
 		r.Mode = Mode(s)
 		if r.Mode != Report && r.Mode != Adopt && r.Mode != Enforce && r.Mode != Own {
 			return errNotAllowed
 		}
 		return nil
 	})
-	l.take(at, item, "max_changes", "a whole number from 0 to 64000", nil, func(s string) (err error) {
+	l.take(at+".max_changes", item.MaxChanges, "a whole number from 0 to 64000", nil, func(s string) (err error) {
 		r.MaxChanges, err = whole(s, 0, 64_000)
 		return err
 	})

@@ -97,6 +97,13 @@ func TestFileWithAByteOrderMark(t *testing.T) {
 	}
 }
 
+func TestFileWithAnAlias(t *testing.T) {
+	t.Parallel()
+	if cfg := load(t, config.Input{File: writeFile(t, "burst: &a 3\nrate: *a\n", 0o600)}); cfg.Rate != 3 || cfg.Burst != 3 {
+		t.Errorf("rate %v, burst %v", cfg.Rate, cfg.Burst)
+	}
+}
+
 func TestWrongFiles(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, want string }{
@@ -119,13 +126,15 @@ func TestWrongFiles(t *testing.T) {
 		"mode":                  {"phone_numbers: [{id: 1, reconcile: {mode: yes}}]\n", "report, adopt, own or enforce"},
 		"source":                {"phone_numbers: [{id: 1, reconcile: {source: 'http://example.com/x'}}]\n", "https"},
 		"max_changes":           {"phone_numbers: [{id: 1, reconcile: {max_changes: -1}}]\n", "whole number"},
-		"no YAML":               {"rate: [1\n", "no valid YAML"},
-		"tab":                   {"phone_numbers:\n\t- id: 1\n", "no valid YAML"},
+		"no YAML":               {"rate: [1\n", "not valid YAML"},
+		"tab":                   {"phone_numbers:\n\t- id: 1\n", "not valid YAML"},
 		"a list on top":         {"- 1\n", "must have keys and values"},
 		"a word on top":         {"hello", "must have keys and values"},
-		"two documents":         {"rate: 1\n---\nrate: 2\n", "2 YAML documents"},
+		"two documents":         {"rate: 1\n---\nrate: 2\n", "several YAML documents"},
 		"a list as a value":     {"rate: [1]\n", "plain value"},
-		"an alias":              {"rate: &a 1\nburst: *a\n", "plain value"},
+		"a list as a value's":   {"phone_numbers: [{id: 1, rate: [1]}]\n", "plain value"},
+		"a plain reconcile":     {"phone_numbers: [{id: 1, reconcile: 5}]\n", "must have keys and values"},
+		"a tag without a value": {"phone_numbers: !x y\n", "not valid YAML"},
 		"not ours to set":       {"WABLOCK_RATE: 3", "unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -179,7 +188,7 @@ func TestSelected(t *testing.T) {
 	}
 }
 
-func TestTokensOfNobody(t *testing.T) {
+func TestMissingTokens(t *testing.T) {
 	t.Parallel()
 	cfg := load(t, config.Input{File: writeFile(t, "phone_numbers: [{id: 7, access_token_env: NOT_THERE}, {id: 8}]", 0o600)})
 	_, err := cfg.Tokens()

@@ -12,19 +12,19 @@ import (
 )
 
 // How long Redis may take. Scripts over a thousand users take milliseconds; a listing of the
-// web UI has been seen to hold everybody else up for 0.3 s.
+// web UI has been seen to hold all others up for 0.3 s.
 const (
 	redisDialTimeout  = 5 * time.Second
 	redisReadTimeout  = 10 * time.Second
 	redisWriteTimeout = 10 * time.Second
 	redisPoolTimeout  = 12 * time.Second
 	minPoolSize       = 20
-	// A master that was killed answers nothing that would tell who took over, and go-redis by
+	// A master that was killed can't name its successor, and go-redis by
 	// itself looks anew once a minute.
 	clusterReload = 2 * time.Second
 )
 
-// Redis says which Redis to use. It prints as its URL with the password hidden.
+// Redis names the Redis to use. It prints as its URL with the password hidden.
 type Redis struct{ p *redisURL }
 
 // ParseRedis reads a Redis URL; see the package's documentation for what it may hold. Its

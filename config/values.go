@@ -21,6 +21,7 @@ var errNotAllowed = errors.New("")
 const (
 	minRate           = 0.01 // the slowest that the rate limiter can go
 	maxRate           = 10_000
+	maxBurst          = 10_000
 	maxUsersPerCall   = 1000
 	maxRequestTimeout = 10 * time.Minute
 	maxShutdown       = time.Hour
@@ -49,7 +50,7 @@ func setGraphURL(c *Config, s string) error {
 
 var facebook = regexp.MustCompile(`(?i)(?:^|\.)facebook\.com\.?$`)
 
-// showGraphURL shows no more than a host: who puts a token into the URL must not find it in a log.
+// showGraphURL shows no more than a host: a token that was put into the URL must not show in a log.
 func showGraphURL(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
@@ -166,7 +167,7 @@ func whole(s string, least, most int) (int, error) {
 }
 
 func setBurst(c *Config, s string) (err error) {
-	c.Burst, err = whole(s, 1, 10_000)
+	c.Burst, err = whole(s, 1, maxBurst)
 	return err
 }
 

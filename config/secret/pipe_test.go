@@ -13,7 +13,7 @@ import (
 	"github.com/wablock/wablock/config/secret"
 )
 
-// TestOnlyRegularFiles: opening a pipe that nobody writes to would wait for ever, at start and under a running worker.
+// TestOnlyRegularFiles: opening a pipe without a writer would wait for ever, at start and under a running worker.
 func TestOnlyRegularFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

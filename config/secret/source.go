@@ -32,7 +32,7 @@ func Static(s String) *Source { return &Source{now: s} }
 // larger than 64 KiB, or holds what no token has (a second line, say, with which no request could
 // be made) is an error that names the path and never the content. So is what is no regular file,
 // links followed: a pipe, the shell's <(command) too, gives what it holds only once, and nothing
-// may wait for somebody to write to it.
+// may wait for a writer.
 func File(path string) (*Source, error) {
 	s, err := read(path)
 	if err != nil {
