@@ -7,10 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/robfig/cron/v3"
-
+	"github.com/wablock/wablock/config/schedule"
 	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -168,7 +166,8 @@ func (l *loader) reconcile(at string, item reconcileItem) *Reconcile {
 	r := &Reconcile{Source: SourceLedger, Mode: Report, MaxChanges: DefaultMaxChanges}
 	l.take(at+".schedule", item.Schedule, "a cron expression such as \"0 3 * * *\" or \"CRON_TZ=Europe/Berlin 0 3 * * *\", or @every with a duration from 1s", nil, func(s string) error {
 		r.Schedule = s
-		return checkSchedule(s)
+		_, err := schedule.Parse(s)
+		return err
 	})
 	l.take(at+".source", item.Source, "the path of a file, an https URL, or ledger", showSource, func(s string) error {
 		r.Source = s
@@ -186,33 +185,6 @@ func (l *loader) reconcile(at string, item reconcileItem) *Reconcile {
 		return err
 	})
 	return r
-}
-
-// checkSchedule refuses what the parser of cron expressions would fall over, or take for another
-// schedule than was meant.
-func checkSchedule(s string) error {
-	if strings.HasPrefix(s, "TZ=") || strings.HasPrefix(s, "CRON_TZ=") {
-		zone, expression, _ := strings.Cut(s, " ")
-		if strings.TrimSpace(expression) == "" {
-			return errors.New("there is a time zone, but no expression behind it")
-		}
-		if strings.HasSuffix(zone, "=Local") {
-			return errors.New("Local is another time zone on each machine")
-		}
-	}
-	schedule, err := cron.ParseStandard(s)
-	if err != nil {
-		return errNotAllowed
-	}
-	if _, every, ok := strings.Cut(s, "@every "); ok {
-		if d, err := time.ParseDuration(strings.TrimSpace(every)); err != nil || d < time.Second {
-			return errNotAllowed
-		}
-	}
-	if schedule.Next(time.Now()).IsZero() {
-		return errors.New("no such day comes in the next years")
-	}
-	return nil
 }
 
 func checkSource(s string) error {

@@ -12,8 +12,8 @@
 //	run.go        one run: lease, version, source, listing, ledger, plan
 //	apply.go      enqueues a plan
 //	keep.go       housekeeping of the ledger
-//	schedule.go   slots of a schedule; scheduler.go enqueues each of them once, task.go is its task
-//	record.go     what is remembered of runs
+//	scheduler.go  enqueues each slot of a schedule once; task.go is its task
+//	record.go     what is remembered of a run; store.go keeps it in Redis
 //	lease.go      one run at a time
 //
 // # Why a request that comes in meanwhile wins

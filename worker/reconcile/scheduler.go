@@ -11,6 +11,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wablock/wablock/config/schedule"
 	"github.com/wablock/wablock/worker/reconcile/listing"
 )
 
@@ -67,7 +68,7 @@ type Scheduler struct {
 
 type scheduled struct {
 	Target
-	schedule Schedule
+	schedule schedule.Schedule
 	kind     kind
 }
 
@@ -81,14 +82,14 @@ func NewScheduler(r *Runner, m Metrics, targets []Scheduled) (*Scheduler, error)
 		if t.Schedule == "" {
 			t.Schedule, k = keepSchedule, kindKeep
 		}
-		schedule, err := ParseSchedule(t.Schedule)
+		parsed, err := schedule.Parse(t.Schedule)
 		if err != nil {
-			return nil, fmt.Errorf("phone number ID %s: %w", t.PhoneNumberID, err)
+			return nil, fmt.Errorf("reconcile: phone number ID %s: schedule %q: %w", t.PhoneNumberID, t.Schedule, err)
 		}
 		if _, again := s.targets[t.PhoneNumberID]; again {
 			return nil, fmt.Errorf("reconcile: phone number ID %s is scheduled twice", t.PhoneNumberID)
 		}
-		s.targets[t.PhoneNumberID] = &scheduled{Target: t.Target, schedule: schedule, kind: k}
+		s.targets[t.PhoneNumberID] = &scheduled{Target: t.Target, schedule: parsed, kind: k}
 	}
 	return s, nil
 }

@@ -18,6 +18,14 @@ import (
 	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
+func at(s string) time.Time {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		panic(err) // a test's own time
+	}
+	return t
+}
+
 // clock is a time that several workers see, each a little differently.
 type clock struct {
 	mu  sync.Mutex
