@@ -18,7 +18,7 @@ const jsonType = "application/json; charset=UTF-8"
 // defaultVersion answers callers whose path names no version.
 const defaultVersion = "v25.0"
 
-// answer is what goes back to the client.
+// answer is one HTTP answer.
 type answer struct {
 	status      int
 	code        int // at its top, for the journal
@@ -44,7 +44,7 @@ func (a *answer) send(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !a.cut {
-		_, _ = w.Write(a.body) // whether the client still listens is its own affair
+		_, _ = w.Write(a.body) // the client may be gone
 		return
 	}
 	_, _ = w.Write(a.body[:len(a.body)/2])
@@ -65,16 +65,17 @@ func abort(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-// failed is the answer to a call that failed as a whole.
-func (x *exchange) failed(e *apiError) answer {
-	return answer{
-		status: e.Status, code: e.Code, header: x.header(e), contentType: jsonType,
-		body: e.body(x.set.Answers, x.trace),
+// answerError returns the answer to a call that failed as a whole.
+func answerError(x *exchange, e *apiError) answer {
+	body := wireAnswer{Error: e.wire(x.set.Answers, x.trace)}
+	if e.Code == codeListChanged {
+		body.Product = "whatsapp"
 	}
+	return answer{status: e.Status, code: e.Code, header: headers(x, e), contentType: jsonType, body: encodeJSON(body)}
 }
 
-// header makes the headers that come with every answer. e is the error at its top, if any.
-func (x *exchange) header(e *apiError) http.Header {
+// headers returns the headers of an answer. e is the error at its top, if any.
+func headers(x *exchange, e *apiError) http.Header {
 	version := x.set.APIVersion
 	def(&version, x.req.version)
 	def(&version, defaultVersion)
@@ -88,7 +89,7 @@ func (x *exchange) header(e *apiError) http.Header {
 		return h
 	}
 	if !x.set.Answers.OmitUsage {
-		h.Set("X-Business-Use-Case-Usage", x.businessUsage())
+		h.Set("X-Business-Use-Case-Usage", businessUsage(x))
 	}
 	if x.set.Answers.AppUsage {
 		h.Set("X-App-Usage", fmt.Sprintf(`{"call_count":%d,"total_cputime":1,"total_time":1}`, x.usage.percent))
@@ -99,23 +100,66 @@ func (x *exchange) header(e *apiError) http.Header {
 	return h
 }
 
-// businessUsage is the share of the budget that is spent, in percent, and the whole minutes
+// businessUsage returns the share of the budget that is spent, in percent, and the whole minutes
 // until there is some again.
-func (x *exchange) businessUsage() string {
+func businessUsage(x *exchange) string {
 	regain := int(min(x.usage.wait, 24*time.Hour).Minutes())
 	return fmt.Sprintf(`{"%s":[{"type":"whatsapp_business_management","call_count":%d,"total_cputime":1,"total_time":1,"estimated_time_to_regain_access":%d}]}`,
 		x.n.account, x.usage.percent, regain)
 }
 
-// traceID makes an identifier that looks like Meta's out of the call's number.
-func (s *Simulator) traceID(seq int64) string {
+// traceID returns an identifier that looks like Meta's, for the call's number.
+func traceID(seed uint64, seq int64) string {
 	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], mix(s.set.Seed^uint64(seq)<<1))
+	binary.BigEndian.PutUint64(b[:], mix(seed^uint64(seq)<<1))
 	return "A" + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// verdicts writes the answer of a block or unblock: lists, and if somebody failed an error.
-func (x *exchange) verdicts(vs []verdict) answer {
+// wireAnswer is the body of an answer to a block or unblock, or of an error alone.
+type wireAnswer struct {
+	Product string     `json:"messaging_product,omitempty"`
+	Lists   *wireLists `json:"block_users,omitempty"`
+	Error   *wireError `json:"error,omitempty"`
+}
+
+type wireLists struct {
+	Added   []wireOutcome `json:"added_users,omitzero"`
+	Removed []wireOutcome `json:"removed_users,omitzero"`
+	Failed  []wireOutcome `json:"failed_users,omitzero"`
+}
+
+type wireOutcome struct {
+	Input  string          `json:"input"`
+	WaID   string          `json:"wa_id,omitempty"`
+	UserID string          `json:"user_id,omitempty"`
+	Errors []wireUserError `json:"errors,omitempty"`
+}
+
+type wireUserError struct {
+	Message string        `json:"message"`
+	Code    any           `json:"code"`
+	Data    wireErrorData `json:"error_data"`
+}
+
+// wireCode returns a code as the answer writes it.
+func wireCode(code int, a Answers) any {
+	if a.StringCodes {
+		return strconv.Itoa(code)
+	}
+	return code
+}
+
+// encodeJSON encodes structs of this package, which can't fail.
+func encodeJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return []byte("{}")
+	}
+	return b
+}
+
+// answerVerdicts writes the answer of a block or unblock: the lists, and an error if a user failed.
+func answerVerdicts(x *exchange, vs []verdict) answer {
 	a := x.set.Answers
 	order := make([]int, len(vs))
 	for i := range order {
@@ -126,105 +170,43 @@ func (x *exchange) verdicts(vs []verdict) answer {
 		x.n.rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		x.s.mu.Unlock()
 	}
-	good := make([]byte, 0, 64*len(vs))
-	var bad []byte
+	var good, bad []wireOutcome
+	if a.EmptyLists {
+		good, bad = []wireOutcome{}, []wireOutcome{}
+	}
 	for _, i := range order {
 		switch vs[i].outcome {
 		case OutcomeSucceeded:
-			good = appendUser(append(good, ','), &x.req.people[i])
-			good = append(good, '}')
+			good = append(good, outcomeOf(&x.req.people[i]))
 		case OutcomeFailed:
-			bad = appendUser(append(bad, ','), &x.req.people[i])
-			bad = appendErrors(bad, vs[i].code, a.StringCodes)
+			o := outcomeOf(&x.req.people[i])
+			message, details := codeText(vs[i].code)
+			o.Errors = []wireUserError{{Message: message, Code: wireCode(vs[i].code, a), Data: wireErrorData{Details: details}}}
+			bad = append(bad, o)
 		}
 	}
-	name := `"added_users"`
+	body := wireAnswer{Product: "whatsapp", Lists: &wireLists{Added: good, Failed: bad}}
 	if x.req.op == Unblock && !a.UnblockAdds {
-		name = `"removed_users"`
+		body.Lists.Added, body.Lists.Removed = nil, good
 	}
-	b := make([]byte, 0, len(good)+len(bad)+512)
-	b = append(b, `{"messaging_product":"whatsapp","block_users":{`...)
-	b = appendList(b, name, good, a.EmptyLists)
-	b = appendList(b, `"failed_users"`, bad, a.EmptyLists)
-	b = append(b, '}')
-	ans := answer{status: http.StatusOK, contentType: jsonType, header: x.header(nil)}
+	ans := answer{status: http.StatusOK, contentType: jsonType, header: headers(x, nil)}
 	if len(bad) > 0 {
 		ans.status, ans.code = a.MixedStatus, codeSomeFailed
-		b = append(b, `,"error":`...)
-		b = x.someFailed().appendTo(b, a, x.trace)
+		e := newAPIError(codeSomeFailed, fmt.Sprintf("Failed to %s some users, see the block_users response list for details", x.req.op))
+		e.Message = "(#139100) Failed to block/unblock users"
+		body.Error = e.wire(a, x.trace)
 	}
-	ans.body = append(b, '}')
+	ans.body = encodeJSON(body)
 	return ans
 }
 
-func (x *exchange) someFailed() *apiError {
-	e := newAPIError(codeSomeFailed, fmt.Sprintf("Failed to %s some users, see the block_users response list for details", x.req.op))
-	e.Message = "(#139100) Failed to block/unblock users"
-	return e
-}
-
-// appendList appends a member of block_users. users starts with a comma, or is empty.
-func appendList(b []byte, name string, users []byte, emptyToo bool) []byte {
-	if len(users) == 0 && !emptyToo {
-		return b
-	}
-	if b[len(b)-1] != '{' {
-		b = append(b, ',')
-	}
-	b = append(b, name...)
-	b = append(b, `:[`...)
-	if len(users) > 0 {
-		b = append(b, users[1:]...)
-	}
-	return append(b, ']')
-}
-
-// appendUser appends a user without the closing brace.
-func appendUser(b []byte, p *person) []byte {
-	b = append(b, `{"input":`...)
-	b = appendString(b, p.input)
+func outcomeOf(p *person) wireOutcome {
+	o := wireOutcome{Input: p.input}
 	switch {
 	case p.byID:
-		b = append(b, `,"user_id":`...)
-		b = appendString(b, p.name)
+		o.UserID = p.name
 	case !p.bad:
-		b = append(b, `,"wa_id":"`...)
-		b = append(b, p.waID...)
-		b = append(b, '"')
+		o.WaID = p.waID
 	}
-	return b
-}
-
-// appendErrors appends what failed and the closing brace.
-func appendErrors(b []byte, code int, asString bool) []byte {
-	message, details := codeText(code)
-	b = append(b, `,"errors":[{"message":`...)
-	b = appendString(b, message)
-	b = append(b, `,"code":`...)
-	if asString {
-		b = append(b, '"')
-	}
-	b = strconv.AppendInt(b, int64(code), 10)
-	if asString {
-		b = append(b, '"')
-	}
-	b = append(b, `,"error_data":{"details":`...)
-	b = appendString(b, details)
-	return append(b, `}}]}`...)
-}
-
-// appendString appends a JSON string, without a detour for what needs no escape.
-func appendString(b []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			text, err := json.Marshal(s)
-			if err != nil { // a string always marshals
-				return append(b, `""`...)
-			}
-			return append(b, text...)
-		}
-	}
-	b = append(b, '"')
-	b = append(b, s...)
-	return append(b, '"')
+	return o
 }

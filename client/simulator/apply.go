@@ -2,7 +2,7 @@ package simulator
 
 import "time"
 
-// verdict is what a call does for one user.
+// verdict is the result of a call for one user.
 type verdict struct {
 	outcome Outcome
 	code    int // of a failure
@@ -15,45 +15,48 @@ var (
 
 func failed(code int) verdict { return verdict{OutcomeFailed, code} }
 
-// carryOut makes the change, or reads the list, and writes the answer.
-func (x *exchange) carryOut() answer {
-	if x.req.op == List {
-		return x.listing()
-	}
-	verdicts, fail := x.apply()
+// blockCall is a block or unblock that takes effect. Its methods require s.mu held.
+type blockCall struct {
+	*exchange
+	now   time.Time
+	flaky bool // the number that fails twice fails in this call
+}
+
+// answerBlockCall carries a block or unblock out, and writes the answer.
+func answerBlockCall(x *exchange) answer {
+	x.s.mu.Lock()
+	verdicts, fail := (&blockCall{exchange: x, now: x.s.now()}).apply()
+	x.s.mu.Unlock()
 	if fail != nil {
-		return x.failed(fail)
+		return answerError(x, fail)
 	}
-	return x.verdicts(verdicts)
+	return answerVerdicts(x, verdicts)
 }
 
 // apply gives every user a verdict and changes the list accordingly.
-func (x *exchange) apply() ([]verdict, *apiError) {
-	x.s.mu.Lock()
-	defer x.s.mu.Unlock()
-	now := x.s.now()
+func (x *blockCall) apply() ([]verdict, *apiError) {
 	if x.set.Blocking.FullList == perCall && x.overfills() {
 		return nil, newAPIError(codeListFull, "")
 	}
-	flaky := x.flaky()
+	x.flaky = x.isFlaky()
 	changed := x.set.Listing.NoOpBumps
 	verdicts := make([]verdict, len(x.req.people))
 	for i := range x.req.people {
 		p := &x.req.people[i]
 		size := x.n.list.len()
-		v := x.serve(p, flaky, now)
+		v := x.serve(p)
 		changed = changed || x.n.list.len() != size
 		verdicts[i] = v
 		x.call.Users[i].Outcome, x.call.Users[i].Code = v.outcome, v.code
 	}
 	if changed {
-		x.n.list.bump(now)
+		x.n.list.bump(x.now)
 	}
 	return verdicts, nil
 }
 
 // overfills reports whether the users to be added are more than there is room for.
-func (x *exchange) overfills() bool {
+func (x *blockCall) overfills() bool {
 	if x.req.op != Block {
 		return false
 	}
@@ -63,11 +66,11 @@ func (x *exchange) overfills() bool {
 			added[p.key] = true
 		}
 	}
-	return x.n.list.len()+len(added) > x.set.Blocking.Capacity
+	return x.n.list.len()+len(added) > x.capacity()
 }
 
-// flaky reports whether the number that fails twice fails in this call.
-func (x *exchange) flaky() bool {
+// isFlaky reports whether the number that fails twice fails in this call.
+func (x *blockCall) isFlaky() bool {
 	for i := range x.req.people {
 		if x.req.people[i].trick == trickInternalTwice {
 			return x.tried(trickInternalTwice) <= 2
@@ -76,23 +79,23 @@ func (x *exchange) flaky() bool {
 	return false
 }
 
-// serve judges one user, makes the change and lets a fault spoil it.
-func (x *exchange) serve(p *person, flaky bool, now time.Time) verdict {
+// serve carries the operation out for one user, and applies a fault to it.
+func (x *blockCall) serve(p *person) verdict {
 	f := x.userFault(p)
 	switch {
 	case f == nil:
 	case f.Effect == EffectFailUser:
-		return failed(f.Code)
+		return failed(f.code())
 	case !f.Applied:
 		return omitted
 	}
-	v := x.judge(p, flaky, now)
+	v := x.verdict(p)
 	switch {
 	case v != succeeded:
 	case x.req.op == Block:
-		x.n.list.add(now, p.key)
+		x.n.list.add(x.now, p.key)
 	default:
-		x.n.list.remove(now, p.key)
+		x.n.list.remove(x.now, p.key)
 	}
 	if f != nil && v == succeeded {
 		return omitted
@@ -101,7 +104,7 @@ func (x *exchange) serve(p *person, flaky bool, now time.Time) verdict {
 }
 
 // userFault returns the first fault that hits this user, nil if none does.
-func (x *exchange) userFault(p *person) *fault {
+func (x *blockCall) userFault(p *person) *fault {
 	for _, f := range x.plan.userFaults {
 		if (f.users == nil || f.users[p.name]) && f.fires(x.n.rng) {
 			if x.call.Fault == "" {
@@ -113,38 +116,38 @@ func (x *exchange) userFault(p *person) *fault {
 	return nil
 }
 
-// judge says what the operation comes to for one user, and changes nothing.
-func (x *exchange) judge(p *person, flaky bool, now time.Time) verdict {
+// verdict returns the result of the operation for one user, and changes nothing.
+func (x *blockCall) verdict(p *person) verdict {
 	switch {
 	case p.bad:
 		return failed(codeReengage)
 	case x.own(p):
 		return failed(codeOwnNumber)
-	case p.trick == trickInternal, p.trick == trickInternalTwice && flaky:
+	case p.trick == trickInternal, p.trick == trickInternalTwice && x.flaky:
 		return failed(codeInternal)
 	case p.trick == trickOmit:
 		return omitted
 	}
 	member := x.n.list.has(p.key)
 	if x.req.op == Unblock {
-		return x.judgeUnblock(p, member, now)
+		return x.unblockVerdict(p, member)
 	}
 	switch {
 	case p.trick == trickFull:
 		return failed(codeListFull)
-	case (!member || x.set.Window.BlockedToo) && x.silent(p, now):
+	case (!member || x.set.Window.BlockedToo) && x.silent(p):
 		return failed(codeReengage)
 	case member && x.set.Blocking.RepeatCode != 0:
 		return failed(x.set.Blocking.RepeatCode)
-	case !member && x.n.list.len() >= x.set.Blocking.Capacity:
+	case !member && x.n.list.len() >= x.capacity():
 		return failed(codeListFull)
 	}
 	return succeeded
 }
 
-func (x *exchange) judgeUnblock(p *person, member bool, now time.Time) verdict {
+func (x *blockCall) unblockVerdict(p *person, member bool) verdict {
 	switch {
-	case x.set.Window.UnblockToo && x.silent(p, now):
+	case x.set.Window.UnblockToo && x.silent(p):
 		return failed(codeReengage)
 	case !member && x.set.Blocking.RepeatCode != 0:
 		return failed(x.set.Blocking.RepeatCode)
@@ -152,6 +155,15 @@ func (x *exchange) judgeUnblock(p *person, member bool, now time.Time) verdict {
 	return succeeded
 }
 
-func (x *exchange) silent(p *person, now time.Time) bool {
-	return p.trick == trickSilent || !x.s.window.open(x.set, x.n, *p, now)
+func (x *blockCall) silent(p *person) bool {
+	return p.trick == trickSilent || !x.s.window.open(x.set, x.n, *p, x.now)
+}
+
+// capacity returns the size of the list by now.
+func (x *blockCall) capacity() int {
+	b := x.set.Blocking
+	if b.FreeEvery == 0 {
+		return b.Capacity
+	}
+	return b.Capacity + int(x.now.Sub(x.set.since)/time.Duration(b.FreeEvery))
 }

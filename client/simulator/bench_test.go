@@ -8,7 +8,7 @@ import (
 	"github.com/wablock/wablock/client/simulator"
 )
 
-// BenchmarkBlock1000 is what a full call costs the simulator: other benchmarks run against it.
+// BenchmarkBlock1000 measures a full call: other benchmarks run against it.
 func BenchmarkBlock1000(b *testing.B) {
 	s, err := simulator.New(simulator.Config{Scenario: simulator.Scenario{
 		Window: simulator.Window{SilentShare: 0.02},

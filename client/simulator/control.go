@@ -7,17 +7,24 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// controlPrefix is where the simulator itself is told what to do. No token is asked for there.
+// controlPrefix begins the paths that control the simulator itself. They need no token.
 const controlPrefix = "/_simulator"
 
 //go:embed help.txt
 var helpText string
 
-func (s *Simulator) controlHandler() http.Handler {
+// control serves the endpoints under controlPrefix.
+type control struct{ *Simulator }
+
+func controlHandler(sim *Simulator) http.Handler {
+	s := control{sim}
 	mux := http.NewServeMux()
 	handle := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -34,7 +41,28 @@ func (s *Simulator) controlHandler() http.Handler {
 	handle("POST "+controlPrefix+"/user-wrote", s.serveUserWrote)
 	handle("GET "+controlPrefix+"/snapshot", s.serveSnapshot)
 	handle("GET "+controlPrefix+"/journal", s.serveJournal)
-	return mux
+	csrf := http.NewCrossOriginProtection()
+	csrf.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeControl(w, http.StatusForbidden, map[string]string{"error": "simulator: this request came from another site"})
+	}))
+	return localNames(csrf.Handler(mux))
+}
+
+// localNames refuses requests to a name with a dot in it, other than an IP address: a page
+// elsewhere could make such a name resolve to this machine (DNS rebinding).
+func localNames(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := (&url.URL{Host: r.Host}).Hostname()
+		_, err := netip.ParseAddr(host)
+		local := err == nil || !strings.Contains(strings.TrimSuffix(host, "."), ".") || strings.HasSuffix(host, ".localhost")
+		if !local && host != "example.com" { // that of httptest.NewRequest, and reserved
+			writeControl(w, http.StatusMisdirectedRequest, map[string]string{
+				"error": "simulator: the controls answer to localhost, IP addresses and names without a dot",
+			})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func controlStatus(err error) int {
@@ -50,7 +78,7 @@ func writeControl(w http.ResponseWriter, status int, v any) {
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(v) // whether the client still listens is its own affair
+	_ = enc.Encode(v) // the client may be gone
 }
 
 // readControl reads a JSON body strictly.
@@ -68,7 +96,7 @@ func readControl(r *http.Request, to any) error {
 	return nil
 }
 
-func (s *Simulator) serveHelp(w http.ResponseWriter, _ *http.Request) error {
+func (s control) serveHelp(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, helpText)
 	_, _ = io.WriteString(w, "\nNumbers with a meaning:\n")
@@ -78,12 +106,12 @@ func (s *Simulator) serveHelp(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-func (s *Simulator) serveScenario(w http.ResponseWriter, _ *http.Request) error {
+func (s control) serveScenario(w http.ResponseWriter, _ *http.Request) error {
 	writeControl(w, http.StatusOK, s.Scenario())
 	return nil
 }
 
-func (s *Simulator) changeScenario(w http.ResponseWriter, r *http.Request) error {
+func (s control) changeScenario(w http.ResponseWriter, r *http.Request) error {
 	text, err := io.ReadAll(io.LimitReader(r.Body, maxScenario+1))
 	if err != nil {
 		return fmt.Errorf("simulator: read body: %w", err)
@@ -98,13 +126,13 @@ func (s *Simulator) changeScenario(w http.ResponseWriter, r *http.Request) error
 	return s.serveScenario(w, r)
 }
 
-func (s *Simulator) serveReset(w http.ResponseWriter, _ *http.Request) error {
+func (s control) serveReset(w http.ResponseWriter, _ *http.Request) error {
 	s.Reset()
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-func (s *Simulator) serveSeed(w http.ResponseWriter, r *http.Request) error {
+func (s control) serveSeed(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		PhoneNumberID string   `json:"phone_number_id"`
 		Blocked       []string `json:"blocked"`
@@ -119,7 +147,7 @@ func (s *Simulator) serveSeed(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Simulator) serveUserWrote(w http.ResponseWriter, r *http.Request) error {
+func (s control) serveUserWrote(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		PhoneNumberID string   `json:"phone_number_id"`
 		User          string   `json:"user"`
@@ -142,7 +170,7 @@ type snapshot struct {
 	WaIDs         []string `json:"wa_ids"`
 }
 
-func (s *Simulator) serveSnapshot(w http.ResponseWriter, r *http.Request) error {
+func (s control) serveSnapshot(w http.ResponseWriter, r *http.Request) error {
 	ids := s.PhoneNumberIDs()
 	if id := r.URL.Query().Get("phone_number_id"); id != "" {
 		ids = []string{id}
@@ -159,7 +187,7 @@ func (s *Simulator) serveSnapshot(w http.ResponseWriter, r *http.Request) error 
 	return nil
 }
 
-func (s *Simulator) serveJournal(w http.ResponseWriter, r *http.Request) error {
+func (s control) serveJournal(w http.ResponseWriter, r *http.Request) error {
 	var since int64
 	if text := r.URL.Query().Get("since"); text != "" {
 		var err error

@@ -1,5 +1,5 @@
 // Package simulator is a simulated Block Users API of the WhatsApp Business Platform: stateful,
-// strict and repeatable, for the tests of whoever calls the real one.
+// strict and repeatable, for tests of programs that call the real one.
 //
 // A [Simulator] is an [http.Handler]. It keeps a blocklist for each phone number ID, knows who
 // wrote in the last 24 hours, counts calls against hidden limits, pages through lists with

@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -19,29 +18,17 @@ type exchange struct {
 	trace string
 }
 
-// plan is what was decided about a call when it came in.
+// plan holds the latency and the faults of a call, decided when it came in.
 type plan struct {
 	latency    time.Duration
 	fault      *Fault // that hits the call; nil if none does
 	userFaults []*fault
 }
 
-// ServeHTTP serves the API, and under /_simulator/ its controls.
-func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if rest, ok := strings.CutPrefix(r.URL.Path, controlPrefix); ok && (rest == "" || rest[0] == '/') {
-		s.control.ServeHTTP(w, r)
-		return
-	}
-	x := &exchange{s: s, r: r, call: &Call{Begun: s.ticks.Add(1), Begin: s.now()}}
-	a := x.answer()
-	x.end(&a)
-	a.send(w, r)
-}
-
-// answer takes the call through its life: in, half of its latency, effect, the other half.
+// answer admits the call, waits half of its latency, lets it take effect, and waits the rest.
 func (x *exchange) answer() answer {
 	if fail := x.admit(); fail != nil {
-		return x.failed(fail)
+		return answerError(x, fail)
 	}
 	half := x.plan.latency / 2
 	if !x.pause(half) {
@@ -50,18 +37,22 @@ func (x *exchange) answer() answer {
 	f := x.plan.fault
 	var a answer
 	if f == nil || f.Applied || !f.replaces() {
-		a = x.carryOut()
+		if x.req.op == List {
+			a = answerListing(x)
+		} else {
+			a = answerBlockCall(x)
+		}
 	}
 	if !x.pause(x.plan.latency - half) {
 		return answer{aborted: true}
 	}
 	if f != nil {
-		return x.strike(f, a)
+		return strike(x, f, a)
 	}
 	return a
 }
 
-// admit reads the call, enters it in the journal and decides whether it may go on.
+// admit reads the call, enters it in the journal, and refuses it or lets it go on.
 func (x *exchange) admit() *apiError {
 	s := x.s
 	s.mu.Lock()
@@ -80,7 +71,7 @@ func (x *exchange) admit() *apiError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.journal.add(x.call)
-	x.trace = s.traceID(x.call.Seq)
+	x.trace = traceID(s.set.Seed, x.call.Seq)
 	if fail != nil {
 		return fail
 	}
@@ -89,7 +80,7 @@ func (x *exchange) admit() *apiError {
 		return notFound("Object with that ID does not exist, or the token has no access to it")
 	}
 	var refused *limiter
-	if x.usage, refused = s.limit(x.n, x.req.op, len(x.req.people), now); refused != nil {
+	if x.usage, refused = limit(s.limiters, x.n, x.req.op, len(x.req.people), now); refused != nil {
 		e := newAPIError(refused.Code, "")
 		e.Status = refused.Status
 		return e
@@ -138,7 +129,7 @@ func (x *exchange) refuse() *apiError {
 	return nil
 }
 
-// tried counts one more call with a number that changes its mind.
+// tried counts one more call with a number whose result changes.
 func (x *exchange) tried(t trick) int {
 	key := try{x.req.op, t}
 	x.n.tries[key]++
@@ -149,7 +140,7 @@ func (x *exchange) own(p *person) bool {
 	return p.trick == trickOwn || x.n.own != "" && p.name == x.n.own
 }
 
-// foresee decides how long the call takes and which faults hit it. Requires s.mu held.
+// foresee decides the call's latency and the faults that hit it. Requires s.mu held.
 func (x *exchange) foresee(now time.Time) {
 	l := x.set.Latency
 	size := len(x.req.people)
@@ -171,7 +162,7 @@ func (x *exchange) foresee(now time.Time) {
 	}
 }
 
-// consider lets one fault hit the call, or stand by for its users.
+// consider applies one fault to the call, or keeps it for its users.
 func (x *exchange) consider(f *fault, now time.Time) {
 	isList := x.req.op == List
 	switch {
@@ -197,7 +188,7 @@ func (x *exchange) consider(f *fault, now time.Time) {
 	}
 }
 
-// mark notes in the journal what hit the call.
+// mark names a fault that hit the call in the journal.
 func (x *exchange) mark(name string) {
 	if x.call.Fault != "" {
 		name = x.call.Fault + "," + name
@@ -231,5 +222,5 @@ func (x *exchange) end(a *answer) {
 	}
 	s.mu.Unlock()
 	s.log.Info("call", "operation", c.Operation, "phone_number_id", c.PhoneNumberID, "users", len(c.Users),
-		"status", c.Status, "code", c.Code, "fault", c.Fault, "took", c.End.Sub(c.Begin))
+		"status", c.Status, "code", c.Code, "fault", c.Fault, "took", c.End.Sub(c.Begin).String())
 }

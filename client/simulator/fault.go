@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Effect is what a fault does.
+// Effect is the kind of a fault.
 type Effect string
 
 // The effects that hit a call. With Fault.Applied the call takes effect first.
@@ -45,6 +45,10 @@ var (
 // Effects returns all effects.
 func Effects() []Effect { return slices.Concat(anyEffects, userEffects, listEffects) }
 
+// CodeZero in Fault.Code stands for the API's code 0 (authentication failed): 0 there is the usual
+// code of the effect.
+const CodeZero = -1
+
 // Fault is something that goes wrong: Effect, for what matches, as often as Skip, Every, Times
 // and Probability say. For effects on users these count users, for the others they count calls.
 type Fault struct {
@@ -52,7 +56,7 @@ type Fault struct {
 	Name string `json:"name,omitempty"`
 
 	// What it matches; what is empty matches all. For effects on a call, Users matches a call
-	// that carries one of them: "one bad user sinks the call". A listing carries nobody.
+	// that carries one of them: "one bad user sinks the call". A listing carries no user.
 	Operations     []Operation `json:"operations,omitempty"`
 	PhoneNumberIDs []string    `json:"phone_number_ids,omitempty"`
 	Users          []string    `json:"users,omitempty"`
@@ -87,7 +91,7 @@ func (f Fault) withDefaults() Fault {
 	switch f.Effect {
 	case EffectFail:
 		def(&f.Code, 1)
-		def(&f.Status, statusOf(f.Code))
+		def(&f.Status, statusOf(f.code()))
 	case EffectFailUser:
 		def(&f.Code, codeInternal)
 	case EffectHTML:
@@ -98,7 +102,31 @@ func (f Fault) withDefaults() Fault {
 	return f
 }
 
+// code returns the code of the error on the wire.
+func (f *Fault) code() int { return max(f.Code, 0) }
+
 func (f *Fault) onUsers() bool { return slices.Contains(userEffects, f.Effect) }
+
+// replaces reports whether the fault has an answer of its own, or none, so that the call need
+// not take effect.
+func (f *Fault) replaces() bool {
+	switch f.Effect {
+	case EffectFail, EffectReset, EffectHang, EffectHTML, EffectEmpty:
+		return true
+	}
+	return false
+}
+
+// apiError returns the error of the fault.
+func (f *Fault) apiError() *apiError {
+	e := newAPIError(f.code(), f.Details)
+	e.Status, e.Subcode = f.Status, f.Subcode
+	if f.Message != "" {
+		e.Message = f.Message
+	}
+	e.Transient = e.Transient || f.Transient
+	return e
+}
 
 // fault is one Fault at work, with its counts.
 type fault struct {
@@ -151,35 +179,25 @@ func (f *fault) fires(rng *rand.Rand) bool {
 
 func (e Effect) ofListing() bool { return slices.Contains(listEffects, e) }
 
-// replaces reports whether the fault has an answer of its own, or none, so that the call need
-// not take effect.
-func (f *Fault) replaces() bool {
-	switch f.Effect {
-	case EffectFail, EffectReset, EffectHang, EffectHTML, EffectEmpty:
-		return true
-	}
-	return false
-}
-
 const gatewayPage = `<!DOCTYPE html>
 <html lang="en"><head><title>Error</title></head>
 <body><h1>Sorry, something went wrong.</h1><p>We're working on getting this fixed as soon as we can.</p></body></html>
 `
 
-// strike does to a call, or to its answer, what the fault says.
-func (x *exchange) strike(f *Fault, a answer) answer {
+// strike applies a fault to a call or to its answer.
+func strike(x *exchange, f *Fault, a answer) answer {
 	switch f.Effect {
 	case EffectFail:
-		return x.failed(f.apiError())
+		return answerError(x, f.apiError())
 	case EffectReset:
 		return answer{aborted: true}
 	case EffectHang:
 		<-x.r.Context().Done()
 		return answer{aborted: true}
 	case EffectHTML:
-		return answer{header: x.header(nil), contentType: "text/html; charset=utf-8", status: f.Status, body: []byte(gatewayPage)}
+		return answer{header: headers(x, nil), contentType: "text/html; charset=utf-8", status: f.Status, body: []byte(gatewayPage)}
 	case EffectEmpty:
-		return answer{header: x.header(nil), contentType: jsonType, status: f.Status}
+		return answer{header: headers(x, nil), contentType: jsonType, status: f.Status}
 	case EffectTruncated:
 		a.body = a.body[:len(a.body)/2]
 	case EffectCut:

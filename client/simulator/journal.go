@@ -29,7 +29,7 @@ type Call struct {
 	End   time.Time `json:"end,omitzero"` // zero while in flight
 	// Begun and Ended come from one counter: they order the beginnings and ends of all calls
 	// even where the clock is too coarse. Ended is 0 while in flight. A call ends just before
-	// its answer is sent, so whoever has read the answer begins later.
+	// its answer is sent, so a client that has read the answer begins later.
 	Begun int64 `json:"begun"`
 	Ended int64 `json:"ended,omitempty"`
 
@@ -45,7 +45,7 @@ type Call struct {
 	Code   int `json:"code,omitempty"`
 	// Fault names the fault of the scenario that hit the call.
 	Fault string `json:"fault,omitempty"`
-	// Entries is how many users a listing returned.
+	// Entries is the number of users that a listing returned.
 	Entries int `json:"entries,omitempty"`
 }
 
@@ -56,7 +56,7 @@ type CallUser struct {
 	Code    int     `json:"code,omitempty"` // of a failure
 }
 
-// Outcome is what a call did for one user; "" if the call did not get that far.
+// Outcome is the result of a call for one user; "" if the call did not get that far.
 type Outcome string
 
 // The outcomes.

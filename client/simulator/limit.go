@@ -6,7 +6,7 @@ import (
 	"github.com/wablock/wablock/client/simulator/quota"
 )
 
-// What a limit or a message of a user holds for.
+// The scopes of limits and of users' messages.
 const (
 	scopePhoneNumber = "phone_number"
 	scopeAccount     = "account"
@@ -15,7 +15,7 @@ const (
 
 // Limit is one hidden rate limit. Its parts that are set combine: a call must pass all.
 type Limit struct {
-	// Scope is who shares it: "phone_number" (the default), "account" or "app".
+	// Scope is shared by "phone_number" (the default), "account" or "app".
 	Scope string `json:"scope,omitempty"`
 	// Rate, in calls a second, is a token bucket of Burst calls (0: 1).
 	Rate  float64 `json:"rate,omitempty"`
@@ -108,7 +108,7 @@ func (l *limiter) of(n *number) quota.Quota {
 	return q
 }
 
-// usage is what the limits say of a call, for the headers of its answer.
+// usage is the use of the limits by a call, for the headers of its answer.
 type usage struct {
 	percent int
 	wait    time.Duration // of a refused call
@@ -116,8 +116,8 @@ type usage struct {
 
 // limit counts a call. refused is the limit that does not let it pass, nil if all do. Requires
 // s.mu held.
-func (s *Simulator) limit(n *number, op Operation, users int, now time.Time) (u usage, refused *limiter) {
-	for _, l := range s.limiters {
+func limit(limiters []*limiter, n *number, op Operation, users int, now time.Time) (u usage, refused *limiter) {
+	for _, l := range limiters {
 		if op == List && l.ListingFree {
 			continue
 		}

@@ -1,33 +1,82 @@
 package simulator
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
 )
+
+// pageRequest holds the parameters of a listing. limit is within bounds.
+type pageRequest struct {
+	limit         int
+	after, before *cursor
+}
+
+func (p pageRequest) hasCursor() bool { return p.after != nil || p.before != nil }
+
+// span places the page on a list of this size.
+func (p pageRequest) span(size int) span {
+	at := span{size: size}
+	switch {
+	case p.after != nil:
+		at.from = min(p.after.Offset+1, size)
+	case p.before != nil:
+		at.to = min(max(p.before.Offset, 0), size)
+		at.from = max(at.to-p.limit, 0)
+		return at
+	}
+	at.to = min(at.from+p.limit, size)
+	return at
+}
+
+func readPage(set *settings, query url.Values) (pageRequest, *apiError) {
+	p := pageRequest{limit: set.Listing.DefaultLimit}
+	if text := query.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return p, badRequest("Param limit must be a positive integer")
+		}
+		if n > set.Listing.MaxLimit && set.Listing.RefuseOverMax {
+			return p, badRequest("Param limit must be at most %d", set.Listing.MaxLimit)
+		}
+		p.limit = min(n, set.Listing.MaxLimit)
+	}
+	for name, to := range map[string]**cursor{"after": &p.after, "before": &p.before} {
+		if text := query.Get(name); text != "" {
+			c, err := parseCursor(text)
+			if err != nil {
+				return p, badRequest("Param %s is not a cursor", name)
+			}
+			*to = &c
+		}
+	}
+	if p.after != nil && p.before != nil {
+		return p, badRequest("Params after and before exclude each other")
+	}
+	return p, nil
+}
 
 // span is the part of the list that a page shows, and what lies around it.
 type span struct {
 	from, to, size int
 }
 
-// listing answers a listing.
-func (x *exchange) listing() answer {
-	entries, at, version, fail := x.readList()
+// listing is a listing that takes effect.
+type listing struct{ *exchange }
+
+// answerListing reads a page of the list, and writes the answer.
+func answerListing(x *exchange) answer {
+	l := listing{x}
+	entries, at, version, fail := l.read()
 	if fail != nil {
-		return x.failed(fail)
+		return answerError(x, fail)
 	}
 	page := wirePage{Data: entries}
 	if x.set.Listing.OlderShape {
 		page.Data = []any{map[string]any{"block_users": entries}}
 	}
-	page.Paging = x.paging(at, version, len(entries) > 0)
-	body, err := json.Marshal(page)
-	if err != nil { // strings alone always marshal
-		return x.failed(newAPIError(1, ""))
-	}
-	return answer{status: http.StatusOK, contentType: jsonType, header: x.header(nil), body: body}
+	page.Paging = l.paging(at, version, len(entries) > 0)
+	return answer{status: http.StatusOK, contentType: jsonType, header: headers(x, nil), body: encodeJSON(page)}
 }
 
 type wirePage struct {
@@ -55,8 +104,8 @@ type wireEntry struct {
 	ParentUserID string `json:"parent_user_id,omitempty"`
 }
 
-// readList takes a page out of the list as listings see it.
-func (x *exchange) readList() ([]wireEntry, span, int64, *apiError) {
+// read takes a page out of the list as listings see it.
+func (x listing) read() ([]wireEntry, span, int64, *apiError) {
 	x.s.mu.Lock()
 	defer x.s.mu.Unlock()
 	list := x.n.list.view(x.s.now())
@@ -78,28 +127,13 @@ func (x *exchange) readList() ([]wireEntry, span, int64, *apiError) {
 		if x.set.Listing.NewestFirst {
 			key = members[len(members)-1-i]
 		}
-		entries = append(entries, x.set.entry(key))
+		entries = append(entries, entryOf(x.set, key))
 	}
 	x.call.Entries = len(entries)
 	return entries, at, list.version, nil
 }
 
-// span places the page on a list of this size.
-func (p pageRequest) span(size int) span {
-	at := span{size: size}
-	switch {
-	case p.after != nil:
-		at.from = min(p.after.Offset+1, size)
-	case p.before != nil:
-		at.to = min(max(p.before.Offset, 0), size)
-		at.from = max(at.to-p.limit, 0)
-		return at
-	}
-	at.to = min(at.from+p.limit, size)
-	return at
-}
-
-func (set *settings) entry(key string) wireEntry {
+func entryOf(set *settings, key string) wireEntry {
 	var e wireEntry
 	if isUserID(key) {
 		e.UserID = key
@@ -119,7 +153,7 @@ func (set *settings) entry(key string) wireEntry {
 
 // paging leads to the neighbours of a page. An empty page has none, except the one that a
 // fault emptied: its cursors lead to what it should have shown.
-func (x *exchange) paging(at span, version int64, entries bool) *wirePaging {
+func (x listing) paging(at span, version int64, entries bool) *wirePaging {
 	if !entries && at.from >= at.size {
 		return nil
 	}
@@ -143,7 +177,7 @@ func (x *exchange) paging(at span, version int64, entries bool) *wirePaging {
 
 // pageURL is the absolute URL of a neighbouring page, under whatever prefix the simulator is
 // served. It holds no token.
-func (x *exchange) pageURL(direction, cursor string) string {
+func (x listing) pageURL(direction, cursor string) string {
 	path := x.r.URL.Path
 	if u, err := url.ParseRequestURI(x.r.RequestURI); err == nil {
 		path = u.Path // http.StripPrefix leaves this alone

@@ -185,7 +185,7 @@ func TestIdentities(t *testing.T) {
 		{User: "+5592900000000", Invalid: true},
 	}}
 	g := setup(t, sc)
-	r := g.block("+5592981723241", "BR.1", "BR.2", "BR.3", "+5592900000000", "nobody")
+	r := g.block("+5592981723241", "BR.1", "BR.2", "BR.3", "+5592900000000", "no number")
 	g.want(r, 400, 139100)
 	want := []replyUser{
 		{Input: "+5592981723241", WaID: "559281723241"},
@@ -196,7 +196,7 @@ func TestIdentities(t *testing.T) {
 	if diff := cmp.Diff(want, r.Users.Added); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(map[string]int{"+5592900000000": 131047, "nobody": 131047}, r.failures()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"+5592900000000": 131047, "no number": 131047}, r.failures()); diff != "" {
 		t.Error(diff)
 	}
 	for _, u := range r.Users.Failed {

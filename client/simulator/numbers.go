@@ -2,7 +2,7 @@ package simulator
 
 import "time"
 
-// trick is what a number with a meaning does.
+// trick is the behaviour of a number with a meaning.
 type trick uint8
 
 const (
@@ -36,7 +36,7 @@ const (
 )
 
 // TestNumbers returns the numbers with a meaning. They lie in the US area code 555, which
-// belongs to nobody; most of them end in the error code that they give.
+// is not assigned; most of them end in the error code that they give.
 func TestNumbers() []TestNumber {
 	return []TestNumber{
 		{"+15550131047", "never wrote: blocking fails with 131047", trickSilent},

@@ -13,7 +13,7 @@ type Overlap struct {
 	First, Second int64 // Call.Seq; Second began before First had ended
 }
 
-// Overlaps finds every user whom two block or unblock calls to one phone number ID held at the
+// Overlaps finds every user that two block or unblock calls to one phone number ID held at the
 // same time, ordered by the second call. A call still in flight has not ended. A call that its
 // client gave up ends when the server notices, so a client that goes on at once may overlap
 // with itself by a moment.

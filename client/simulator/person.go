@@ -9,11 +9,11 @@ type person struct {
 	key   string // of their slot in a list: the wa_id, or the BSUID of those without one
 	waID  string // digits; empty for users known by BSUID alone
 	byID  bool   // named by BSUID
-	bad   bool   // no number at all, or nobody on WhatsApp
+	bad   bool   // not a number, or not on WhatsApp
 	trick trick  // of the numbers with a meaning
 }
 
-// shapeless tells what is no number, nor a user ID in its place.
+// shapeless reports whether the input is neither a number nor a user ID in the right field.
 func (p *person) shapeless() bool {
 	_, ok := canonical(p.input)
 	return !ok || isUserID(p.input) && !p.byID
@@ -105,7 +105,7 @@ func (u *User) key() string {
 	return u.UserID
 }
 
-// resolve says who an input names.
+// resolve returns the user that an input names.
 func (d directory) resolve(input string) person {
 	name, ok := canonical(input)
 	p := person{input: input, name: name, key: name, bad: !ok}

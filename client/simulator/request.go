@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -21,7 +20,7 @@ import (
 // maxBody bounds a request: more than 1,000 of the longest user IDs.
 const maxBody = 1 << 20
 
-// request is what a call asks for.
+// request holds what a call asks for.
 type request struct {
 	op            Operation
 	phoneNumberID string
@@ -151,41 +150,6 @@ func knownParameters(op Operation, query url.Values) *apiError {
 	return nil
 }
 
-// pageRequest is what a listing asks for. limit is within bounds.
-type pageRequest struct {
-	limit         int
-	after, before *cursor
-}
-
-func (p pageRequest) hasCursor() bool { return p.after != nil || p.before != nil }
-
-func readPage(set *settings, query url.Values) (pageRequest, *apiError) {
-	p := pageRequest{limit: set.Listing.DefaultLimit}
-	if text := query.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return p, badRequest("Param limit must be a positive integer")
-		}
-		if n > set.Listing.MaxLimit && set.Listing.RefuseOverMax {
-			return p, badRequest("Param limit must be at most %d", set.Listing.MaxLimit)
-		}
-		p.limit = min(n, set.Listing.MaxLimit)
-	}
-	for name, to := range map[string]**cursor{"after": &p.after, "before": &p.before} {
-		if text := query.Get(name); text != "" {
-			c, err := parseCursor(text)
-			if err != nil {
-				return p, badRequest("Param %s is not a cursor", name)
-			}
-			*to = &c
-		}
-	}
-	if p.after != nil && p.before != nil {
-		return p, badRequest("Params after and before exclude each other")
-	}
-	return p, nil
-}
-
 // blockRequest is the body of a block or unblock call.
 type blockRequest struct {
 	MessagingProduct string      `json:"messaging_product"`
@@ -221,13 +185,13 @@ func readPeople(set *settings, r *http.Request) ([]person, *apiError) {
 	return resolveAll(set, body.BlockUsers)
 }
 
-// resolveAll refuses the call for an entry that names nobody or in a way that is not accepted.
+// resolveAll refuses the call for an entry that names no user, or names one in a way that is not accepted.
 func resolveAll(set *settings, entries []userEntry) ([]person, *apiError) {
 	people := make([]person, len(entries))
 	for i, e := range entries {
 		input := e.User // counts if there is a user_id as well
 		switch {
-		case isUserID(input): // which belongs into user_id: as a number it is nobody's
+		case isUserID(input): // which belongs into user_id: it is not a number
 			people[i] = person{input: input, name: input, key: input, bad: true}
 			continue
 		case input != "":

@@ -1,8 +1,14 @@
 package simulator
 
 import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
 	"slices"
 	"time"
+
+	"github.com/goccy/go-yaml"
 )
 
 // Scenario is everything about the simulated API that can be set, as data: in Go, as a YAML or
@@ -15,7 +21,7 @@ type Scenario struct {
 	// Seed feeds every random decision. 0 means 1. The same seed and the same calls in the
 	// same order to a phone number ID give the same answers.
 	Seed uint64 `json:"seed,omitempty"`
-	// APIVersion is what the facebook-api-version header says. Empty: what the caller asked
+	// APIVersion is the facebook-api-version header. Empty: the version that the caller asked
 	// for, or v25.0 if its path names no version.
 	APIVersion string `json:"api_version,omitempty"`
 
@@ -24,7 +30,7 @@ type Scenario struct {
 	PhoneNumbers    []PhoneNumber `json:"phone_numbers,omitempty"`
 	OnlyListed      bool          `json:"only_listed,omitempty"`
 	MaxPhoneNumbers int           `json:"max_phone_numbers,omitempty"`
-	// Users are users of WhatsApp of whom more is known than their number.
+	// Users are users of WhatsApp with more than a number.
 	Users []User `json:"users,omitempty"`
 	// IgnoreTestNumbers makes the numbers of [TestNumbers] ordinary.
 	IgnoreTestNumbers bool `json:"ignore_test_numbers,omitempty"`
@@ -51,7 +57,7 @@ type Scenario struct {
 // PhoneNumber is a business phone number and its blocklist.
 type PhoneNumber struct {
 	ID string `json:"id"`
-	// Own is its number in E.164: blocking it gives 131021. Empty: nobody knows it.
+	// Own is its number in E.164: blocking it gives 131021. Empty: unknown.
 	Own string `json:"own,omitempty"`
 	// Account is the WhatsApp Business Account that it belongs to. Empty: 102290129340398.
 	Account string `json:"account,omitempty"`
@@ -59,16 +65,16 @@ type PhoneNumber struct {
 	Blocked []string `json:"blocked,omitempty"`
 }
 
-// User says how one user departs from the ordinary. User or UserID is required; with both,
+// User describes one user that differs from the ordinary. User or UserID is required; with both,
 // they are two names of one user, who takes one slot of a list.
 type User struct {
 	User         string `json:"user,omitempty"`           // number in E.164
 	WaID         string `json:"wa_id,omitempty"`          // empty: the digits of User
 	UserID       string `json:"user_id,omitempty"`        // business-scoped user ID
 	ParentUserID string `json:"parent_user_id,omitempty"` // shown in listings alone
-	// Invalid: nobody on WhatsApp; blocking gives 131047 without a wa_id.
+	// Invalid: not on WhatsApp; blocking gives 131047 without a wa_id.
 	Invalid bool `json:"invalid,omitempty"`
-	// Wrote is how long before the start this user last wrote to every phone number ID.
+	// Wrote is the time before the start when this user last wrote to every phone number ID.
 	// Absent: Window.SilentShare decides.
 	Wrote *Duration `json:"wrote,omitempty"`
 	// Silent users never wrote.
@@ -87,8 +93,8 @@ type Window struct {
 	// Length 0 means 24 h.
 	Length Duration `json:"length,omitempty"`
 	// SilentShare is the share, 0 to 1, of users never heard of before who have not written in
-	// time; which ones is decided by their number and Seed. 0: everybody wrote a moment ago. 1
-	// is the strict mode: nobody did.
+	// time; which ones is decided by their number and Seed. 0: all wrote a moment ago. 1
+	// is the strict mode: none did.
 	SilentShare float64 `json:"silent_share,omitempty"`
 	// Scope of a user's message: "phone_number" (the default) or "account". Unknown.
 	Scope string `json:"scope,omitempty"`
@@ -98,12 +104,15 @@ type Window struct {
 	UnblockToo bool `json:"unblock_too,omitempty"`
 }
 
-// Blocking is how block and unblock calls are carried out.
+// Blocking holds the settings of block and unblock calls.
 type Blocking struct {
 	// Capacity of each list; 0 means 64,000.
 	Capacity int `json:"capacity,omitempty"`
+	// FreeEvery, if set, makes room for one more user this often, counted from when the scenario
+	// was set: a full list with a trickle of free places.
+	FreeEvery Duration `json:"free_every,omitempty"`
 	// FullList: "user" (the default) fills the list and fails those beyond with 139101;
-	// "call" fails the call as a whole and adds nobody. Unknown.
+	// "call" fails the call as a whole and adds no user. Unknown.
 	FullList string `json:"full_list,omitempty"`
 	// BadUsers, meaning one's own number and what is no number: "user" (the default) fails
 	// them alone, "call" fails the call with 131021 or 131009. Unknown.
@@ -123,7 +132,7 @@ type Blocking struct {
 	ParentUserIDs bool `json:"parent_user_ids,omitempty"`
 }
 
-// Listing is how the blocklist is read.
+// Listing holds the settings of listings.
 type Listing struct {
 	// DefaultLimit and MaxLimit of a page; 0 means 25 and 100. Above the maximum a limit is
 	// cut to it, or with RefuseOverMax refused with 100. Unknown.
@@ -138,7 +147,7 @@ type Listing struct {
 	OmitUserIDs bool `json:"omit_user_ids,omitempty"`
 	// NoOpBumps gives the list a new version also when a call changed nothing. Unknown.
 	NoOpBumps bool `json:"no_op_bumps,omitempty"`
-	// Lag is how long a change takes to show in listings. Unknown.
+	// Lag is the time that a change takes to show in listings. Unknown.
 	Lag Duration `json:"lag,omitempty"`
 	// ChangedStatus is the HTTP status of 139102; 0 means 400. Unknown.
 	ChangedStatus int `json:"changed_status,omitempty"`
@@ -146,7 +155,7 @@ type Listing struct {
 	NewestFirst bool `json:"newest_first,omitempty"`
 }
 
-// Answers is how answers look on the wire.
+// Answers holds the form of answers on the wire.
 type Answers struct {
 	// MixedStatus is the HTTP status of an answer in which some or all users failed; 0 means
 	// 400, and 200 is the other likely one. Unknown.
@@ -166,7 +175,7 @@ type Answers struct {
 	RetryAfter bool `json:"retry_after,omitempty"`
 }
 
-// Latency is how long a call takes: Base, PerUser for each user (or listed entry asked for),
+// Latency is the duration of a call: Base, PerUser for each user (or listed entry asked for),
 // and up to Jitter more. Half of it passes before the call takes effect, half after. Refused
 // calls are answered at once.
 type Latency struct {
@@ -228,4 +237,64 @@ func def[T comparable](field *T, value T) {
 	if *field == zero {
 		*field = value
 	}
+}
+
+// Duration is a time.Duration that scenarios write as people do: "150ms", "24h".
+type Duration time.Duration
+
+// MarshalText writes it as [time.Duration.String] does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what [time.ParseDuration] reads. None of a scenario's durations may be
+// negative.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil || v < 0 {
+		return fmt.Errorf("%q is not a duration: write 150ms, 2s or 24h", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// maxScenario bounds a scenario file: room for a full list of 64,000 users and more.
+const maxScenario = 8 << 20
+
+// LoadScenario reads a scenario from a YAML or JSON file. Unknown and repeated fields are
+// refused, and so is a scenario that contradicts itself.
+func LoadScenario(path string) (Scenario, error) {
+	f, err := os.Open(path) //nolint:gosec // the caller names the file
+	if err != nil {
+		return Scenario{}, fmt.Errorf("simulator: open scenario: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxScenario+1))
+	if err != nil {
+		return Scenario{}, fmt.Errorf("simulator: read scenario: %w", err)
+	}
+	sc, err := ParseScenario(text)
+	if err != nil {
+		return Scenario{}, fmt.Errorf("%w (in %s)", err, path)
+	}
+	return sc, nil
+}
+
+// ParseScenario reads a scenario from YAML or JSON; an empty text is the zero Scenario.
+func ParseScenario(text []byte) (Scenario, error) {
+	if len(text) > maxScenario {
+		return Scenario{}, fmt.Errorf("simulator: the scenario is larger than %d MiB", maxScenario>>20)
+	}
+	var sc Scenario
+	text = bytes.TrimSpace(text)
+	var err error
+	switch {
+	case len(text) == 0:
+	case text[0] == '{': // YAML would read JSON too, but not its tabs
+		err = decodeStrictly(text, &sc)
+	default:
+		err = yaml.UnmarshalWithOptions(text, &sc, yaml.Strict())
+	}
+	if err != nil {
+		return Scenario{}, fmt.Errorf("simulator: read scenario: %w", err)
+	}
+	return sc, validate(sc.withDefaults())
 }

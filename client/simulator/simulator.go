@@ -1,23 +1,27 @@
 package simulator
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Config is what New needs. The zero Config works.
+// Config holds the arguments of New. The zero Config works.
 type Config struct {
 	Scenario Scenario
 	// Now tells the time. nil: time.Now. Latency passes on the real clock whatever Now says.
 	Now func() time.Time
-	// Logger gets one line a call, without users. nil: nobody.
+	// Logger gets one line a call, without users. nil: none.
 	Logger *slog.Logger
 }
 
@@ -60,7 +64,7 @@ type number struct {
 	own         string // canonical; empty if unknown
 	list        blocklist
 	tries       map[try]int
-	rng         *rand.Rand // one for each, so that lanes do not disturb each other's luck
+	rng         *rand.Rand // one for each, so that phone number IDs do not disturb each other's chances
 }
 
 // try counts calls with those test numbers that change their mind.
@@ -79,7 +83,7 @@ func New(cfg Config) (*Simulator, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.control = s.controlHandler()
+	s.control = controlHandler(s)
 	if err := s.SetScenario(cfg.Scenario); err != nil {
 		return nil, err
 	}
@@ -87,12 +91,24 @@ func New(cfg Config) (*Simulator, error) {
 	return s, nil
 }
 
+// ServeHTTP serves the API, and under /_simulator/ its controls.
+func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if rest, ok := strings.CutPrefix(r.URL.Path, controlPrefix); ok && (rest == "" || rest[0] == '/') {
+		s.control.ServeHTTP(w, r)
+		return
+	}
+	x := &exchange{s: s, r: r, call: &Call{Begun: s.ticks.Add(1), Begin: s.now()}}
+	a := x.answer()
+	x.end(&a)
+	a.send(w, r)
+}
+
 // SetScenario changes the settings while calls go on. Lists, windows and the journal stay as
 // they are, and the counts of limits and of faults do where these did not change; PhoneNumber.
 // Blocked and User.Wrote take hold at the next Reset. Tokens expire from now.
 func (s *Simulator) SetScenario(sc Scenario) error {
 	sc = sc.withDefaults()
-	if err := sc.validate(); err != nil {
+	if err := validate(sc); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -170,7 +186,7 @@ func (s *Simulator) create(id string, now time.Time) *number {
 	return n
 }
 
-// configure gives a number what the settings say of it.
+// configure applies the settings of a number.
 func (s *Simulator) configure(n *number) {
 	listed := s.set.listed[n.id]
 	n.account, n.own = listed.Account, ""
@@ -181,7 +197,113 @@ func (s *Simulator) configure(n *number) {
 	n.list.setLag(time.Duration(s.set.Listing.Lag))
 }
 
-// errNoNumber says which phone number IDs exist.
+// errNoNumber explains which phone number IDs exist.
 func errNoNumber(id string) error {
 	return fmt.Errorf("simulator: no phone number ID %s: IDs are digits; see only_listed and max_phone_numbers", id)
+}
+
+// ErrBlocked marks a message that never arrived because its sender is blocked.
+var ErrBlocked = errors.New("simulator: the user is blocked, so the message does not arrive")
+
+// maxListed bounds a list, whatever the capacity that calls are held to.
+const maxListed = 1_000_000
+
+// Seed puts users onto the list of a phone number ID, whatever their window and the capacity,
+// as if they had been blocked earlier. Users are numbers or business-scoped user IDs; the error
+// of one that is neither comes before anything is changed.
+func (s *Simulator) Seed(phoneNumberID string, users ...string) error {
+	for i, u := range users {
+		if _, ok := canonical(u); !ok {
+			return fmt.Errorf("simulator: seed: user %d is neither a phone number nor a user ID", i+1)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	n := s.number(phoneNumberID, now)
+	if n == nil {
+		return errNoNumber(phoneNumberID)
+	}
+	if n.list.len()+len(users) > maxListed {
+		return fmt.Errorf("simulator: seed: no list may hold more than %d users", maxListed)
+	}
+	for _, u := range users {
+		n.list.add(now, s.set.directory.resolve(u).key)
+	}
+	n.list.bump(now)
+	return nil
+}
+
+// Snapshot returns the users on the list of a phone number ID, in the order in which they came:
+// wa_ids, and the business-scoped user IDs of users who have none. It sees every change at
+// once, whatever Listing.Lag.
+func (s *Simulator) Snapshot(phoneNumberID string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.numbers[phoneNumberID]
+	if n == nil {
+		return nil
+	}
+	return slices.Clone(n.list.members())
+}
+
+// PhoneNumberIDs returns those that have been used or listed, sorted.
+func (s *Simulator) PhoneNumberIDs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := make([]string, 0, len(s.numbers))
+	for id := range s.numbers {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	return ids
+}
+
+// UserWrote records that a user wrote to the phone number ID at a time; the zero time means
+// now. It returns ErrBlocked, and records nothing, if the user is on the list.
+func (s *Simulator) UserWrote(phoneNumberID, user string, at time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, p, err := s.find(phoneNumberID, user)
+	if err != nil {
+		return err
+	}
+	if n.list.has(p.key) {
+		return ErrBlocked
+	}
+	if at.IsZero() {
+		at = s.now()
+	}
+	return s.window.note(writerOf(s.set, n, p), at)
+}
+
+func (s *Simulator) find(phoneNumberID, user string) (*number, person, error) {
+	n := s.number(phoneNumberID, s.now())
+	if n == nil {
+		return nil, person{}, errNoNumber(phoneNumberID)
+	}
+	p := s.set.directory.resolve(user)
+	if p.bad {
+		return nil, person{}, errors.New("simulator: no user of WhatsApp has this number or user ID")
+	}
+	return n, p, nil
+}
+
+// Journal returns the calls that the journal still holds, oldest first; see Dropped.
+func (s *Simulator) Journal() []Call {
+	calls, _ := s.journalSince(0)
+	return calls
+}
+
+// Dropped returns the number of older calls that the journal had no room for.
+func (s *Simulator) Dropped() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.journal.dropped
+}
+
+func (s *Simulator) journalSince(seq int64) (calls []Call, dropped int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.journal.copies(seq), s.journal.dropped
 }

@@ -39,7 +39,7 @@ func TestStrictness(t *testing.T) {
 		"no messaging_product":   {"POST", path, `{"block_users":[{"user":"+16505551234"}]}`, 400, 100},
 		"other product":          {"POST", path, `{"messaging_product":"sms","block_users":[{"user":"+16505551234"}]}`, 400, 100},
 		"no block_users":         {"POST", path, `{"messaging_product":"whatsapp"}`, 400, 100},
-		"nobody":                 {"POST", path, `{"messaging_product":"whatsapp","block_users":[{}]}`, 400, 100},
+		"no user":                {"POST", path, `{"messaging_product":"whatsapp","block_users":[{}]}`, 400, 100},
 		"parent BSUID":           {"POST", path, body("US.ENT.11815799212886844830"), 400, 100},
 		"bad BSUID":              {"POST", path, `{"messaging_product":"whatsapp","block_users":[{"user_id":"1349"}]}`, 400, 100},
 		"1001 users":             {"POST", path, body(users(1001)...), 400, 130429},
@@ -74,7 +74,7 @@ func TestStrictness(t *testing.T) {
 	})
 }
 
-// A user ID is no number: in the field for numbers it names nobody, and a client that mixes them up should notice.
+// A user ID is not a number: in the field for numbers it names no user, and a client that mixes them up should notice.
 func TestUserIDInPlaceOfANumber(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"US.13491208655302741918", "US.ENT.11815799212886844830"} {

@@ -7,14 +7,14 @@ import (
 	"slices"
 )
 
-// How a user's failure shows.
+// The forms of a user's failure.
 const (
 	perUser = "user"
 	perCall = "call"
 )
 
-// validate refuses what makes no sense, all of it at once. It holds defaults already.
-func (sc Scenario) validate() error {
+// validate returns all faults of a scenario whose defaults are filled in.
+func validate(sc Scenario) error {
 	var p problems
 	p.atLeast("max_phone_numbers", sc.MaxPhoneNumbers, max(1, len(sc.PhoneNumbers)))
 	p.atLeast("blocking.capacity", sc.Blocking.Capacity, 1)
@@ -68,7 +68,7 @@ func (p *problems) atLeast(name string, v, least int) {
 
 func (p *problems) status(name string, v int) {
 	if v < 200 || v > 599 {
-		p.add("%s: %d is no final HTTP status", name, v)
+		p.add("%s: %d is not a final HTTP status", name, v)
 	}
 }
 
@@ -95,7 +95,7 @@ func (p *problems) phoneNumbers(ns []PhoneNumber) {
 		}
 		seen[n.ID] = true
 		if name, ok := canonical(n.Own); n.Own != "" && (!ok || name[0] != '+') {
-			p.add("phone_numbers[%d].own: no phone number", i)
+			p.add("phone_numbers[%d].own: not a phone number", i)
 		}
 		for j, b := range n.Blocked {
 			if _, ok := canonical(b); !ok {
@@ -112,10 +112,10 @@ func (p *problems) users(us []User) {
 			p.add("%s: has neither user nor user_id", at)
 		}
 		if name, ok := canonical(u.User); u.User != "" && (!ok || name[0] != '+') {
-			p.add("%s.user: no phone number", at)
+			p.add("%s.user: not a phone number", at)
 		}
 		if u.UserID != "" && !isUserID(u.UserID) {
-			p.add("%s.user_id: no business-scoped user ID", at)
+			p.add("%s.user_id: not a business-scoped user ID", at)
 		}
 		if !allDigits(u.WaID) {
 			p.add("%s.wa_id: must be digits", at)
@@ -160,6 +160,7 @@ func (p *problems) fault(at string, f Fault) {
 	p.atLeast(at+".every", f.Every, 1)
 	p.atLeast(at+".times", f.Times, 0)
 	p.share(at+".probability", f.Probability)
+	p.atLeast(at+".code", f.Code, CodeZero)
 	if f.Status != 0 {
 		p.status(at+".status", f.Status)
 	}

@@ -14,9 +14,9 @@ var errTooManyWriters = errors.New("simulator: remembers the messages of too man
 // writer is a user in the scope for which their message opens the window.
 type writer struct{ scope, key string }
 
-// window knows which user wrote when.
+// window holds when users wrote.
 type window struct {
-	start time.Time // what the scenario says of users who wrote counts from here
+	start time.Time // User.Wrote counts from here
 	wrote map[writer]time.Time
 }
 
@@ -24,8 +24,8 @@ func newWindow(now time.Time) window {
 	return window{start: now, wrote: map[writer]time.Time{}}
 }
 
-// writerOf names a user in the scope of the settings.
-func (set *settings) writerOf(n *number, p person) writer {
+// writerOf returns a user in the scope of the settings.
+func writerOf(set *settings, n *number, p person) writer {
 	if set.Window.Scope == scopeAccount {
 		return writer{scopeAccount + n.account, p.key}
 	}
@@ -45,7 +45,7 @@ func (w *window) note(who writer, at time.Time) error {
 func (w *window) open(set *settings, n *number, p person, now time.Time) bool {
 	length := time.Duration(set.Window.Length)
 	if len(w.wrote) > 0 {
-		if at, ok := w.wrote[set.writerOf(n, p)]; ok {
+		if at, ok := w.wrote[writerOf(set, n, p)]; ok {
 			return now.Sub(at) < length
 		}
 	}

@@ -74,6 +74,9 @@ func (c *simulate) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
+	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+		log.Warn("simulator: others can reach this address: its controls ask for no password, and show tokens and numbers of the scenario", "addr", a.String())
+	}
 	return serve(cmd.Context(), l, handler, log)
 }
 

@@ -46,3 +46,28 @@ func TestSimulatorRefuses(t *testing.T) {
 	f.wablock("simulator", "--scenario", f.write("nonsense: 1\n")).exits(exitUsage).says("--scenario")
 	f.wablock("simulator", "--addr", "nowhere").exits(exitUsage).says("--addr")
 }
+
+// An address that others reach is warned of.
+func TestSimulatorOnAllInterfaces(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	for addr, warns := range map[string]bool{"0.0.0.0:0": true, "127.0.0.1:0": false} {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, w := io.Pipe()
+		var log strings.Builder
+		code := make(chan int, 1)
+		go func() {
+			code <- run(ctx, []string{"simulator", "--addr", addr, "--json"}, f.env, strings.NewReader(""), w, &log)
+			_ = w.Close()
+		}()
+		var said struct{ URL string }
+		err := json.NewDecoder(r).Decode(&said)
+		cancel()
+		if err != nil || <-code != exitDone {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(log.String(), "others can reach this address"); got != warns {
+			t.Errorf("%s: warns %v: %s", addr, got, &log)
+		}
+	}
+}

@@ -8,5 +8,5 @@
 //	q := quota.NewLockout(quota.WithUsersCap(quota.NewTokenBucket(30, 5), 500), 2*time.Second, time.Second)
 //
 // All arithmetic takes the time as an argument; nothing here reads a clock, waits or locks. A
-// quota is not safe for concurrent use: whoever owns it holds a lock, or is alone.
+// quota is not safe for concurrent use: its owner holds a lock.
 package quota

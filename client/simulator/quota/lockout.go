@@ -10,7 +10,7 @@ type Lockout struct {
 	until        time.Time
 }
 
-// NewLockout wraps inner. The first call that inner refuses locks everybody out for base (2 s
+// NewLockout wraps inner. The first call that inner refuses refuses all calls for base (2 s
 // in the simulator's default), each call during a lock-out adds extend (1 s) to it. Calls
 // during a lock-out do not reach inner.
 func NewLockout(inner Quota, base, extend time.Duration) *Lockout {

@@ -8,18 +8,18 @@ type Quota interface {
 	// if so. Time must not run backwards; where it does, it is taken to stand still.
 	Allow(now time.Time, users int) bool
 
-	// Usage says how much of the budget is spent, from 0 (nothing) to 1 (all of it), as usage
+	// Usage returns the spent share of the budget, from 0 (nothing) to 1 (all of it), as usage
 	// headers do. It counts nothing.
 	Usage(now time.Time) float64
 
-	// Wait says how long from now until a call of one user would pass if nobody else called,
+	// Wait returns the time until a call of one user would pass if there were no other calls,
 	// as a Retry-After header does; 0 when it would pass at once. It counts nothing.
 	Wait(now time.Time) time.Duration
 }
 
 // All is a quota of several: a call passes if each of them lets it. Those asked before the one
 // that refuses have counted the call, as independent counters of one API do. An empty All
-// refuses nobody.
+// refuses no call.
 type All []Quota
 
 // Allow asks each in turn, up to the first that refuses.
