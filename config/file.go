@@ -45,11 +45,12 @@ type reconcileItem struct {
 	Source     value `yaml:"source"`
 	Mode       value `yaml:"mode"`
 	MaxChanges value `yaml:"max_changes"`
+	Column     value `yaml:"column"`
 }
 
 const (
 	phoneNumbersKey = "phone_numbers"
-	itemKeys        = "a phone number has id, access_token_file, access_token_env, display_phone_number, rate, burst, max_users_per_call and reconcile, which has schedule, source, mode and max_changes"
+	itemKeys        = "a phone number has id, access_token_file, access_token_env, display_phone_number, rate, burst, max_users_per_call and reconcile, which has schedule, source, mode, max_changes and column"
 )
 
 // value is a plain value as it was written, so that IDs keep all their digits. A key without a

@@ -50,6 +50,9 @@ type Reconcile struct {
 	Source     string // a path, an HTTPS URL, or SourceLedger
 	Mode       Mode
 	MaxChanges int
+	// Column is the column of the source that holds the numbers, by header or place from 1; "" for
+	// the most telling one.
+	Column string
 }
 
 // phoneNumbers reads the list, and adds the phone number ID that was named outside of it.
@@ -178,6 +181,10 @@ func (l *loader) reconcile(at string, item reconcileItem) *Reconcile {
 		if r.Mode != Report && r.Mode != Adopt && r.Mode != Enforce && r.Mode != Own {
 			return errNotAllowed
 		}
+		return nil
+	})
+	l.take(at+".column", item.Column, "the header of a column, or its place from 1", hide, func(s string) error {
+		r.Column = s
 		return nil
 	})
 	l.take(at+".max_changes", item.MaxChanges, "a whole number from 0 to 64000", nil, func(s string) (err error) {

@@ -35,6 +35,7 @@ phone_numbers:
       source: https://example.com/list.csv
       mode: enforce
       max_changes: 20
+      column: Mobile 2
   - id: "007"
     access_token_env: TOKEN_2
     reconcile: {mode: adopt}
@@ -58,7 +59,7 @@ phone_numbers:
 	}
 	rec := []*config.Reconcile{got[0].Reconcile, got[1].Reconcile, got[2].Reconcile}
 	wantRec := []*config.Reconcile{
-		{Schedule: "0 3 * * *", Source: "https://example.com/list.csv", Mode: config.Enforce, MaxChanges: 20},
+		{Schedule: "0 3 * * *", Source: "https://example.com/list.csv", Mode: config.Enforce, MaxChanges: 20, Column: "Mobile 2"},
 		{Source: "ledger", Mode: config.Adopt, MaxChanges: 500},
 		nil,
 	}

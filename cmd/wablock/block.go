@@ -97,7 +97,7 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	in, err := readInputs(cmd.Context(), c.cli, args, c.numberFlags)
+	in, err := readInputs(cmd.Context(), c.cli, args, c.numberFlags, cfg.DefaultCountry)
 	if err != nil {
 		if c.json && len(in.rejected) > 0 {
 			out := jobAnswer(tasks.Job{Operation: c.op, PhoneNumberID: number.ID, Rejected: in.rejected})

@@ -81,7 +81,7 @@ func (d *dev) run(cmd *cobra.Command, _ []string) error {
 	}
 	s := builtIn()
 	if d.file != "" {
-		if s, err = ownSample(cmd.Context(), d.cli, d.numberFlags); err != nil {
+		if s, err = ownSample(cmd.Context(), d.cli, d.numberFlags, cfg.DefaultCountry); err != nil {
 			return err
 		}
 	}

@@ -78,8 +78,8 @@ func known(number string) user.ID {
 }
 
 // ownSample blocks the user's own numbers.
-func ownSample(ctx context.Context, c *cli, n numberFlags) (sample, error) {
-	in, err := readInputs(ctx, c, nil, n)
+func ownSample(ctx context.Context, c *cli, n numberFlags, country user.Country) (sample, error) {
+	in, err := readInputs(ctx, c, nil, n, country)
 	if err != nil {
 		return sample{}, err
 	}

@@ -26,12 +26,9 @@ func (n *numberFlags) add(f *pflag.FlagSet, usage string) {
 	f.StringVar(&n.country, "country", "", "read numbers without a country code as national ones of this `country`: US, or +1")
 }
 
-// options returns how numbers are to be read.
-func (n *numberFlags) options() (numberfile.Options, error) {
-	o := numberfile.Options{Column: n.column}
-	if n.column != "" && n.file == "" {
-		return o, usagef("--column goes with --file")
-	}
+// options returns how numbers are to be read, without --country as those of the default country.
+func (n *numberFlags) options(country user.Country) (numberfile.Options, error) {
+	o := numberfile.Options{Column: n.column, Country: country}
 	if n.country == "" {
 		return o, nil
 	}
@@ -55,11 +52,14 @@ const maxShownRejections = 20
 
 // readInputs reads numbers. With a file that is missing, unreadable or holds none, or without any
 // number at all, the error is one of usage.
-func readInputs(ctx context.Context, c *cli, args []string, n numberFlags) (inputs, error) {
+func readInputs(ctx context.Context, c *cli, args []string, n numberFlags, country user.Country) (inputs, error) {
 	var in inputs
-	o, err := n.options()
+	o, err := n.options(country)
 	if err != nil {
 		return in, err
+	}
+	if n.column != "" && n.file == "" {
+		return in, usagef("--column goes with --file")
 	}
 	if len(args) == 0 && n.file == "" {
 		return in, usagef("no numbers: name some, or a file of them with --file (- is standard input)")

@@ -44,3 +44,14 @@ func TestCountry(t *testing.T) {
 	}
 	f.wablock("block", number(1), "--country", "Utopia").exits(exitUsage).says("--country", "ISO")
 }
+
+func TestDefaultCountry(t *testing.T) {
+	t.Parallel()
+	f := setup(t).with("WABLOCK_DEFAULT_COUNTRY", "US")
+	f.wablock("block", "(650) 200-0001").exits(exitDone)
+	f.wablock("block", "(650) 200-0002", "--country", "FR").exits(exitUsage)
+	if o := f.wablock("status", "--json", "650-200-0001").exits(exitDone).object(); o["user"] != number(1) || o["state"] != "pending" {
+		t.Errorf("%v", o)
+	}
+	f.with("WABLOCK_DEFAULT_COUNTRY", "Utopia").wablock("status", number(1)).exits(exitUsage).says("WABLOCK_DEFAULT_COUNTRY", "such as US")
+}

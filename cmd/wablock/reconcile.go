@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
+	numberfile "github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/reconcile/listing"
 	"github.com/wablock/wablock/worker/reconcile/plan"
@@ -24,8 +26,9 @@ import (
 // reconciliation is the command `reconcile`.
 type reconciliation struct {
 	*cli
+	numberFlags
 	plan, apply, history, wait             bool
-	file, source, mode, approve, planFile  string
+	source, mode, approve, planFile        string
 	maxChanges                             int
 	sourceGiven, modeGiven, maxChangesSaid bool
 	sourceAt                               string // the source, as a saved plan may name it
@@ -63,7 +66,7 @@ else the ledger.`,
 	f := cmd.Flags()
 	f.BoolVar(&r.plan, "plan", false, "only show the difference, which is the default")
 	f.BoolVar(&r.apply, "apply", false, "enqueue what repairs the difference")
-	f.StringVarP(&r.file, "file", "f", "", "`file` of the numbers that should be blocked, one a line or CSV; - is standard input")
+	r.add(f, "`file` of the numbers that should be blocked, one a line or CSV; - is standard input")
 	f.StringVar(&r.source, "source", "", "where the numbers that should be blocked are: an https `URL`, a path, or ledger")
 	f.StringVar(&r.mode, "mode", "", "report, adopt (take foreign blocks into the ledger), own (unblock only users that wablock blocked) or enforce (unblock all who are not desired; the default)")
 	f.IntVar(&r.maxChanges, "max-changes", 0, "how many unblocks are done without approval (default max_changes of the configuration, else 500)")
@@ -105,8 +108,15 @@ func modes() []string {
 func (r *reconciliation) target(ctx context.Context, cfg *config.Config, n config.PhoneNumber, saved *savedPlan) (reconcile.Target, error) {
 	t := reconcile.Target{PhoneNumberID: n.ID, Account: n.Token.Account(), Mode: plan.Enforce, MaxChanges: config.DefaultMaxChanges}
 	name := config.SourceLedger
+	o, err := r.options(cfg.DefaultCountry)
+	if err != nil {
+		return t, err
+	}
 	if c := n.Reconcile; c != nil {
 		name, t.MaxChanges = c.Source, c.MaxChanges
+		if !r.sourceGiven {
+			o.Column = cmp.Or(o.Column, c.Column)
+		}
 		if c.Mode != config.Report {
 			t.Mode = plan.Mode(c.Mode)
 		}
@@ -127,8 +137,7 @@ func (r *reconciliation) target(ctx context.Context, cfg *config.Config, n confi
 	if r.maxChangesSaid {
 		t.MaxChanges = r.maxChanges
 	}
-	var err error
-	if t.Source, r.sourceAt, err = r.sourceOf(ctx, name); err != nil {
+	if t.Source, r.sourceAt, err = r.sourceOf(ctx, name, o); err != nil {
 		return t, &app.ConfigError{Err: err}
 	}
 	token, err := n.Token.Source()
@@ -141,24 +150,24 @@ func (r *reconciliation) target(ctx context.Context, cfg *config.Config, n confi
 
 // sourceOf returns the source, and how a saved plan names it: "" when it can't be read again,
 // or may hold a key.
-func (r *reconciliation) sourceOf(ctx context.Context, otherwise string) (s source.Source, at string, err error) {
+func (r *reconciliation) sourceOf(ctx context.Context, otherwise string, o numberfile.Options) (s source.Source, at string, err error) {
 	at = otherwise
 	switch {
 	case r.file == "-":
-		return source.Reader("standard input", r.in), "", nil
+		return source.Reader("standard input", r.in, o), "", nil
 	case r.file != "" && isPipe(r.file): // which can be read only once, and may stay silent
 		in, _, err := openInput(ctx, r.cli, r.file)
-		return source.Reader(r.file, in), "", err
+		return source.Reader(r.file, in, o), "", err
 	case r.file != "":
 		at = absolute(r.file)
-		return source.File(at), at, nil
+		return source.File(at, o), at, nil
 	case r.source != "":
 		at = r.source
 	}
 	if !isURL(at) && at != config.SourceLedger && at != "" {
 		at = absolute(at)
 	}
-	s, err = source.Parse(at)
+	s, err = source.Parse(at, o)
 	if isURL(at) && !isPlainURL(at) {
 		at = ""
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/wablock/wablock/tasks"
+	numberfile "github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/reconcile/plan"
 )
@@ -24,23 +25,24 @@ type planJSON struct {
 	Mode   plan.Mode `json:"mode"`
 	Source string    `json:"source"`
 	// SourceAt is the source as a later --apply names it, when nothing in it is secret.
-	SourceAt     string            `json:"source_at,omitempty"`
-	Hash         string            `json:"hash"`
-	ToAdopt      []string          `json:"to_adopt,omitempty"`
-	Ambiguous    []ambiguousJSON   `json:"ambiguous"`
-	LeftAlone    int               `json:"left_alone"`
-	LikelyToFail int               `json:"likely_to_fail"`
-	After        int               `json:"after"` // users on the list when all has succeeded
-	OverCapacity bool              `json:"over_capacity"`
-	Calls        int               `json:"calls"`
-	Seconds      float64           `json:"seconds"` // at the learnt rate
-	Guards       []plan.Violation  `json:"guards"`
-	Approved     bool              `json:"approved"`
-	Rejected     []tasks.Rejection `json:"rejected"`
-	Blocks       int               `json:"blocks_enqueued"`
-	Unblocks     int               `json:"unblocks_enqueued"`
-	Adopted      int               `json:"adopted"`
-	RunID        string            `json:"run_id"`
+	SourceAt     string             `json:"source_at,omitempty"`
+	Hash         string             `json:"hash"`
+	ToAdopt      []string           `json:"to_adopt,omitempty"`
+	Ambiguous    []ambiguousJSON    `json:"ambiguous"`
+	LeftAlone    int                `json:"left_alone"`
+	LikelyToFail int                `json:"likely_to_fail"`
+	After        int                `json:"after"` // users on the list when all has succeeded
+	OverCapacity bool               `json:"over_capacity"`
+	Calls        int                `json:"calls"`
+	Seconds      float64            `json:"seconds"` // at the learnt rate
+	Guards       []plan.Violation   `json:"guards"`
+	Approved     bool               `json:"approved"`
+	Rejected     []tasks.Rejection  `json:"rejected"`
+	Column       *numberfile.Column `json:"column,omitempty"` // of the desired list
+	Blocks       int                `json:"blocks_enqueued"`
+	Unblocks     int                `json:"unblocks_enqueued"`
+	Adopted      int                `json:"adopted"`
+	RunID        string             `json:"run_id"`
 	*settledJSON
 }
 
@@ -60,6 +62,9 @@ func planAnswer(res *reconcile.Result, sourceAt string, t reconcile.Target) plan
 		Guards: append([]plan.Violation{}, res.Violations...), Approved: res.Approved,
 		Rejected: append([]tasks.Rejection{}, res.Rejected...),
 		Blocks:   res.Record.Blocks, Unblocks: res.Record.Unblocks, Adopted: res.Adopted, RunID: res.Record.RunID,
+	}
+	if res.Column.Number > 0 {
+		j.Column = &res.Column
 	}
 	for _, a := range p.Ambiguous {
 		j.Ambiguous = append(j.Ambiguous, ambiguousJSON{a.User.Reveal(), a.Reason})
@@ -115,6 +120,7 @@ func showPlan(c *cli, res *reconcile.Result, j planJSON) error {
 		w.print("It takes %s, about %.0f s at the learnt rate.", count(res.Calls, "call"), j.Seconds)
 	}
 	w.outcome(res, j)
+	showColumn(c, res.Column)
 	showRejected(c, inputs{rejected: res.Rejected})
 	return w.err
 }

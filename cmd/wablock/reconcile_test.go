@@ -105,6 +105,24 @@ func TestReconcileFromAPipe(t *testing.T) {
 	}
 }
 
+// TestReconcileFromNationalNumbers: a desired list is read by the same rules as numbers to block.
+func TestReconcileFromNationalNumbers(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.seed(2)
+	file := f.write("id,first,second\n4912345678,(650) 200-0000,(650) 200-0001\n4912345679,(650) 200-0001,(650) 200-0000\n")
+	f.wablock("reconcile", "--file", file).exits(exitUsage).says("--column", `2 "first"`)
+	o := f.wablock("reconcile", "--json", "--file", file, "--column", "first", "--country", "US").exits(exitDone).object()
+	column, _ := o["column"].(map[string]any)
+	if o["desired"] != 2.0 || len(texts(o["to_block"]))+len(texts(o["to_unblock"])) != 0 || column["number"] != 2.0 {
+		t.Errorf("%v", o)
+	}
+	f = f.with("WABLOCK_DEFAULT_COUNTRY", "US")
+	f.wablock("reconcile", "--file", file, "--column", "3").exits(exitDone).says(`column 3, "second"`)
+	conf := f.write("phone_numbers: [{id: " + phoneNumberID + ", reconcile: {source: " + file + ", column: second}}]\n")
+	f.wablock("reconcile", "--config", conf).exits(exitDone).says(`column 3, "second"`)
+}
+
 func TestReconcileGuards(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

@@ -35,7 +35,7 @@ func (c *status) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	in, err := readInputs(cmd.Context(), c.cli, args, c.numberFlags)
+	in, err := readInputs(cmd.Context(), c.cli, args, c.numberFlags, cfg.DefaultCountry)
 	if err != nil {
 		return err
 	}

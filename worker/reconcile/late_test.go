@@ -13,6 +13,7 @@ import (
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/reconcile/plan"
@@ -58,7 +59,7 @@ func TestReaderIsReadOnce(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		w.seed(nums(0, 2)...)
-		p := w.run(w.target(source.Reader("standard input", strings.NewReader(num(0).Reveal()))), reconcile.Options{}).Plan
+		p := w.run(w.target(source.Reader("standard input", strings.NewReader(num(0).Reveal()), numbers.Options{})), reconcile.Options{}).Plan
 		if d := cmp.Diff(names(nums(1, 2)), changes(p.ToUnblock)); d != "" || p.Desired != 1 {
 			t.Error(d)
 		}

@@ -88,7 +88,7 @@ func (u *run) read(ctx context.Context) (plan.Input, error) {
 
 func (u *run) desired(ctx context.Context) (source.List, error) {
 	d, err := u.target.Source.Read(ctx)
-	u.result.Rejected = d.Rejected
+	u.result.Rejected, u.result.Column = d.Rejected, d.Column
 	return d, err
 }
 

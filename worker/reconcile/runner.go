@@ -77,6 +77,8 @@ type Result struct {
 	Plan *plan.Plan
 	// Rejected are the lines of the desired list that hold no number.
 	Rejected []numbers.Rejection
+	// Column is the column of the desired list that was read; zero for the ledger.
+	Column numbers.Column
 	// Violations stopped the unblocks, unless Approved.
 	Violations []plan.Violation
 	Approved   bool

@@ -13,6 +13,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/wablock/wablock/client/simulator"
+	"github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/reconcile/source"
@@ -96,7 +97,7 @@ func TestStanding(t *testing.T) {
 		if s := look(users); s.Good.EndedAt.IsZero() || s.Planned.ToBlock != 3 || !s.Overdue.After(s.Good.EndedAt.Add(24*time.Hour)) {
 			t.Errorf("after a run: %+v", s)
 		}
-		gone := source.File("/nowhere/list.csv")
+		gone := source.File("/nowhere/list.csv", numbers.Options{})
 		if _, err := w.runner.Run(t.Context(), w.target(gone), reconcile.Options{Apply: true}); err == nil {
 			t.Fatal("a source that does not exist is no error")
 		}

@@ -6,17 +6,21 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/user"
 )
 
 // File returns the source of a file of numbers. It is read anew by each run, and refused when
 // it changes meanwhile.
-func File(path string) Source { return file(path) }
+func File(path string, o numbers.Options) Source { return file{path, o} }
 
-type file string // its path
+type file struct {
+	path    string
+	options numbers.Options
+}
 
-func (f file) Name() string { return user.Scrub(string(f)) }
-func (f file) ID() string   { return idOf("file", string(f)) }
+func (f file) Name() string { return user.Scrub(f.path) }
+func (f file) ID() string   { return idOf("file", f.path) }
 
 func (f file) Read(context.Context) (List, error) {
 	list, err := f.read()
@@ -28,7 +32,7 @@ func (f file) Read(context.Context) (List, error) {
 
 func (f file) read() (List, error) {
 	// Opening a pipe would otherwise wait for its writer, out of reach of any context.
-	r, err := os.OpenFile(string(f), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	r, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return List{}, err
 	}
@@ -40,7 +44,7 @@ func (f file) read() (List, error) {
 	if !before.Mode().IsRegular() {
 		return List{}, errors.New("not a regular file: a run reads the list twice; put it into a file, or pass it with --file -")
 	}
-	list, err := readNumbers(r)
+	list, err := readNumbers(r, f.options)
 	if err != nil {
 		return list, err
 	}

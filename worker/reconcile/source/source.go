@@ -27,6 +27,8 @@ type List struct {
 	Users []user.ID
 	// Rejected are the lines that hold no number.
 	Rejected []numbers.Rejection
+	// Column is the column of a file that was read.
+	Column numbers.Column
 	// FromLedger means the users that the ledger wants blocked, in place of Users.
 	FromLedger bool
 }
@@ -43,17 +45,18 @@ type Source interface {
 // ledgerName names the ledger in configurations.
 const ledgerName = "ledger"
 
-// Parse returns the source that a configuration names: a path, a URL, or "ledger".
-func Parse(s string) (Source, error) {
+// Parse returns the source that a configuration names: a path, a URL, or "ledger". Its numbers are
+// read by o.
+func Parse(s string, o numbers.Options) (Source, error) {
 	switch {
 	case s == ledgerName:
 		return Ledger(), nil
 	case strings.Contains(s, "://"):
-		return URL(s)
+		return URL(s, o)
 	case s == "":
 		return nil, fmt.Errorf("%w: a source is a path, an https URL, or %s", ErrUnusable, ledgerName)
 	default:
-		return File(s), nil
+		return File(s, o), nil
 	}
 }
 
@@ -68,9 +71,9 @@ func (wanted) Read(context.Context) (List, error) { return List{FromLedger: true
 
 // Reader returns the source of what r gives, such as standard input. It is read once, by the
 // first call.
-func Reader(name string, r io.Reader) Source {
+func Reader(name string, r io.Reader, o numbers.Options) Source {
 	return reader{name, sync.OnceValues(func() (List, error) {
-		list, err := readNumbers(r)
+		list, err := readNumbers(r, o)
 		return whole(name, list, err)
 	})}
 }
@@ -89,9 +92,9 @@ func idOf(kind, name string) string {
 	return user.Letters(sum[:8])
 }
 
-func readNumbers(r io.Reader) (List, error) {
-	list, err := numbers.Read(r, numbers.Options{})
-	return List{Users: list.Users, Rejected: list.Rejected}, err
+func readNumbers(r io.Reader, o numbers.Options) (List, error) {
+	list, err := numbers.Read(r, o)
+	return List{Users: list.Users, Rejected: list.Rejected, Column: list.Column}, err
 }
 
 // whole returns a list that was read without an error, and nothing of one that was not: a list

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
@@ -33,13 +34,13 @@ func TestFileSource(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		d, err := source.File(path).Read(t.Context())
+		d, err := source.File(path, numbers.Options{}).Read(t.Context())
 		if len(d.Users) != c.users || len(d.Rejected) != c.rejected || (err != nil) != c.fails || err != nil && !errors.Is(err, source.ErrUnusable) {
 			t.Errorf("%s: %d users, %d rejected, %v", name, len(d.Users), len(d.Rejected), err)
 		}
 	}
 	missing := path + ".not"
-	if _, err := source.File(missing).Read(t.Context()); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, source.ErrUnusable) || !strings.Contains(err.Error(), filepath.Base(missing)) {
+	if _, err := source.File(missing, numbers.Options{}).Read(t.Context()); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, source.ErrUnusable) || !strings.Contains(err.Error(), filepath.Base(missing)) {
 		t.Errorf("no file: %v", err)
 	}
 }
@@ -51,7 +52,7 @@ func TestFileSourcePipe(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := source.File(path).Read(t.Context()); !errors.Is(err, source.ErrUnusable) || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := source.File(path, numbers.Options{}).Read(t.Context()); !errors.Is(err, source.ErrUnusable) || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("%v", err)
 	}
 }
@@ -62,7 +63,7 @@ func TestParse(t *testing.T) {
 		"ledger": "ledger", "https://user:key@example.com/list?token=key": "https://example.com/…", "http://127.0.0.1:1/x": "http://127.0.0.1:1/…",
 		"list.csv": "list.csv", "http://example.com/": "", "ftp://example.com/": "", "https://": "", "": "", "https://%zz": "",
 	} {
-		s, err := source.Parse(in)
+		s, err := source.Parse(in, numbers.Options{})
 		if want == "" {
 			if err == nil || strings.Contains(err.Error(), "key") {
 				t.Errorf("%q: %v", in, err)
@@ -138,7 +139,7 @@ func TestURLSource(t *testing.T) {
 			t.Parallel()
 			srv := httptest.NewServer(c.handler)
 			defer srv.Close()
-			s, err := source.URL(srv.URL + "/secret?key=secret")
+			s, err := source.URL(srv.URL+"/secret?key=secret", numbers.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -25,7 +26,7 @@ const (
 )
 
 // URL returns the source of a list at an https URL. Plain http is for loopback alone.
-func URL(s string) (Source, error) {
+func URL(s string, o numbers.Options) (Source, error) {
 	u, err := url.Parse(s)
 	if err != nil {
 		return nil, fmt.Errorf("%w: not a URL", ErrUnusable) // the error would show it
@@ -40,7 +41,7 @@ func URL(s string) (Source, error) {
 		Proxy:              http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
 		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: time.Minute, IdleConnTimeout: time.Minute,
 	}
-	return &remote{url: s, host: u.Scheme + "://" + u.Host, client: &http.Client{
+	return &remote{url: s, options: o, host: u.Scheme + "://" + u.Host, client: &http.Client{
 		Transport: transport, Timeout: urlTimeout,
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
@@ -73,9 +74,10 @@ func isLoopback(host string) bool {
 
 // remote fetches a list from a URL.
 type remote struct {
-	url    string
-	host   string
-	client *http.Client
+	url     string
+	options numbers.Options
+	host    string
+	client  *http.Client
 }
 
 // Name shows the host alone: user, path and query may each hold a key.
@@ -115,7 +117,7 @@ func (s *remote) fetch(ctx context.Context) (List, error) {
 	if err != nil {
 		return List{}, err
 	}
-	return readNumbers(&bounded{r: body, left: maxURLBytes})
+	return readNumbers(&bounded{r: body, left: maxURLBytes}, s.options)
 }
 
 // checkAnswer refuses what isn't a list, and what could be cut short without a sign of it.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
@@ -62,7 +63,7 @@ func TestURLSourceGzip(t *testing.T) {
 				_ = conn.Close()
 			}))
 			defer srv.Close()
-			s, err := source.URL(srv.URL)
+			s, err := source.URL(srv.URL, numbers.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +89,7 @@ func TestURLSourceRedirect(t *testing.T) {
 		http.Redirect(w, r, strings.Replace(to.URL, "127.0.0.1", "localhost", 1), http.StatusFound)
 	}))
 	defer from.Close()
-	s, err := source.URL(strings.Replace(from.URL, "//", "//user:password@", 1) + "/path?key=secret")
+	s, err := source.URL(strings.Replace(from.URL, "//", "//user:password@", 1)+"/path?key=secret", numbers.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,13 +131,13 @@ func TestFileSourceWhileWritten(t *testing.T) {
 		}
 	}()
 	<-begun
-	d, err := source.File(path).Read(t.Context())
+	d, err := source.File(path, numbers.Options{}).Read(t.Context())
 	close(stop)
 	<-done
 	if !errors.Is(err, source.ErrUnusable) || len(d.Users) > 0 || !strings.Contains(err.Error(), "rename") {
 		t.Errorf("%d users, %v", len(d.Users), err)
 	}
-	if d, err := source.File(path).Read(t.Context()); err != nil || len(d.Users) != 2_000 {
+	if d, err := source.File(path, numbers.Options{}).Read(t.Context()); err != nil || len(d.Users) != 2_000 {
 		t.Errorf("once it is whole: %d users, %v", len(d.Users), err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/config/secret"
+	numberfile "github.com/wablock/wablock/tasks/numbers"
+	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/reconcile/listing"
@@ -49,7 +51,7 @@ func newNumbers(cfg *config.Config, log *slog.Logger) (*numbers, error) {
 			return nil, err
 		}
 		n.byID[p.ID] = worker.PhoneNumber{ID: p.ID, API: c, Token: tokens[p.ID], Account: p.Token.Account(), Listed: true}
-		s, err := scheduled(p, c)
+		s, err := scheduled(p, cfg.DefaultCountry, c)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +77,7 @@ func newNumbers(cfg *config.Config, log *slog.Logger) (*numbers, error) {
 
 // scheduled returns the reconciliation of a phone number. One without a schedule only has its
 // ledger kept.
-func scheduled(p config.PhoneNumber, api listing.API) (reconcile.Scheduled, error) {
+func scheduled(p config.PhoneNumber, country user.Country, api listing.API) (reconcile.Scheduled, error) {
 	s := reconcile.Scheduled{Target: reconcile.Target{
 		PhoneNumberID: p.ID, API: api, Account: p.Token.Account(), Source: source.Ledger(), Mode: plan.Report,
 	}}
@@ -85,7 +87,7 @@ func scheduled(p config.PhoneNumber, api listing.API) (reconcile.Scheduled, erro
 	}
 	s.Schedule, s.Mode, s.MaxChanges = c.Schedule, plan.Mode(c.Mode), c.MaxChanges
 	var err error
-	if s.Source, err = source.Parse(c.Source); err != nil {
+	if s.Source, err = source.Parse(c.Source, numberfile.Options{Column: c.Column, Country: country}); err != nil {
 		return s, &ConfigError{fmt.Errorf("phone number ID %s: %w", p.ID, err)}
 	}
 	return s, nil
