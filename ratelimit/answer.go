@@ -47,15 +47,24 @@ func Matters(st Stamp, o Observation) bool {
 		o.UsagePercent >= usageStop && o.RetryAfter > 0
 }
 
-// EventOf returns the event that a report makes; jitter is in [0, 1).
-func EventOf(st Stamp, o Observation, c Counters, jitter float64) Event {
-	return Event{Observation: o, Count: c, Epoch: st.Epoch, Probe: st.Probe, Trial: st.Trial, Due: st.Due, Jitter: jitter}
+// EventOf returns the event that a report makes; took is the time since the grant, and jitter is in [0, 1).
+func EventOf(st Stamp, o Observation, c Counters, took time.Duration, jitter float64) Event {
+	return Event{
+		Observation: o, Count: c, Epoch: st.Epoch, Probe: st.Probe, Trial: st.Trial, Due: st.Due, Took: took, Jitter: jitter,
+	}
 }
 
-// Restarts reports whether a transition begins or ends a pause: the bucket then starts anew, empty, so that calls saved
-// up during the pause do not go at once.
-func Restarts(before, after State) bool {
-	return before.Epoch != after.Epoch || before.Probe != after.Probe || before.PausedUntil != after.PausedUntil
+// Restart reports whether a transition begins or ends a pause: the bucket then starts anew with so many tokens. After a
+// pause there are none, so that calls saved up during it do not go at once. After the very first call there are two, as in
+// TCP's slow start.
+func Restart(before, after State) (tokens int64, restart bool) {
+	if before.Probe == after.Probe && before.PausedUntil == after.PausedUntil {
+		return 0, false
+	}
+	if after.Epoch == 0 && !after.Probe {
+		return 2 * micro, true
+	}
+	return 0, true
 }
 
 // retryShare fresh calls make room for one call of retries; a second makes room for one in any case.

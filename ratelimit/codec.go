@@ -85,10 +85,22 @@ func columnsOf(s *State) []column {
 		rateColumn("rate", &s.Rate),
 		rateColumn("anchor", &s.Anchor),
 		rateColumn("recent", &s.Recent),
+		rateColumn("gain", &s.Gain),
+		rateColumn("steady", &s.Steady),
 		rateColumn("pin", &s.Pin),
 		rateColumn("cap", &s.Cap),
 		intColumn("since", &s.Since),
 		intColumn("hold", &s.Hold),
+		intColumn("pause_from", &s.PausedFrom),
+		intColumn("spent_at", &s.SpentAt),
+		intColumn("refused_at", &s.RefusedAt),
+		intColumn("wary", &s.Wary),
+		intColumn("strikes", &s.Strikes),
+		intColumn("fell_at", &s.FellAt),
+		intColumn("window_seen", &s.WindowSeen),
+		intColumn("quota", &s.Quota),
+		intColumn("window_at", &s.WindowAt),
+		intColumn("served_at_window", &s.ServedAtWindow),
 		intColumn("step_at", &s.StepAt),
 		intColumn("usage_at", &s.UsageAt),
 		intColumn("users_retry_at", &s.Batch.RetryAt),
@@ -103,12 +115,18 @@ func columnsOf(s *State) []column {
 		intColumn("limit_errors", &s.LimitErrors),
 		boolColumn("settled", &s.Settled),
 		boolColumn("users_sure", &s.Batch.Sure),
-		{"push", func() int64 { return s.Push.Microseconds() }, func(n int64) { s.Push = time.Duration(n) * time.Microsecond }},
+		timeColumn("push", &s.Push),
+		timeColumn("round_trip", &s.RoundTrip),
+		timeColumn("window_length", &s.Window),
 	}
 }
 
 func rateColumn(name string, p *float64) column {
 	return column{name, func() int64 { return MicroRate(*p) }, func(n int64) { *p = float64(n) / micro }}
+}
+
+func timeColumn(name string, p *time.Duration) column {
+	return column{name, p.Microseconds, func(n int64) { *p = time.Duration(n) * time.Microsecond }}
 }
 
 func intColumn[T ~int | ~int64](name string, p *T) column {

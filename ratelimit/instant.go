@@ -17,3 +17,11 @@ func (i Instant) Add(d time.Duration) Instant { return i + Instant(d.Microsecond
 
 // Sub returns how much later than u the instant is.
 func (i Instant) Sub(u Instant) time.Duration { return time.Duration(i-u) * time.Microsecond }
+
+// number returns how many windows of a length have begun since 1970.
+func (i Instant) number(window time.Duration) int64 { return int64(i) / window.Microseconds() }
+
+// windowEnd returns when the window that an instant lies in has ended for certain.
+func (i Instant) windowEnd(window time.Duration) Instant {
+	return Instant((i.number(window) + 1) * window.Microseconds()).Add(windowMargin)
+}

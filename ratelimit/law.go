@@ -8,19 +8,25 @@ import (
 // The law, in the order in which a new limit meets it. Rates are in calls a second; a step is a moment at which growth is
 // considered. The figures were tuned on the benchmark in learnbench: change one, and run it again.
 const (
-	// START. Nothing is known: one call goes alone, then two a second.
-	startRate = 2.0
+	// START. Nothing is known: one call goes alone, then two a second, or as many as follow each other without a pause.
+	startRate  = 2.0
+	startCalls = 1.0
 
-	// STEPS are taken when enough was sent to judge by, and twice a second at most; for a limit that may not exist, such as
-	// an account's that was never met, more seldom.
+	// STEPS are taken when enough was sent to judge by, every half second and every round trip at most; in the search as
+	// often as a call has come back; for a limit that may not exist, such as an account's that was never met, seldom.
 	stepTime  = 500 * time.Millisecond
 	stepCalls = 2.0
 	unmetTime = 10 * time.Second
 	// Growth needs a budget that is really used, to this share: an unused rate proves nothing.
 	usedShare = 0.75
+	// The round trip is smoothed by this share of each measurement.
+	roundTripShare = 0.2
 
-	// FAST SEARCH. While the API has never refused, the rate grows by this factor a step.
-	searchGrowth = 1.5
+	// SEARCH. While the API has never refused, the rate grows by this factor a step. A larger one, such as the 2 of TCP's slow
+	// start, has more calls in flight when the limit is met, and in a lock-out each of these is dear.
+	searchGrowth = 1.25
+	searchTime   = 50 * time.Millisecond
+	searchCalls  = 2.0
 
 	// CUT. The truth lies between what was served since the last refusal and what was going out at this one; the anchor,
 	// the rate believed in, is put this share of the way (in logarithms) from the first to the second, and the
@@ -32,49 +38,21 @@ const (
 	heldShare = 0.94
 	// What is refused in a burst after a lull has no measure: the truth is taken to be this share of the rate at least.
 	lullShare = 0.5
-	// An anchor that moved by less than this share is settled.
+	// An anchor that moved by less than this share is settled; one below this share of a rate that was refused no more often
+	// than it should be shows that the limit fell.
 	settledShare = 0.25
+	fallShare    = 0.7
 
-	// REGROWTH. Below this share of the anchor the rate recovers by this factor a step, then by this share of the anchor
-	// a second.
+	// REGROWTH. Below this share of the anchor the rate recovers by this factor a step.
 	fastShare  = 0.9
 	fastGrowth = 1.5
-	slowGrowth = 0.01
-
-	// HOLD. At the anchor the rate rests this long, because a push costs a refused call. At low rates one refusal is a
-	// larger share of all calls: below holdRate the time grows with this power. While the anchor is not settled,
-	// a part of the time will do; and a limit so low that it may be a passing trouble is tried at this interval.
-	holdTime      = 7 * time.Second
-	holdRate      = 2.5
-	holdPower     = 1.3
-	unsettledHold = 0.3
-	longestHold   = 10 * time.Minute
-
-	// PUSH. Above the anchor the rate grows slowly, then faster as long as nothing pushes back: by so much in the first
-	// unit of time, twice as much in the next. A unit is some time or some calls, whichever is longer.
-	pushGrowth = 0.02
-	pushTime   = 1500 * time.Millisecond
-	pushCalls  = 4.0
-	pushBound  = 1.3 // factor of one step at most
-	// A rate this many times the anchor shows that the anchor is history: search again.
+	// No step grows by more than pushBound, and a rate forgetAnchor times the anchor shows that the anchor is history:
+	// search again.
+	pushBound    = 1.3
 	forgetAnchor = 3.0
 
-	// PAUSE. For as long as the API states, at most a day; else for a second, doubled with each refusal in a row up to a
-	// minute, with jitter in the upper half.
-	firstPause = time.Second
-	maxPause   = time.Minute
-	maxStated  = 24 * time.Hour
-
-	// LOCK-OUT. Where the first call after a pause is refused as well, refusals are dear: pauses then start where the last
-	// one ended, up to so many doublings; the hold is so many times what the refusal cost, up to a bound; a push
-	// takes so many times as long; the anchor keeps nearer to what was served; and of the time lost, no more than so
-	// much counts as time in which unused calls were saved up.
-	maxBackoff = 2
-	dearHold   = 20.0
-	maxHold    = 2 * time.Minute
-	dearPush   = 4
-	dearShare  = 0.15
-	dearSaving = time.Second
+	// STATED PAUSES are believed up to a day.
+	maxStated = 24 * time.Hour
 
 	// IDLE DECAY. A rate that is not used halves its distance to half the anchor in this time: the limit may have changed.
 	idleHalf  = 10 * time.Minute
@@ -91,12 +69,13 @@ const (
 // Event is a report as the law takes it.
 type Event struct {
 	Observation
-	Count  Counters // as they stand now
-	Epoch  int64    // that the call was granted in
-	Probe  bool     // it was the one call after a pause
-	Trial  int      // it alone tried this size; 0 when it did not
-	Due    bool     // growth is to be considered
-	Jitter float64  // in [0, 1)
+	Count  Counters      // as they stand now
+	Epoch  int64         // that the call was granted in
+	Probe  bool          // it was the one call after a pause
+	Trial  int           // it alone tried this size; 0 when it did not
+	Due    bool          // growth is to be considered
+	Took   time.Duration // from the grant to the report; 0 when not known
+	Jitter float64       // in [0, 1)
 }
 
 // Next is the law: the state after an event. The result depends on nothing but the arguments.
@@ -104,6 +83,12 @@ func Next(s State, e Event, now Instant, set Settings) State {
 	l := law{State: s, now: now, set: set, count: e.Count}
 	if e.UsagePercent > 0 {
 		l.Usage, l.UsageAt = e.UsagePercent, now
+	}
+	if e.Took > 0 && (e.Served || e.Limited) {
+		l.measure(e.Took)
+	}
+	if l.windows() && !l.Probe {
+		windowed{}.next(&l)
 	}
 	switch {
 	case e.Limited:
@@ -134,6 +119,36 @@ type law struct {
 	count Counters
 }
 
+// regime answers refusals and lets the rate grow.
+type regime interface {
+	// refused answers the first refusal of a congestion epoch.
+	refused(l *law, e Event)
+	// grow raises the rate when the budget of the last step, which took dt and served so many calls, was used.
+	grow(l *law, dt time.Duration, served float64)
+}
+
+// regime chooses. Where a refusal is followed by calls that pass, refusals are harmless and the limit is tracked; where the
+// calls after it were refused as well, as in a lock-out, all calls stop and one probes, and so for some congestion epochs to
+// come; where they were refused until a window ended, the next is waited for.
+func (l *law) regime() regime {
+	switch {
+	case l.windows():
+		return windowed{}
+	case l.Wary > 0 || l.Rate >= MaxRate:
+		return stopping{}
+	default:
+		return tracking{}
+	}
+}
+
+// measure smooths the round trip.
+func (l *law) measure(took time.Duration) {
+	if l.RoundTrip == 0 {
+		l.RoundTrip = took
+	}
+	l.RoundTrip += time.Duration(roundTripShare * float64(min(took, maxPause)-l.RoundTrip))
+}
+
 // refused handles a limit error. Calls that were in flight together fail together, so only the first of an epoch counts;
 // the others can only prolong the pause.
 func (l *law) refused(e Event) {
@@ -144,24 +159,8 @@ func (l *law) refused(e Event) {
 		}
 		return
 	}
-	switch {
-	case l.blamesSize(e):
-		l.Batch = l.Batch.refused(e.Users, l.now)
-	case !e.Probe: // the rate was cut when the pause began that this probe was to end
-		l.cut()
-	}
-	if !e.Probe {
-		l.Since, l.ServedAtSince = l.now, l.count.Served
-	}
 	l.Epoch++
-	pause := min(firstPause<<min(l.Backoff+l.Failures, 6), maxPause)
-	l.Failures++
-	if e.RetryAfter > 0 {
-		l.pauseFor(e.RetryAfter)
-		return
-	}
-	l.Probe, l.Stated = true, false
-	l.PausedUntil = max(l.PausedUntil, l.now.Add(pause/2+time.Duration(e.Jitter*float64(pause/2))))
+	l.regime().refused(l, e)
 }
 
 // blamesSize reports whether an error means too many users rather than too many calls: the call carried more than works, and
@@ -173,9 +172,20 @@ func (l *law) blamesSize(e Event) bool {
 
 func (l *law) pauseFor(d time.Duration) {
 	if until := l.now.Add(min(d, maxStated)); until > l.PausedUntil {
-		l.PausedUntil, l.Stated = until, true
+		l.PausedFrom, l.PausedUntil, l.Stated = l.now, until, true
 	}
 	l.Probe = true
+}
+
+// resume handles the first call served after a pause: all workers may go on.
+func (l *law) resume() {
+	if l.Epoch == 0 && l.RoundTrip > 0 { // the first call ever: as many calls as follow each other
+		l.Rate = max(l.Rate, startCalls/l.RoundTrip.Seconds())
+	}
+	stopping{}.resumed(l)
+	windowed{}.resumed(l)
+	l.Probe, l.Stated, l.Failures = false, false, 0
+	l.mark()
 }
 
 // cut finds the anchor anew. low is what the API has served since it last refused, with the pause: exactly its rate if
@@ -199,6 +209,9 @@ func (l *law) cut() {
 	}
 	anchor := low * math.Pow(high/low, share)
 	l.Settled = math.Abs(anchor-l.Anchor) <= settledShare*anchor
+	if anchor < fallShare*l.Steady {
+		l.Steady, l.FellAt = 0, l.now
+	}
 	l.Anchor = anchor
 	l.Rate = max(cutShare*anchor, MinRate)
 	l.Recent, l.Hold = 0, 0
@@ -214,41 +227,6 @@ func (l *law) goingOut() float64 {
 	return perSecond(calls, dt)
 }
 
-// resume handles the first call served after a pause: all workers may go on, and what the epoch has cost sets the time
-// until the next push.
-func (l *law) resume() {
-	if l.Failures > 1 {
-		l.Backoff = min(l.Backoff+l.Failures-1, maxBackoff)
-	} else {
-		l.Backoff = max(l.Backoff-1, 0)
-	}
-	if l.Hold == 0 || l.Failures > 1 { // otherwise one call was too large, which says nothing about the pace
-		l.Hold, l.Push = l.now.Add(l.rest()), 0
-		// At a low rate a pause is refused again for want of one token, which is not a lock-out.
-		if l.Failures > 1 && (l.Settled || l.Rate >= holdRate) || l.Settled && l.Backoff > 0 {
-			l.Since = max(l.Since, l.now.Add(-dearSaving))
-		}
-	}
-	l.Probe, l.Stated, l.Failures = false, false, 0
-	l.mark()
-}
-
-// rest returns the time until the next push.
-func (l *law) rest() time.Duration {
-	hold := min(float64(holdTime)*math.Pow(max(holdRate/l.Rate, 1), holdPower), float64(longestHold))
-	switch {
-	case !l.Settled:
-		hold *= unsettledHold
-	case l.Failures > 1 || l.Backoff > 0:
-		cost := float64(l.now.Sub(l.Since))
-		hold = max(hold, min(dearHold*cost, float64(maxHold)))
-	}
-	return time.Duration(hold)
-}
-
-// dear reports whether refusals have lately cost more than a second.
-func (l *law) dear() bool { return l.Backoff > 0 && l.Settled }
-
 // step considers growth.
 func (l *law) step() {
 	dt := l.now.Sub(l.StepAt)
@@ -259,8 +237,8 @@ func (l *law) step() {
 	case dt == 0:
 		return
 	}
-	used := l.used()
-	l.Recent = perSecond(float64(l.count.Served-l.ServedAtStep), dt)
+	used, served := l.used(), float64(l.count.Served-l.ServedAtStep)
+	l.Recent = perSecond(served, dt)
 	l.mark()
 	switch {
 	case !used:
@@ -272,11 +250,20 @@ func (l *law) step() {
 		l.Rate *= searchGrowth
 	case below(l.Rate, fastShare*l.Anchor):
 		l.Rate = min(l.Rate*fastGrowth, fastShare*l.Anchor)
-	case l.now < l.Hold:
-		l.Rate = max(l.Rate, min(l.Anchor, l.Rate+slowGrowth*l.Anchor*dt.Seconds()))
 	default:
-		l.push(dt)
+		l.regime().grow(l, dt, served)
 	}
+	if l.Anchor > 0 && l.Rate > forgetAnchor*l.Anchor && !l.windows() {
+		l.Anchor = 0
+	}
+}
+
+// push adds dt to the time that the rate was pushed for, and returns the growth: over the units from x to y, the integral of
+// growth * 2^x.
+func (l *law) push(dt time.Duration, growth float64, unit time.Duration) float64 {
+	from := l.Push.Seconds() / unit.Seconds()
+	l.Push += min(dt, 2*l.every())
+	return growth / math.Ln2 * (math.Exp2(l.Push.Seconds()/unit.Seconds()) - math.Exp2(from))
 }
 
 // mark sets where the next step measures from.
@@ -290,25 +277,12 @@ func (l *law) used() bool {
 	return float64(l.count.Taken-l.TakenAtStep)+1 >= usedShare*budget
 }
 
-// push drives the rate above the anchor: over the units from x to y, growth comes to the integral of pushGrowth * 2^x.
-func (l *law) push(dt time.Duration) {
-	unit := max(pushTime, callsTime(pushCalls, l.Rate))
-	if l.dear() {
-		unit *= dearPush
-	}
-	from := l.Push.Seconds() / unit.Seconds()
-	l.Push += min(dt, 2*l.every())
-	to := l.Push.Seconds() / unit.Seconds()
-	growth := pushGrowth / math.Ln2 * (math.Exp2(to) - math.Exp2(from))
-	l.Rate *= min(math.Exp(growth), pushBound)
-	if l.Rate > forgetAnchor*l.Anchor {
-		l.Anchor = 0
-	}
-}
-
 // fade lets an unused rate fall.
 func (l *law) fade(dt time.Duration) {
 	if harmless := idleShare * l.Anchor; l.Anchor > 0 && l.Rate > harmless {
 		l.Rate = harmless + (l.Rate-harmless)*math.Exp2(-dt.Seconds()/idleHalf.Seconds())
 	}
 }
+
+// dear reports whether refusals have lately cost more than a second.
+func (l *law) dear() bool { return l.Backoff > 0 && l.Settled }

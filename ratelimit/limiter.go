@@ -38,6 +38,8 @@ type Grant struct {
 	// by others may make room earlier.
 	RetryIn time.Duration
 
+	// At is the time of the grant, on the clock of this process.
+	At time.Time
 	// Phone and Account are for the report to the two buckets; only limiters read them.
 	Phone, Account Stamp
 }

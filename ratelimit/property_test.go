@@ -74,3 +74,28 @@ func TestParseFieldsRefusesGarbage(t *testing.T) {
 		}
 	}
 }
+
+// A state that an older version has stored is read with what it had learnt, and the law goes on from there.
+func TestReadsOlderStates(t *testing.T) {
+	t.Parallel()
+	now := Instant(1_000_000_000_000_000)
+	old, err := ParseFields([]string{
+		"pace", "19400000", "paused", "0", "probe", "0", "epoch", "12", "size", "500", "trial", "0", "every", "500000",
+		"rate", "19400000", "anchor", "20000000", "recent", "19000000", "since", "999999990000000", "hold", "999999999000000",
+		"step_at", "999999999500000", "users_proven", "500", "users_refused", "550", "users_sure", "1", "settled", "1",
+		"served_at_since", "800", "served_at_step", "990", "taken_at_step", "995", "limit_errors", "13",
+		"window", "1764100000000000", "calls", "40", "retries", "3", "prev_calls", "50", "prev_retries", "4", // the old retry budget
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := Settings{Rate: 50}.WithDefaults()
+	s := Decode(old)
+	if s.Anchor != 20 || s.Rate != 19.4 || s.Batch.Size != 500 || !s.Settled || s.Window != 0 {
+		t.Fatalf("read as %+v", s)
+	}
+	s = Next(s, Event{Observation: Observation{Users: 500, Limited: true}, Count: Counters{Taken: 1001, Served: 1000}, Epoch: 12}, now, set)
+	if s.Rate < 14 || s.Rate > 20 || s.Epoch != 13 {
+		t.Errorf("after a refusal: %+v", s)
+	}
+}

@@ -9,6 +9,7 @@ type State struct {
 	Settled bool    // the anchor hardly moved with the last refusal
 	Epoch   int64   // counts congestion epochs; a grant remembers the one it was given in
 
+	PausedFrom  Instant       // when the pause was set
 	PausedUntil Instant       // no call goes before
 	Stated      bool          // the API named that time itself
 	Probe       bool          // calls go one at a time, until one is served
@@ -18,8 +19,22 @@ type State struct {
 	Hold        Instant       // the rate stays at the anchor until then
 	Push        time.Duration // how long it has been driven above the anchor since
 	StepAt      Instant       // when growth was last considered
-	Usage       int           // last usage header, in percent; 0 when none
-	UsageAt     Instant       // when it was seen
+	RoundTrip   time.Duration // from a grant to its report, smoothed; 0 while not known
+	Gain        float64       // by which tracking answers a refusal; see tracking
+	Steady      float64       // rate at the last refusal that came when it was due; 0 before
+	FellAt      Instant       // when the limit was found to be much lower than that
+	Strikes     int           // how often tracking was wrong
+	Wary        int           // congestion epochs for which a refusal stops all calls; see law.tracks
+
+	// Windows are learnt from the first and the last refusal of a congestion epoch, and the call that ended it.
+	SpentAt, RefusedAt Instant
+	Window             time.Duration // length of the windows that refusals follow; 0 while none was recognised
+	WindowSeen         int           // epochs in a row that agreed
+	WindowAt           Instant       // when the present window, or the time since the last pause, was first seen
+	ServedAtWindow     int64         // calls served until then
+	Quota              int64         // calls that a window is believed to hold
+	Usage              int           // last usage header, in percent; 0 when none
+	UsageAt            Instant       // when it was seen
 
 	// Marks are the counters at the moments that goodput is measured from.
 	ServedAtSince, ServedAtStep, TakenAtStep int64
@@ -93,7 +108,10 @@ func (s State) every() time.Duration {
 	if s.Rate >= MaxRate {
 		return unmetTime
 	}
-	return max(stepTime, callsTime(stepCalls, s.Rate))
+	if s.Anchor == 0 {
+		return max(searchTime, s.RoundTrip, callsTime(searchCalls, s.Rate))
+	}
+	return max(stepTime, s.RoundTrip, callsTime(stepCalls, s.Rate))
 }
 
 // trial returns the size that one call may try beyond the others; 0 for none. The pace must hold meanwhile, or a refusal
@@ -104,6 +122,9 @@ func (s State) trial(now Instant, set Settings) int {
 	}
 	return 0
 }
+
+// windows reports whether refusals are known to follow windows.
+func (s State) windows() bool { return s.WindowSeen >= windowSeen }
 
 // below compares as rates are stored: a bound that has more digits than that could be approached for ever.
 func below(rate, bound float64) bool { return MicroRate(rate) < MicroRate(bound) }
@@ -120,10 +141,10 @@ func (s State) usage(now Instant) int {
 
 // rounded brings a state to the precision in which it is shared, so that it makes no difference who computed it.
 func (s State) rounded() State {
-	for _, rate := range []*float64{&s.Rate, &s.Anchor, &s.Recent, &s.Pin, &s.Cap} {
+	for _, rate := range []*float64{&s.Rate, &s.Anchor, &s.Recent, &s.Pin, &s.Cap, &s.Gain, &s.Steady} {
 		*rate = float64(MicroRate(*rate)) / micro
 	}
-	s.Push = s.Push.Truncate(time.Microsecond)
+	s.Push, s.RoundTrip = s.Push.Truncate(time.Microsecond), s.RoundTrip.Truncate(time.Microsecond)
 	return s
 }
 

@@ -3,6 +3,8 @@ package learnbench
 import (
 	"math"
 	"time"
+
+	"github.com/wablock/wablock/ratelimit"
 )
 
 // result holds the figures of a run, or the mean of several.
@@ -24,6 +26,11 @@ func measure(s scenario, w world, journal []call) result {
 		}
 	}
 	r.used = float64(allowed) / capacity(s, w)
+	if w.calls > 0 && len(journal) > 0 {
+		first := min(s.limit, ratelimit.DefaultBurst)
+		ideal := (float64(w.calls)-first)/s.limit + w.latency.Seconds()
+		r.used = ideal / journal[len(journal)-1].told.Seconds()
+	}
 	if len(journal) > 0 {
 		r.rejected = 1 - float64(allowed)/float64(len(journal))
 	}
@@ -39,6 +46,9 @@ func measure(s scenario, w world, journal []call) result {
 // capacity returns how many calls the true limit lets through in a run, the first burst apart.
 func capacity(s scenario, w world) float64 {
 	full := s.limit * w.length.Seconds()
+	if w.length == shortLength {
+		return full - s.limit/2*(shortRestored-shortHalved).Seconds()
+	}
 	if s.restored {
 		full -= s.limit / 2 * (restored(w.seed) - halvedAt).Seconds()
 	}

@@ -2,9 +2,11 @@ package learnbench
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/wablock/wablock/client/simulator/quota"
+	"github.com/wablock/wablock/ratelimit"
 )
 
 // Every run lasts ten minutes with 150 ms of latency; the calls in flight are shared out among the processes.
@@ -24,6 +26,11 @@ const (
 	lockoutRate    = 5.0
 	lockoutTime    = 2 * time.Second
 	lockoutPerCall = time.Second
+
+	shortLength   = 36 * time.Second
+	shortHalved   = 12 * time.Second
+	shortRestored = 24 * time.Second
+	cold          = "64,000 numbers at the configured rate"
 )
 
 // scenario is one line of the table.
@@ -34,6 +41,8 @@ type scenario struct {
 	users     int // true cap of users per call; 0 when there is none
 	restored  bool
 	build     func(w *world, limit float64)
+	paced     bool    // a fixed pace could be the best strategy: print the ceiling
+	ceiling   float64 // configured rate; 0 for one far above every limit
 }
 
 func (s scenario) world(seed uint64) world {
@@ -49,7 +58,9 @@ func burst(limit float64) int { return max(1, int(limit)) }
 
 func tokenBucket(w *world, limit float64) { w.quota = quota.NewTokenBucket(limit, burst(limit)) }
 
-func strictBucket(w *world, limit float64) { w.quota = quota.NewTokenBucket(limit, 1) }
+func burstOf(calls int) func(*world, float64) {
+	return func(w *world, limit float64) { w.quota = quota.NewTokenBucket(limit, calls) }
+}
 
 func deepBucket(w *world, limit float64) { w.quota = quota.NewTokenBucket(limit, burst(5*limit)) }
 
@@ -84,6 +95,38 @@ func changingWindow(w *world, limit float64) {
 
 func restored(seed uint64) time.Duration { return restoredAt + time.Duration(seed)*restoredLater }
 
+// lockoutAfter is a lock-out at a latency.
+func lockoutAfter(latency time.Duration) func(*world, float64) {
+	return func(w *world, limit float64) {
+		lockout(w, limit)
+		w.latency = latency
+	}
+}
+
+// hourly is a quota of so many calls in each hour, for six hours.
+func hourly(w *world, limit float64) {
+	w.quota = quota.NewFixedWindow(int(math.Round(3600*limit)), time.Hour)
+	w.length = 6 * time.Hour
+}
+
+// shortJob is a job of 36 seconds in which a bucket's limit is halved and restored.
+func shortJob(locks bool) func(*world, float64) {
+	return func(w *world, limit float64) {
+		q := quota.NewTokenBucket(limit, burst(limit))
+		w.length, w.quota = shortLength, q
+		if locks {
+			w.quota = quota.NewLockout(q, lockoutTime, lockoutPerCall)
+		}
+		w.changes = []change{
+			{shortHalved, func(now time.Time) { q.SetRate(now, limit/2) }},
+			{shortRestored, func(now time.Time) { q.SetRate(now, limit) }},
+		}
+	}
+}
+
+// bounded is a job of 64,000 numbers that only the configured rate limits.
+func bounded(w *world, _ float64) { w.quota, w.calls = quota.All{}, 64 }
+
 func lockout(w *world, limit float64) {
 	w.quota = quota.NewLockout(quota.NewTokenBucket(limit, burst(limit)), lockoutTime, lockoutPerCall)
 }
@@ -101,8 +144,12 @@ func scenarios() []scenario {
 	var all []scenario
 	add := func(name string, limit float64, users int, restored bool, build func(*world, float64)) {
 		for _, p := range []int{1, 8} {
-			all = append(all, scenario{name, limit, p, users, restored, build})
+			all = append(all, scenario{name: name, limit: limit, processes: p, users: users, restored: restored, build: build})
 		}
+	}
+	single := func(s scenario) {
+		s.processes = 1
+		all = append(all, s)
 	}
 	for _, l := range limits {
 		add("token bucket", l, 0, false, tokenBucket)
@@ -111,6 +158,11 @@ func scenarios() []scenario {
 		add("token bucket, halved and restored", l, 0, true, changing)
 	}
 	add("lock-out", lockoutRate, 0, false, lockout)
+	for _, after := range []time.Duration{150 * time.Millisecond, 500 * time.Millisecond, 1500 * time.Millisecond} {
+		for _, l := range []float64{1, 5, 20} {
+			single(scenario{name: fmt.Sprintf("lock-out, %v", after), limit: l, build: lockoutAfter(after), paced: true})
+		}
+	}
 	for _, users := range []int{50, 200, 1000} {
 		add(fmt.Sprintf("at most %d users", users), capRate, users, false, capped(users))
 	}
@@ -123,19 +175,43 @@ func scenarios() []scenario {
 	for _, l := range limits {
 		add("window of 60 s, Retry-After", l, 0, false, statedWindow)
 	}
-	for _, l := range []float64{5, 20, 50} {
-		add("token bucket without burst", l, 0, false, strictBucket)
+	for _, calls := range []int{1, 2, 3} {
+		for _, l := range []float64{5, 20, 50} {
+			single(scenario{name: fmt.Sprintf("token bucket, burst of %d", calls), limit: l, build: burstOf(calls), paced: true})
+		}
 	}
 	for _, l := range []float64{5, 20, 50} {
 		add("token bucket, burst of 5 s", l, 0, false, deepBucket)
 	}
+	for _, l := range []float64{5, 20} {
+		single(scenario{name: "GCRA, tolerance of a call", limit: l, build: gcraOf(1), paced: true})
+	}
+	for _, l := range []float64{1, 5, 20} {
+		single(scenario{name: "rolling window of 60 s", limit: l, build: rolling})
+	}
+	for _, n := range []float64{200, 5000} {
+		single(scenario{name: fmt.Sprintf("%v an hour", n), limit: n / 3600, build: hourly})
+	}
+	for _, share := range []float64{0.3, 0.6} {
+		for _, l := range []float64{1, 5, 20} {
+			single(scenario{name: fmt.Sprintf("token bucket, others draw %.0f %%", 100*share), limit: l, build: withOthers(share)})
+		}
+	}
+	single(scenario{name: "job of 36 s, halved and restored", limit: 5, build: shortJob(false)})
+	single(scenario{name: "job of 36 s with lock-outs, halved and restored", limit: 5, build: shortJob(true)})
+	single(scenario{name: cold, limit: 10, build: bounded, ceiling: 10})
 	return all
 }
 
 // contenders are the columns of the table.
 func contenders() []contender {
 	return []contender{
-		{"wablock", func(_ scenario, seed uint64) strategy { return newWablock(seed) }},
+		{"wablock", func(s scenario, seed uint64) strategy {
+			if s.ceiling > 0 {
+				return newWablockWith(seed, ratelimit.Settings{Rate: s.ceiling})
+			}
+			return newWablock(seed)
+		}},
 		{"fixed-right", func(s scenario, seed uint64) strategy {
 			return newFixed(seed, s.processes, allFlying/s.processes, s.limit, false)
 		}},

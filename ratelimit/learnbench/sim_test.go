@@ -30,6 +30,7 @@ type world struct {
 	length    time.Duration
 	quota     quota.Quota
 	changes   []change
+	calls     int  // that make up the job; 0 for an endless backlog
 	states    bool // refusals name the time until a call would pass
 	seed      uint64
 }
@@ -84,11 +85,12 @@ type runner struct {
 	flying   []int
 	asleep   []bool // the lane has a wake-up coming
 	journal  []call
+	sent     int // calls that are served or in flight
 }
 
 // lane does what a worker does for one phone number ID: take, send without waiting for the answer, take again.
 func (r *runner) lane(p int) {
-	for r.flying[p] < r.inFlight && !r.asleep[p] {
+	for r.flying[p] < r.inFlight && !r.asleep[p] && (r.calls == 0 || r.sent < r.calls) {
 		permit, ok, wait := r.strategy.take(p, r.now)
 		if !ok {
 			r.asleep[p] = true
@@ -101,6 +103,7 @@ func (r *runner) lane(p int) {
 
 func (r *runner) send(p int, permit permit) {
 	r.flying[p]++
+	r.sent++
 	sent := r.now
 	// One way takes half the latency, give or take a fifth.
 	there := time.Duration(float64(r.latency) / 2 * (0.8 + 0.4*r.rng.Float64()))
@@ -114,6 +117,9 @@ func (r *runner) send(p int, permit permit) {
 		r.journal = append(r.journal, c)
 		r.after(back, func() {
 			r.flying[p]--
+			if !c.allowed {
+				r.sent--
+			}
 			r.strategy.report(p, r.now, permit, !c.allowed, c.stated)
 			r.lane(p)
 		})

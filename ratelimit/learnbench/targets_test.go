@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 )
 
 // targetSeeds keeps the tests short; the table plays more.
@@ -34,7 +35,7 @@ func both(t *testing.T, s scenario) (one, eight result) {
 func TestTokenBucketTargets(t *testing.T) {
 	t.Parallel()
 	targets := []struct{ limit, used, rejected float64 }{
-		{0.3, 0.83, 0.06}, {1, 0.88, 0.05}, {5, 0.95, 0.02}, {20, 0.95, 0.02}, {50, 0.95, 0.02},
+		{0.3, 0.83, 0.06}, {1, 0.88, 0.04}, {5, 0.99, 0.015}, {20, 0.99, 0.013}, {50, 0.99, 0.013},
 	}
 	for _, want := range targets {
 		t.Run(fmt.Sprint(want.limit), func(t *testing.T) {
@@ -46,6 +47,85 @@ func TestTokenBucketTargets(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Where a fixed pace could be the best strategy, the law comes near what the best one uses.
+func TestSmallBursts(t *testing.T) {
+	t.Parallel()
+	for _, want := range []struct {
+		calls       int
+		limit, used float64
+	}{
+		{1, 5, 0.83}, {1, 20, 0.6}, {1, 50, 0.4}, {2, 5, 0.97}, {2, 20, 0.96}, {2, 50, 0.84}, {3, 5, 0.99}, {3, 20, 0.98}, {3, 50, 0.97},
+	} {
+		t.Run(fmt.Sprintf("burst %d at %v", want.calls, want.limit), func(t *testing.T) {
+			t.Parallel()
+			got := lawMean(scenario{limit: want.limit, processes: 1, build: burstOf(want.calls)})
+			if got.used < want.used || got.rejected > 0.013 {
+				t.Errorf("used %.1f %%, rejected %.2f %%", 100*got.used, 100*got.rejected)
+			}
+		})
+	}
+}
+
+// lawMean plays a scenario with some seeds.
+func lawMean(s scenario) result {
+	var all []result
+	for seed := range uint64(targetSeeds) {
+		r, _ := law(s, seed)
+		all = append(all, r)
+	}
+	return mean(all)
+}
+
+// From the third window on a quota of each minute is spent in every window, with a refused call or two at its end.
+func TestLearnsWindows(t *testing.T) {
+	t.Parallel()
+	for _, want := range []struct{ limit, rejected float64 }{{0.3, 0.06}, {1, 0.02}, {5, 0.02}, {20, 0.02}, {50, 0.02}} {
+		t.Run(fmt.Sprint(want.limit), func(t *testing.T) {
+			t.Parallel()
+			const from = 2 * time.Minute
+			for seed := range uint64(targetSeeds) {
+				_, journal := law(scenario{limit: want.limit, processes: 1, build: fixedWindow}, seed)
+				calls, refused := 0.0, 0.0
+				for _, c := range journal {
+					if c.at < from {
+						continue
+					}
+					calls++
+					if !c.allowed {
+						refused++
+					}
+				}
+				used := (calls - refused) / (want.limit * (runLength - from).Seconds())
+				if rejected := refused / calls; used < 0.97 || rejected > want.rejected {
+					t.Errorf("seed %d: used %.1f %%, rejected %.2f %%", seed, 100*used, 100*rejected)
+				}
+			}
+		})
+	}
+}
+
+func TestLearnsHourlyQuotas(t *testing.T) {
+	t.Parallel()
+	for _, want := range []struct{ calls, rejected float64 }{{200, 0.08}, {5000, 0.02}} {
+		t.Run(fmt.Sprint(want.calls), func(t *testing.T) {
+			t.Parallel()
+			got := lawMean(scenario{limit: want.calls / 3600, processes: 1, build: hourly})
+			if got.used < 0.99 || got.rejected > want.rejected {
+				t.Errorf("used %.1f %%, rejected %.2f %%", 100*got.used, 100*got.rejected)
+			}
+		})
+	}
+}
+
+// A job of 64,000 numbers at a configured rate of ten calls a second, nothing known.
+func TestStartsQuickly(t *testing.T) {
+	t.Parallel()
+	s := scenario{limit: 10, processes: 1, build: bounded, ceiling: 10}
+	if got := lawMean(s); got.used < 0.91 || got.rejected > 0 {
+		t.Errorf("used %.1f %%, rejected %.2f %%", 100*got.used, 100*got.rejected)
 	}
 }
 
@@ -67,8 +147,14 @@ func TestRegainsRestoredLimit(t *testing.T) {
 func TestLockoutTarget(t *testing.T) {
 	t.Parallel()
 	one, eight := both(t, scenario{limit: lockoutRate, build: lockout})
-	if one.used < 0.9 || eight.used < 0.9 {
+	if one.used < 0.92 || eight.used < 0.92 {
 		t.Errorf("used %.1f and %.1f %%", 100*one.used, 100*eight.used)
+	}
+	for after, used := range map[time.Duration]float64{500 * time.Millisecond: 0.88, 1500 * time.Millisecond: 0.85} {
+		got := lawMean(scenario{limit: lockoutRate, processes: 1, build: lockoutAfter(after)})
+		if got.used < used || got.rejected > 0.015 {
+			t.Errorf("after %v: used %.1f %%, rejected %.2f %%", after, 100*got.used, 100*got.rejected)
+		}
 	}
 }
 

@@ -22,9 +22,6 @@ const (
 	burstTime = time.Second
 	// retryBurst bounds the retry budget.
 	retryBurst = 10
-	// maxPause and maxStated bound what is left of a pause when the clock has gone back.
-	maxPause  = time.Minute
-	maxStated = 24 * time.Hour
 )
 
 // bucket holds what changes with every call, and does the arithmetic of take.lua.
@@ -144,8 +141,10 @@ func (b *bucket) release(st ratelimit.Stamp) {
 	}
 }
 
-// empty restarts the bucket with no token, after a pause: calls saved up during it must not go at once.
-func (b *bucket) empty(now ratelimit.Instant) { b.tokens, b.at, b.probeUntil = 0, now, 0 }
+// restart starts the bucket anew after a pause.
+func (b *bucket) restart(tokens int64, now ratelimit.Instant) {
+	b.tokens, b.at, b.probeUntil = tokens, now, 0
+}
 
 // reported counts a call's outcome.
 func (b *bucket) reported(st ratelimit.Stamp, o ratelimit.Observation) {

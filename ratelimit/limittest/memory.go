@@ -48,11 +48,14 @@ func (m *Memory) Take(_ context.Context, key ratelimit.Key) (ratelimit.Grant, er
 	phone := m.phone(key, now)
 	a := phone.take(now)
 	if key.Account == "" {
-		return ratelimit.Join(a, nil), nil
+		g := ratelimit.Join(a, nil)
+		g.At = m.now()
+		return g, nil
 	}
 	account := m.account(key, now)
 	b := account.take(now)
 	g := ratelimit.Join(a, &b)
+	g.At = m.now()
 	if !g.OK { // one of the two may have given a token
 		phone.bucket.giveBack(a.Stamp)
 		account.bucket.giveBack(b.Stamp)
@@ -80,9 +83,10 @@ func (m *Memory) Report(_ context.Context, key ratelimit.Key, g ratelimit.Grant,
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := ratelimit.At(m.now())
-	m.phone(key, now).report(g.Phone, o.ForPhone(), m.jitter, now)
+	took := m.now().Sub(g.At)
+	m.phone(key, now).report(g.Phone, o.ForPhone(), took, m.jitter, now)
 	if key.Account != "" {
-		m.account(key, now).report(g.Account, o.ForAccount(), m.jitter, now)
+		m.account(key, now).report(g.Account, o.ForAccount(), took, m.jitter, now)
 	}
 	return nil
 }
@@ -96,32 +100,28 @@ type limit struct {
 }
 
 func (l *limit) take(now ratelimit.Instant) ratelimit.Answer {
-	longest := maxPause
-	if l.state.Stated {
-		longest = maxStated
-	}
-	if latest := now.Add(longest); l.state.PausedUntil > latest { // the clock has gone back
-		l.state.PausedUntil = latest
-		l.fields[ratelimit.FieldPaused] = int64(latest)
+	if s := &l.state; now < s.PausedFrom && now < s.PausedUntil { // the clock has gone back
+		s.PausedFrom, s.PausedUntil = now, now+s.PausedUntil-s.PausedFrom
+		l.fields[ratelimit.FieldPaused] = int64(s.PausedUntil)
 	}
 	return l.bucket.take(l.fields, now, l.set)
 }
 
-func (l *limit) report(st ratelimit.Stamp, o ratelimit.Observation, jitter func() float64, now ratelimit.Instant) {
+func (l *limit) report(st ratelimit.Stamp, o ratelimit.Observation, took time.Duration, jitter func() float64, now ratelimit.Instant) {
 	l.bucket.reported(st, o)
 	l.bucket.release(st)
 	if !ratelimit.Matters(st, o) {
 		return
 	}
-	l.become(ratelimit.Next(l.state, ratelimit.EventOf(st, o, l.bucket.count, jitter()), now, l.set), now)
+	l.become(ratelimit.Next(l.state, ratelimit.EventOf(st, o, l.bucket.count, took, jitter()), now, l.set), now)
 }
 
 func (l *limit) become(s ratelimit.State, now ratelimit.Instant) {
 	before := l.state
 	l.state = s
 	l.fields = ratelimit.Encode(l.state, now, l.set)
-	if ratelimit.Restarts(before, l.state) {
-		l.bucket.empty(now)
+	if tokens, restart := ratelimit.Restart(before, l.state); restart {
+		l.bucket.restart(tokens, now)
 	}
 }
 

@@ -64,6 +64,7 @@ func (l *Limiter) Take(ctx context.Context, key ratelimit.Key) (ratelimit.Grant,
 	if err != nil {
 		err = fmt.Errorf("redislimit: take: no call is allowed without Redis: %w", err)
 	}
+	g.At = l.now()
 	if !g.OK {
 		l.ceilings.release(key.PhoneNumberID, phone.set, l.now())
 	}
@@ -123,9 +124,10 @@ func (l *Limiter) Cancel(ctx context.Context, key ratelimit.Key, g ratelimit.Gra
 
 // Report implements [ratelimit.Limiter].
 func (l *Limiter) Report(ctx context.Context, key ratelimit.Key, g ratelimit.Grant, o ratelimit.Observation) error {
-	err := l.report(ctx, l.phone(key.PhoneNumberID), g.Phone, o.ForPhone())
+	took := l.now().Sub(g.At)
+	err := l.report(ctx, l.phone(key.PhoneNumberID), g.Phone, o.ForPhone(), took)
 	if key.Account != "" {
-		err = errors.Join(err, l.report(ctx, account(key.Account), g.Account, o.ForAccount()))
+		err = errors.Join(err, l.report(ctx, account(key.Account), g.Account, o.ForAccount(), took))
 	}
 	if err != nil {
 		return fmt.Errorf("redislimit: report: %w", err)
@@ -133,7 +135,9 @@ func (l *Limiter) Report(ctx context.Context, key ratelimit.Key, g ratelimit.Gra
 	return nil
 }
 
-func (l *Limiter) report(ctx context.Context, b bucket, st ratelimit.Stamp, o ratelimit.Observation) error {
+func (l *Limiter) report(
+	ctx context.Context, b bucket, st ratelimit.Stamp, o ratelimit.Observation, took time.Duration,
+) error {
 	now := l.now()
 	l.tallies.add(b.key, tallyOf(st, o, now), now)
 	if !ratelimit.Matters(st, o) {
@@ -141,7 +145,7 @@ func (l *Limiter) report(ctx context.Context, b bucket, st ratelimit.Stamp, o ra
 	}
 	jitter := l.jitter()
 	return l.change(ctx, b, st, func(s ratelimit.State, c ratelimit.Counters, now ratelimit.Instant) ratelimit.State {
-		return ratelimit.Next(s, ratelimit.EventOf(st, o, c, jitter), now, b.set)
+		return ratelimit.Next(s, ratelimit.EventOf(st, o, c, took, jitter), now, b.set)
 	})
 }
 

@@ -163,7 +163,11 @@ func (s store) read(ctx context.Context, b bucket, st ratelimit.Stamp, told tall
 func (s store) replace(ctx context.Context, b bucket, r record, next ratelimit.State) (stored bool, err error) {
 	fields := ratelimit.Encode(next, r.now, b.set)
 	args := make([]any, 0, 3+2*len(fields))
-	args = append(args, r.version, flag(ratelimit.Restarts(r.state, next)), int(stateTTL.Seconds()))
+	tokens, restart := ratelimit.Restart(r.state, next)
+	if !restart {
+		tokens = -1
+	}
+	args = append(args, r.version, tokens, int(stateTTL.Seconds()))
 	for name, value := range fields {
 		args = append(args, name, value)
 	}

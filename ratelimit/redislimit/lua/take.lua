@@ -16,7 +16,6 @@
 
 local MICRO = 1000000
 local LEASE, PROBE_POLL, LONGEST_STEP, RETRY_BURST = 10 * MICRO, 100000, 200 * MICRO, 10 * MICRO
-local MAX_PAUSE, MAX_STATED = 60 * MICRO, 24 * 3600 * MICRO
 local NOT_LIMITED, PAUSED, PROBING, PACE = 0, 1, 2, 3
 
 local t = redis.call('TIME')
@@ -25,7 +24,7 @@ local ceiling, burst, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV
 
 local names = {'pace', 'paused', 'probe', 'epoch', 'size', 'trial', 'every',
   'tokens', 'at', 'probe_until', 'trial_until', 'due_at', 'taken', 'served',
-  'retry_tokens', 'retry_at', 'born', 'stated'}
+  'retry_tokens', 'retry_at', 'born', 'pause_from'}
 local values = redis.call('HMGET', KEYS[1], unpack(names))
 local h = {}
 for i, name in ipairs(names) do h[name] = tonumber(values[i] or '0') end
@@ -45,9 +44,11 @@ if h.born == 0 then set('born', now) end -- measurements begin with the first qu
 if tonumber(ARGV[7]) > 0 then set('served', h.served + tonumber(ARGV[7])) end
 if tonumber(ARGV[8]) ~= 0 then set('retry_tokens', h.retry_tokens + tonumber(ARGV[8])) end
 
--- A clock that has gone back must not stop calls until it has caught up. Only a stated pause can be long.
-local longest_pause = h.stated == 1 and MAX_STATED or MAX_PAUSE
-if h.paused > now + longest_pause then set('paused', now + longest_pause) end
+-- A clock that has gone back must not stop calls until it has caught up.
+if now < h.pause_from and now < h.paused then
+  set('paused', now + h.paused - h.pause_from)
+  set('pause_from', now)
+end
 if h.at > now then set('at', now) end
 if h.retry_at > now then set('retry_at', now) end
 if h.probe_until > now + LEASE then set('probe_until', 0) end

@@ -1,0 +1,118 @@
+package ratelimit
+
+import (
+	"math"
+	"time"
+)
+
+// WINDOWS. A quota for each minute or hour, once spent, refuses until the window ends, however long that takes. Where the
+// ends of congestion epochs fit the clock, the next pause lasts until the window ends, with one call after it; and the
+// rate is what the window holds, spread over it.
+const (
+	// The call after a window goes so long after its end, since clocks differ.
+	windowMargin = 100 * time.Millisecond
+	// The rate aims at so many times a window's calls: more than one, to notice when it holds more.
+	windowOver = 1.02
+	// A window is recognised when so many congestion epochs in a row agree. Those whose pauses lasted for less than this
+	// share of it say nothing.
+	windowSeen  = 2
+	windowShare = 0.25
+	// Every so many epochs, and in every wait for the end of a longer window than a minute, one call probes halfway. If it
+	// passes, or so many times the calls do, there are no such windows. What a window holds is not believed to fall by more
+	// than half at once.
+	windowCheck  = 32
+	windowExcess = 3
+	// A window that is not spent is pushed after one and a half of them, and after two minutes at the latest.
+	windowHold       = 2 * time.Minute
+	windowPush       = time.Minute
+	windowPushGrowth = 0.2
+)
+
+// windowLengths are those that APIs use and probing would be dear for.
+var windowLengths = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour}
+
+// windowed is the regime in which a quota is spent in windows that follow the clock.
+type windowed struct{}
+
+func (windowed) refused(l *law, e Event) {
+	if e.Trial > 0 || l.Failures > 2 { // perhaps the size, or no window
+		stopping{}.refused(l, e)
+		return
+	}
+	if l.Failures == 0 {
+		l.SpentAt = l.now
+	}
+	until := l.now.windowEnd(l.Window)
+	switch {
+	case l.now.number(l.Window) > l.SpentAt.number(l.Window): // the window has ended, and still a refusal
+		until = l.now.Add(stopping{}.pause(l))
+	case l.Failures == 0 && (l.Window > time.Minute || l.Epoch%windowCheck == 0):
+		until = l.now.Add(until.Sub(l.now) / 2)
+	}
+	stopping{}.stop(l, e, until)
+}
+
+func (windowed) grow(l *law, dt time.Duration, _ float64) {
+	if l.now >= l.Hold {
+		l.Rate *= min(math.Exp(l.push(dt, windowPushGrowth, windowPush)), pushBound)
+	}
+}
+
+// resumed compares a congestion epoch that has ended with the clock.
+func (w windowed) resumed(l *law) {
+	if l.SpentAt == 0 { // a call was too large
+		return
+	}
+	served := l.count.Served - 1 // without the call that passed
+	l.Quota, l.ServedAtWindow = max(served-l.ServedAtWindow, l.Quota/2), served
+	switch found := w.find(l); {
+	case l.windows() && !w.fits(l, l.Window):
+		l.Window, l.WindowSeen = 0, 0
+	case l.windows(), l.RefusedAt <= l.SpentAt: // one refusal alone fits every length
+	case found == 0:
+		l.Window, l.WindowSeen = 0, 0
+	case found == l.Window:
+		l.WindowSeen++
+	default:
+		l.Window, l.WindowSeen = found, 1
+	}
+	if l.windows() {
+		w.begin(l)
+		l.Hold, l.Push, l.Backoff = l.now.Add(min(l.Window*3/2, windowHold)), 0, 0
+	}
+}
+
+// find returns the length that fits the congestion epoch, the one known already before a longer one; 0 when none does.
+func (w windowed) find(l *law) (found time.Duration) {
+	for _, length := range windowLengths {
+		long := float64(l.now.Sub(l.SpentAt)) >= windowShare*float64(length)
+		if long && w.fits(l, length) && (found == 0 || found != l.Window) {
+			found = length
+		}
+	}
+	return found
+}
+
+// fits reports whether no window began between an epoch's first refusal and its last, and one before the call that passed.
+func (windowed) fits(l *law, w time.Duration) bool {
+	return l.RefusedAt.number(w) == l.SpentAt.number(w) && l.now.number(w) > l.RefusedAt.number(w)
+}
+
+// next takes note that a window has begun, or that there are none.
+func (w windowed) next(l *law) {
+	switch calls := l.count.Served - l.ServedAtWindow; {
+	case calls > windowExcess*max(l.Quota, 1):
+		l.Window, l.WindowSeen = 0, 0
+	case l.now.number(l.Window) > l.WindowAt.number(l.Window):
+		l.ServedAtWindow, l.Quota = l.count.Served, max(l.Quota, calls)
+		w.begin(l)
+	}
+}
+
+// begin spreads a window's calls over the rest of it.
+func (windowed) begin(l *law) {
+	left := max(l.now.windowEnd(l.Window).Sub(l.now), l.Window/4)
+	l.WindowAt = l.now
+	l.Rate = clampRate(windowOver * float64(l.Quota) / left.Seconds())
+	l.Anchor, l.Settled = l.Rate, true
+}
