@@ -65,6 +65,7 @@ func TestWindowsAreWaitedFor(t *testing.T) {
 	if !b.s.windows() || b.s.Window != time.Minute {
 		t.Fatalf("after three windows: %+v", b.s)
 	}
+	b.s.Quota = windowCheap / 2 // a refused call in so many is too dear to probe halfway
 	b.serve(5 * time.Second)
 	b.refuse(Observation{})
 	if got, want := b.s.PausedUntil, b.now.windowEnd(time.Minute); got != want && b.s.Epoch%windowCheck != 0 {

@@ -134,7 +134,7 @@ func (s stopping) resumed(l *law) {
 	default:
 		l.Wary = max(l.Wary-1, 0)
 	}
-	if l.Failures > 1 && l.ServedAtSince <= fewServed && l.SpentAt > 0 { // the wait for a token is the only measure there is
+	if l.Failures > 1 && l.ServedAtSince <= fewServed && l.SpentAt > 0 && l.Batch.Refused == 0 { // the wait for a token is the only measure there is
 		l.Rate = clampRate(min(l.Rate, fewWaits/min(l.now.Sub(l.SpentAt), fewLongest).Seconds()))
 		l.Anchor = l.Rate
 	}

@@ -17,12 +17,15 @@ const (
 	// share of it say nothing.
 	windowSeen  = 2
 	windowShare = 0.25
-	// Every so many epochs, and in every wait for the end of a longer window than a minute, one call probes halfway. If it
-	// passes, or so many times the calls do, there are no such windows. What a window holds is not believed to fall by more
-	// than half at once.
+	// Every so many epochs, in every wait for the end of a longer window than a minute, and in long waits where one refused
+	// call in windowCheap is little, one call probes halfway. If it passes, or so many times the calls do, there are no such windows. What a window holds is believed
+	// to fall by no more than a tenth at once: a window that is spent early costs nothing, one that is not spent does.
 	windowCheck  = 32
+	windowCheap  = 100
 	windowExcess = 3
-	// A window that is not spent is pushed after one and a half of them, and after two minutes at the latest.
+	windowFall   = 9 // tenths
+	// After half a window, and after two minutes at the latest, the rate is pushed, faster with each quarter of a window and
+	// with each minute: it costs no more than the calls beside the one that is refused at the end.
 	windowHold       = 2 * time.Minute
 	windowPush       = time.Minute
 	windowPushGrowth = 0.2
@@ -46,7 +49,8 @@ func (windowed) refused(l *law, e Event) {
 	switch {
 	case l.now.number(l.Window) > l.SpentAt.number(l.Window): // the window has ended, and still a refusal
 		until = l.now.Add(stopping{}.pause(l))
-	case l.Failures == 0 && (l.Window > time.Minute || l.Epoch%windowCheck == 0):
+	case l.Failures > 0:
+	case l.Window > time.Minute, l.Epoch%windowCheck == 0, l.Quota >= windowCheap && until.Sub(l.now) > l.Window/6:
 		until = l.now.Add(until.Sub(l.now) / 2)
 	}
 	stopping{}.stop(l, e, until)
@@ -54,7 +58,7 @@ func (windowed) refused(l *law, e Event) {
 
 func (windowed) grow(l *law, dt time.Duration, _ float64) {
 	if l.now >= l.Hold {
-		l.Rate *= min(math.Exp(l.push(dt, windowPushGrowth, windowPush)), pushBound)
+		l.Rate *= min(math.Exp(l.push(dt, windowPushGrowth, min(l.Window/4, windowPush))), pushBound)
 	}
 }
 
@@ -64,7 +68,7 @@ func (w windowed) resumed(l *law) {
 		return
 	}
 	served := l.count.Served - 1 // without the call that passed
-	l.Quota, l.ServedAtWindow = max(served-l.ServedAtWindow, l.Quota/2), served
+	l.Quota, l.ServedAtWindow = max(served-l.ServedAtWindow, windowFall*l.Quota/10), served
 	switch found := w.find(l); {
 	case l.windows() && !w.fits(l, l.Window):
 		l.Window, l.WindowSeen = 0, 0
@@ -78,7 +82,7 @@ func (w windowed) resumed(l *law) {
 	}
 	if l.windows() {
 		w.begin(l)
-		l.Hold, l.Push, l.Backoff = l.now.Add(min(l.Window*3/2, windowHold)), 0, 0
+		l.Hold, l.Push, l.Backoff = l.now.Add(min(l.Window/2, windowHold)), 0, 0
 	}
 }
 
