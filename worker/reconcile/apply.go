@@ -16,7 +16,7 @@ import (
 	"github.com/wablock/wablock/worker/reconcile/plan"
 )
 
-// backdate is how far before the base a run's changes are ordered at the most: a request of
+// backdate bounds how far before the base a run's changes are ordered: a request of
 // that time that is not in the ledger yet wins over them.
 const backdate = time.Hour
 

@@ -94,7 +94,7 @@ func (k *keeping) scan(ctx context.Context, now time.Time) (waiting map[user.ID]
 	return waiting, dead, forget()
 }
 
-// dropCarried takes from waiting the users whom a task carries.
+// dropCarried takes from waiting the users that a task carries.
 func (k *keeping) dropCarried(ctx context.Context, waiting map[user.ID]want) error {
 	for p, err := range queues.Live(ctx, k.cfg.Redis, k.phoneNumberID) {
 		if err != nil {

@@ -29,8 +29,8 @@ func (c *changing) Read(context.Context) (source.List, error) {
 	return source.List{Users: c.users}, nil
 }
 
-// TestDesiredDuringTheListing has another program that puts somebody on the desired list, and
-// then blocks, while a run lists; and one that takes somebody off.
+// TestDesiredDuringTheListing has another program that puts a user on the desired list, and
+// then blocks, while a run lists; and one that takes a user off.
 func TestDesiredDuringTheListing(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
@@ -128,7 +128,7 @@ func TestWithdraws(t *testing.T) {
 }
 
 // TestApprovalHoldsOnce meets the very plan again that was approved: its records are forgotten,
-// and somebody has blocked the same users again.
+// and another console has blocked the same users again.
 func TestApprovalHoldsOnce(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
@@ -171,7 +171,7 @@ func TestAdoptBelievesNoShrunkList(t *testing.T) {
 	})
 }
 
-// TestPutOffBlock leaves somebody on the list whom a job will block tomorrow: by then a block
+// TestPutOffBlock leaves a user on the list that a job will block tomorrow: by then a block
 // might fail.
 func TestPutOffBlock(t *testing.T) {
 	t.Parallel()

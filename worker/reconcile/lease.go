@@ -24,7 +24,7 @@ var ErrRunning = errors.New("another reconciliation of this phone number ID is r
 // errLeaseLost ends a run that could not keep its lease: another may have begun.
 var errLeaseLost = errors.New("reconcile: the run's lease was lost, and the run ended")
 
-// LeaseTime is how long a run's lease outlives a process that dies, by Redis's clock.
+// LeaseTime is the time that a run's lease outlives a process that dies, by Redis's clock.
 const LeaseTime = 30 * time.Second
 
 // lease is the right to reconcile one phone number ID.

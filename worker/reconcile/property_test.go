@@ -46,11 +46,11 @@ type chaos struct {
 	*world
 	rnd    *rand.Rand
 	people []someone
-	// asked is what was asked for of each person last, in the time of the run; foreign are
-	// those whom somebody else has touched.
+	// asked holds the last request for each person, in the time of the run; foreign are
+	// those that another program has touched.
 	asked   map[int]ledger.Operation
 	foreign map[int]bool
-	// known are those of whom the API told under which name it lists them.
+	// known are those that the API has named as it lists them.
 	known  map[int]bool
 	byUser map[user.ID]int
 	// ours are unblocks that a run decided on.
@@ -60,11 +60,11 @@ type chaos struct {
 	failed   func(format string, args ...any)
 }
 
-// TestNobodyDesiredIsUnblocked runs reconciliations against lists that change, pages that are
+// TestDesiredUsersStayBlocked runs reconciliations against lists that change, pages that are
 // short, empty, refused or no pages at all, users known under other names than they are listed
-// by, and requests that come in meanwhile. Whoever is on the desired list must never be
+// by, and requests that come in meanwhile. A user on the desired list must never be
 // unblocked by a run, and whatever is asked for meanwhile must be what comes of it.
-func TestNobodyDesiredIsUnblocked(t *testing.T) {
+func TestDesiredUsersStayBlocked(t *testing.T) {
 	t.Parallel()
 	const parts = 4
 	chaosSeeds := redistest.Rounds(t, 200, 1000)
@@ -213,7 +213,7 @@ func (c *chaos) past() source.Source {
 	return desired
 }
 
-// happens is what others do at any moment: a foreign console, a service that asks, a worker.
+// happens does what others may do at any moment: a foreign console, a service that asks, a worker.
 func (c *chaos) happens() {
 	n := c.rnd.IntN(chaosPeople)
 	op := ledger.Block
@@ -263,7 +263,7 @@ func (c *chaos) compare() {
 	}
 	for n, op := range c.asked {
 		if p := c.people[n]; p.dialled != p.other && !c.known[n] {
-			continue // nothing orders what is done under two names of which nobody knows that they are one
+			continue // nothing orders requests under two names that are not known to be one user
 		}
 		if !c.foreign[n] && listed[c.people[n].waID] != (op == ledger.Block) {
 			c.failed("person %d was asked to be %sed meanwhile, and is not", n, op)

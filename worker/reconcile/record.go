@@ -8,7 +8,7 @@ import (
 	"github.com/wablock/wablock/worker/reconcile/plan"
 )
 
-// Trigger is what started a run.
+// Trigger names the cause of a run.
 type Trigger string
 
 // The triggers.
@@ -17,7 +17,7 @@ const (
 	BySchedule Trigger = "schedule"
 )
 
-// Record is what is remembered of one run. It holds no user.
+// Record is the memory of one run. It holds no user.
 type Record struct {
 	RunID         string           `json:"run_id"`
 	PhoneNumberID string           `json:"phone_number_id"`
@@ -52,7 +52,7 @@ func (r Record) Good() bool {
 	return r.Error == "" && (len(r.Guards) == 0 || r.Approved || r.Mode == plan.Report)
 }
 
-// Duration is how long the run took.
+// Duration is the time that the run took.
 func (r Record) Duration() time.Duration { return r.EndedAt.Sub(r.StartedAt) }
 
 // complete takes in what the run found and did, and how it ended.

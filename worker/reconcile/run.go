@@ -92,7 +92,7 @@ func (u *run) desired(ctx context.Context) (source.List, error) {
 	return d, err
 }
 
-// holdTime is how long the hold of wablock's own writes outlives a process that dies, by
+// holdTime is the time that the hold of wablock's own writes outlives a process that dies, by
 // Redis's clock.
 const holdTime = 15 * time.Second
 
@@ -140,7 +140,7 @@ func (u *run) say(format string, args ...any) {
 	}
 }
 
-// pending returns the users of tasks that have not ended, and apart from these the users whom a
+// pending returns the users of tasks that have not ended, and apart from these the users that a
 // delayed job will block. Other delayed jobs are not work yet.
 func (u *run) pending(ctx context.Context) (pending map[user.ID]ledger.Version, later map[user.ID]struct{}, err error) {
 	now, err := u.ledger.NextVersion(ctx)

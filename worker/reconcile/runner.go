@@ -19,7 +19,7 @@ import (
 	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
-// Config is what a Runner works with. Redis is required.
+// Config configures a Runner. Redis is required.
 type Config struct {
 	// Redis stays the caller's to close.
 	Redis redis.UniversalClient
@@ -30,7 +30,7 @@ type Config struct {
 	// Now returns the time by which slots of schedules are due; nil: Redis's, so that workers
 	// whose clocks differ agree.
 	Now func(ctx context.Context) (time.Time, error)
-	// Pause is what listings wait by; nil: the clock.
+	// Pause replaces the clock that listings wait by; nil: the clock.
 	Pause func(ctx context.Context, d time.Duration) error
 }
 
@@ -72,7 +72,7 @@ type Options struct {
 // run would do. Nothing was done.
 var ErrStale = errors.New("the plan is stale")
 
-// Result is what a run found, and did.
+// Result holds what a run found, and did.
 type Result struct {
 	Plan *plan.Plan
 	// Rejected are the lines of the desired list that hold no number.
@@ -88,11 +88,11 @@ type Result struct {
 	// Jobs were enqueued; Adopted users were written into the ledger.
 	Jobs    []tasks.Job
 	Adopted int
-	// Calls is how many API calls the plan takes, and Takes how long at the learnt rate; 0
+	// Calls is the number of API calls of the plan, and Takes their time at the learnt rate; 0
 	// when that is unknown.
 	Calls int
 	Takes time.Duration
-	// Record is what is remembered of the run.
+	// Record is the memory of the run.
 	Record Record
 }
 

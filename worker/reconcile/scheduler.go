@@ -15,7 +15,7 @@ import (
 	"github.com/wablock/wablock/worker/reconcile/listing"
 )
 
-// keepSchedule is when a phone number ID without a schedule has its ledger kept.
+// keepSchedule is the schedule by which a phone number ID without one has its ledger kept.
 const keepSchedule = "@hourly"
 
 // The rhythm of a scheduler.
@@ -43,7 +43,7 @@ type Metrics interface {
 	Kept(phoneNumberID string, requeued, forgotten int)
 }
 
-// Standing is how the reconciliations of a phone number ID stand. Records are zero for none.
+// Standing is the state of the reconciliations of a phone number ID. Records are zero for none.
 type Standing struct {
 	Last    Record
 	Planned Record // the last one with a plan: what it found holds while later runs fail

@@ -53,7 +53,7 @@ func number(ctx context.Context, rdb redis.UniversalClient, key string) (int64, 
 // The bounds of what is known of slots that are done.
 const (
 	maxDone = 200
-	// maxLate is how many later slots may be done before a slot is dropped: runs that take
+	// maxLate is the number of later slots that may be done before a slot is dropped: runs that take
 	// longer than their schedule gives them must not pile up for ever.
 	maxLate = 60
 )
@@ -78,7 +78,7 @@ func isDone(ctx context.Context, rdb redis.UniversalClient, key string, slot int
 	return has.Val() > 0 || later.Val() >= maxLate, nil
 }
 
-// maxRecords is how many runs are remembered for each phone number ID.
+// maxRecords bounds the runs that are remembered for each phone number ID.
 const maxRecords = 100
 
 // History returns the last runs of a phone number ID, the newest first, at most limit of them.
@@ -154,7 +154,7 @@ func believe(ctx context.Context, rdb redis.UniversalClient, phoneNumberID strin
 	return nil
 }
 
-// maxUsed is how many approved plans are remembered for each phone number ID.
+// maxUsed bounds the approved plans that are remembered for each phone number ID.
 const maxUsed = 1000
 
 // wasApproved reports whether a plan was approved and carried out before. Its hash can come

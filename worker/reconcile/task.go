@@ -22,7 +22,7 @@ const (
 // taskFormat is the version of the payload's format.
 const taskFormat = 1
 
-// slotPayload is what a task of queues.TypeReconcile carries.
+// slotPayload is the payload of a task of queues.TypeReconcile.
 type slotPayload struct {
 	Format        int    `json:"v"`
 	PhoneNumberID string `json:"phone_number_id"`
@@ -32,7 +32,7 @@ type slotPayload struct {
 
 func (p slotPayload) time() time.Time { return time.Unix(p.Slot, 0).UTC() }
 
-// slotRetention is how long a slot's task is kept after its end, and its ID taken: longer than
+// slotRetention is the time that a slot's task is kept after its end, and its ID taken: longer than
 // the clocks of workers differ. The ledger of done slots keeps it from running again even
 // then.
 const slotRetention = 24 * time.Hour

@@ -42,7 +42,7 @@ const (
 	reportTimeout   = 2 * time.Second
 )
 
-// Config is what a listing works with. API and PhoneNumberID are required.
+// Config configures a listing. API and PhoneNumberID are required.
 type Config struct {
 	API           API
 	PhoneNumberID string
@@ -55,7 +55,7 @@ type Config struct {
 	// Writes reports whether users wait to be blocked or unblocked: a page waits for them, for
 	// up to a second. nil for never.
 	Writes func(ctx context.Context) bool
-	// Limit is how many users to ask for in a page. 0 means 1000, and 100 when the API refuses
+	// Limit is the number of users to ask for in a page. 0 means 1000, and 100 when the API refuses
 	// that.
 	Limit int
 	// Restarts bounds the restarts. 0 means 8.

@@ -3,7 +3,7 @@
 -- KEYS[1]  the lease
 -- ARGV[1]  whose it is to be
 -- ARGV[2]  ms until it ends by itself, 0 to give it back
--- ARGV[3]  "1" to take it when nobody has it, "0" to renew what is one's own
+-- ARGV[3]  "1" to take it when it is free, "0" to renew what is one's own
 -- Returns  1 when it is, or was, the caller's, else 0
 
 local owner = redis.call('GET', KEYS[1])

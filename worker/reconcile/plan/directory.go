@@ -11,10 +11,10 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// window is how long after a user's message a block can succeed.
+// window is the time after a user's message in which a block can succeed.
 const window = 24 * time.Hour
 
-// trait is what a record says that matters here; a set of them.
+// trait is a set of the facts of a record that matter here.
 type trait uint16
 
 const (
@@ -29,14 +29,14 @@ const (
 	learntDialled                   // the API told the dialled digits
 )
 
-// record is what is kept of a ledger's entry.
+// record is the part of a ledger's entry that is kept.
 type record struct {
 	version ledger.Version
 	learnt  string // WhatsApp ID that the API told, if not the dialled digits
 	traits  trait
 }
 
-// directory is what the ledger, and tasks that it was not told of, know of users: of those who
+// directory is the knowledge of the ledger, and of tasks that it was not told of, about users: of those who
 // are desired or on the list, and of other names of theirs.
 type directory struct {
 	base       ledger.Version

@@ -2,14 +2,14 @@ package plan
 
 import "github.com/wablock/wablock/tasks/user"
 
-// Ambiguity is a user for whom nothing is done, and why.
+// Ambiguity is a user that is left as it is, and the reason.
 type Ambiguity struct {
 	// User is zero for an entry of the list whose names the ledger can't have.
 	User   user.ID
 	Reason Doubt
 }
 
-// Doubt is why it is not clear who a user is, or what is wanted for it.
+// Doubt is a reason why it is not clear who a user is, or what is wanted for it.
 type Doubt string
 
 // The doubts. All but the last three keep a user on the list.

@@ -31,13 +31,13 @@ type Violation struct {
 	Text  string `json:"text"`
 }
 
-// Limits are what guards compare a plan with.
+// Limits are the bounds that guards compare a plan with.
 type Limits struct {
 	MaxChanges int
 	// First means that no run of this source is remembered: the list may be the wrong one, or
 	// Redis may have lost its data.
 	First bool
-	// LastDesired is how long the desired list was at the last run that believed it.
+	// LastDesired is the length of the desired list at the last run that believed it.
 	LastDesired int
 	// Rejected counts the lines of the desired list that are not a number. The users that were
 	// meant would be taken for not desired.

@@ -20,7 +20,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// Mode is what a run may do.
+// Mode bounds what a run may do.
 type Mode string
 
 // The modes.
@@ -37,7 +37,7 @@ func (m Mode) Valid() bool { return m == Report || m == Adopt || m.Unblocks() }
 // Unblocks reports whether a run of this mode may unblock users.
 func (m Mode) Unblocks() bool { return m == Enforce || m == Own }
 
-// Capacity is how many users a blocklist holds.
+// Capacity is the number of users that a blocklist holds.
 const Capacity = 64_000
 
 // Input is all that a plan depends on, but for the ledger's records.
@@ -58,7 +58,7 @@ type Input struct {
 	// Pending are users of tasks that have not ended, with the newest version that names them:
 	// the ledger may not have been told of them yet. Compute changes it.
 	Pending map[user.ID]ledger.Version
-	// Later are users whom a delayed job will block when it is due.
+	// Later are users that a delayed job will block when it is due.
 	Later map[user.ID]struct{}
 }
 
@@ -88,16 +88,16 @@ type Plan struct {
 	// Withdrawn counts those in ToBlock who are on the list, but about to be unblocked by an
 	// earlier run.
 	Withdrawn int
-	// Unknown counts those in Ambiguous whom a desired list from the ledger leaves alone, since the
+	// Unknown counts those in Ambiguous that a desired list from the ledger leaves alone, since the
 	// ledger has no record of them.
 	Unknown int
-	// LikelyToFail counts the blocks of users for whom nothing shows a message within 24 hours.
+	// LikelyToFail counts the blocks of users without a known message within 24 hours.
 	LikelyToFail int
 	// Hash names the unblocks of this plan: the same users, with the same records.
 	Hash string
 }
 
-// After is how many users the list will hold when everything in the plan succeeds.
+// After is the number of users that the list will hold when everything in the plan succeeds.
 func (p *Plan) After() int { return p.Actual + len(p.ToBlock) - p.Withdrawn - len(p.ToUnblock) }
 
 // finish sorts the plan and sets its hash, over the users to unblock and the version of each

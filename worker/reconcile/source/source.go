@@ -1,6 +1,6 @@
 // Package source reads desired lists: the users that should be blocked.
 //
-// A desired list decides whom a reconciliation unblocks, so it is read whole or not at all:
+// A desired list decides which users a reconciliation unblocks, so it is read whole or not at all:
 // what is missing, empty, cut short or changing while it is read is an error, never a shorter
 // list.
 package source
