@@ -32,6 +32,9 @@ type Config struct {
 	// Limiter is shared with all other workers.
 	Limiter ratelimit.Limiter
 
+	// Configured are the phone number IDs that an operator configured; Ready depends on them. Others
+	// are served all the same.
+	Configured []string
 	// Slots runs the tasks of schedules. nil leaves them to other workers.
 	Slots Slots
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -191,20 +193,55 @@ func (w *Worker) watchLimits(ctx context.Context) {
 	}
 }
 
-// Ready returns why the worker should get no traffic: Redis does not answer, or the API refuses or
-// fails all calls of a phone number ID. Both pass; no work is lost meanwhile.
+// maxProblems bounds how many phone number IDs Problems names.
+const maxProblems = 20
+
+// Ready returns why the worker can't work: Redis does not answer, or the API refuses or fails all
+// calls of every configured phone number ID; without a configured one, of every one in use. Both
+// pass; no work is lost meanwhile.
 func (w *Worker) Ready(ctx context.Context) error {
 	if err := w.cfg.Redis.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("worker: Redis does not answer: %w", err)
 	}
+	unable := make(map[string]bool)
+	able := false
 	for _, s := range w.lanes.Status() {
-		switch s.State {
-		case verdict.Halted:
-			return fmt.Errorf("worker: the API refuses phone number ID %s: %s", s.PhoneNumberID, s.Reason)
-		case verdict.Outage:
-			return fmt.Errorf("worker: the API fails all calls of phone number ID %s: %s", s.PhoneNumberID, s.Reason)
-		case verdict.Running, verdict.Full:
+		unable[s.PhoneNumberID] = problem(s) != ""
+		able = able || !unable[s.PhoneNumberID]
+	}
+	if len(w.cfg.Configured) > 0 {
+		able = slices.ContainsFunc(w.cfg.Configured, func(id string) bool { return !unable[id] })
+	}
+	if able || len(unable) == 0 {
+		return nil
+	}
+	return fmt.Errorf("worker: %s", strings.Join(w.Problems(), "; "))
+}
+
+// Problems names the phone number IDs whose calls the API refuses or fails, with the reason, in
+// order: at most 20, and the number of the others.
+func (w *Worker) Problems() []string {
+	var problems []string
+	for _, s := range w.lanes.Status() {
+		if p := problem(s); p != "" {
+			problems = append(problems, p)
 		}
 	}
-	return nil
+	slices.Sort(problems)
+	if more := len(problems) - maxProblems; more > 0 {
+		problems = append(problems[:maxProblems], fmt.Sprintf("and %d more phone number IDs", more))
+	}
+	return problems
+}
+
+// problem returns why the calls of a lane fail, "" when they do not.
+func problem(s lane.Status) string {
+	switch s.State {
+	case verdict.Halted:
+		return fmt.Sprintf("the API refuses phone number ID %s: %s", s.PhoneNumberID, s.Reason)
+	case verdict.Outage:
+		return fmt.Sprintf("the API fails all calls of phone number ID %s: %s", s.PhoneNumberID, s.Reason)
+	case verdict.Running, verdict.Full:
+	}
+	return ""
 }

@@ -23,31 +23,46 @@ func alive(w http.ResponseWriter, _ *http.Request) {
 // often it is requested.
 type readiness struct {
 	check func(ctx context.Context) error
+	list  func() []string
 
 	mu    sync.Mutex
 	until time.Time
-	err   error
+	state readyState
 }
 
-func (r *readiness) now(ctx context.Context) error {
+// readyState is the answer of /readyz. It shows phone number IDs, but no users.
+type readyState struct {
+	Ready    bool     `json:"ready"`
+	Reason   string   `json:"reason,omitempty"`
+	Problems []string `json:"problems,omitempty"` // of single phone number IDs
+}
+
+func (r *readiness) now(ctx context.Context) readyState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if time.Now().Before(r.until) {
-		return r.err
+		return r.state
 	}
 	// The answer is shared: one client that hangs up must not cancel the check.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
 	defer cancel()
-	r.err = r.check(ctx)
+	r.state = readyState{Ready: true}
+	if err := r.check(ctx); err != nil {
+		r.state = readyState{Reason: maskReason(err.Error())}
+	}
+	for _, p := range r.list() {
+		r.state.Problems = append(r.state.Problems, maskReason(p))
+	}
 	r.until = time.Now().Add(readyFor)
-	return r.err
+	return r.state
 }
 
 func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	hangUp(w)
-	if err := r.now(req.Context()); err != nil {
-		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"ready": false, "reason": maskReason(err.Error())})
-		return
+	state := r.now(req.Context())
+	status := http.StatusOK
+	if !state.Ready {
+		status = http.StatusServiceUnavailable
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"ready": true})
+	writeJSON(w, status, state)
 }

@@ -58,6 +58,27 @@ func TestReady(t *testing.T) {
 	}
 }
 
+// A worker that is ready may still have phone number IDs that can't work: all are named.
+func TestReadyNamesProblems(t *testing.T) {
+	t.Parallel()
+	f := setup(t, func(cfg *web.Config) {
+		cfg.Problems = func() []string {
+			return []string{"the API refuses phone number ID 106540352242922: token", "the API refuses phone number ID 106540352242933: +16505551234"}
+		}
+	})
+	got := f.get("/readyz")
+	want := `{"ready":true,"problems":["the API refuses phone number ID 106540352242922: token","the API refuses phone number ID 106540352242933: …"]}` + "\n"
+	if diff := cmp.Diff(want, got.body); diff != "" || got.status != http.StatusOK {
+		t.Errorf("GET /readyz = %d (-want +got):\n%s", got.status, diff)
+	}
+	page := f.get("/")
+	for _, text := range []string{"<b>Ready</b>", "106540352242922", "106540352242933"} {
+		if !strings.Contains(page.body, text) {
+			t.Errorf("the page has no %s", text)
+		}
+	}
+}
+
 func TestReadyAsksRedis(t *testing.T) {
 	t.Parallel()
 	mini, rdb := redistest.Mini(t)

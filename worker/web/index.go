@@ -14,12 +14,10 @@ func indexPage(version string, ready *readiness, metrics bool) http.Handler {
 	page := template.Must(template.New("index").Parse(indexHTML))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		data := struct {
-			Version, Problem string
-			Metrics          bool
-		}{Version: version, Metrics: metrics}
-		if err := ready.now(r.Context()); err != nil {
-			data.Problem = maskReason(err.Error())
-		}
+			Version string
+			State   readyState
+			Metrics bool
+		}{Version: version, State: ready.now(r.Context()), Metrics: metrics}
 		w.Header().Set("Content-Security-Policy",
 			"default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -29,6 +29,9 @@ type Config struct {
 	// Ready returns why the worker can't work, nil when it can. It is called at most once a second,
 	// with a timeout of three seconds. Nil: Redis is pinged.
 	Ready func(ctx context.Context) error
+	// Problems returns what keeps the worker from some of its work while it is ready; it may be nil.
+	// It is called after Ready.
+	Problems func() []string
 	// Version is shown on the first page; it may be empty.
 	Version string
 	// Logger may be nil for none.
@@ -46,7 +49,10 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Ready == nil {
 		cfg.Ready = func(ctx context.Context) error { return cfg.Redis.Ping(ctx).Err() }
 	}
-	ready := &readiness{check: cfg.Ready}
+	if cfg.Problems == nil {
+		cfg.Problems = func() []string { return nil }
+	}
+	ready := &readiness{check: cfg.Ready, list: cfg.Problems}
 	mon, err := newMonitor(cfg.Redis, cfg.Logger)
 	if err != nil {
 		return nil, err

@@ -72,7 +72,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 		return nil, err
 	}
 	wc := worker.Config{
-		Redis: rdb, Resolve: a.numbers.resolve, Limiter: NewLimiter(a.cfg, rdb),
+		Redis: rdb, Resolve: a.numbers.resolve, Configured: slices.Sorted(maps.Keys(a.numbers.byID)), Limiter: NewLimiter(a.cfg, rdb),
 		MaxAttempts: a.cfg.MaxAttempts, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
 		Concurrency: a.cfg.Concurrency, Logger: a.log, Metrics: m,
 	}
@@ -104,7 +104,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 		return s, nil
 	}
 	pages, err := web.New(web.Config{
-		Redis: rdb, Token: a.httpToken, Gatherer: m.Registry(), Ready: s.worker.Ready, Version: a.Version, Logger: a.log,
+		Redis: rdb, Token: a.httpToken, Gatherer: m.Registry(), Ready: s.worker.Ready, Problems: s.worker.Problems, Version: a.Version, Logger: a.log,
 	})
 	if err != nil {
 		return nil, err
