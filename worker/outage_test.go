@@ -236,7 +236,8 @@ func TestAPIDownForADay(t *testing.T) {
 	inBubble(t, sc, func(t *testing.T, b *bubble) {
 		job := b.enqueue(ledger.Block, numbersFrom(0, 20)...)
 		stop := b.runLanes(job)
-		b.outage(24*time.Hour, 0.1)
+		hours := time.Duration(redistest.Rounds(t, 6, 24))
+		b.outage(hours*time.Hour, 0.1)
 		b.untouched(job)
 		if err := b.sim.SetScenario(simulator.Scenario{}); err != nil {
 			t.Fatal(err)
