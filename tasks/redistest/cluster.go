@@ -17,7 +17,7 @@ type Cluster struct {
 	Nodes []*Server
 }
 
-// slots is how many hash slots a cluster has.
+// slots is the number of hash slots of a cluster.
 const slots = 16384
 
 // StartCluster starts a cluster that ends with the test, and returns when it is whole.
@@ -136,57 +136,4 @@ func (c *Cluster) Master(ctx context.Context, rdb *redis.ClusterClient, key stri
 		}
 	}
 	return nil, fmt.Errorf("redistest: no node serves the key at %s", master.Options().Addr)
-}
-
-// Replicated waits until the server's replicas have all that it has.
-func (s *Server) Replicated(ctx context.Context) error {
-	return s.do(ctx, func(r *redis.Client) error {
-		n, err := r.Wait(ctx, 1, 5*time.Second).Result()
-		if err == nil && n < 1 {
-			err = fmt.Errorf("redistest: no replica of %s has caught up", s.Addr)
-		}
-		return err
-	})
-}
-
-func (s *Server) do(ctx context.Context, f func(*redis.Client) error) error {
-	r := redis.NewClient(&redis.Options{Addr: s.Addr})
-	defer func() { _ = r.Close() }()
-	if err := f(r); err != nil {
-		return fmt.Errorf("%s: %w", s.Addr, err)
-	}
-	return ctx.Err()
-}
-
-func (s *Server) awaitInfo(ctx context.Context, what string) error {
-	return s.do(ctx, func(r *redis.Client) error {
-		return until(ctx, func() error {
-			info, err := r.Info(ctx).Result()
-			return says(info, what, err)
-		})
-	})
-}
-
-func says(info, what string, err error) error {
-	if err == nil && !strings.Contains(info, what) {
-		err = fmt.Errorf("it never said %s", what)
-	}
-	return err
-}
-
-// until does something until it succeeds or ctx ends.
-func until(ctx context.Context, do func() error) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := do()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-tick.C:
-		}
-	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// masterName is what the Sentinels call the master.
+// masterName is the Sentinels' name of the master.
 const masterName = "wablock"
 
 // Sentinel is a master with one replica, watched by three Sentinels, which let the replica take
