@@ -35,7 +35,7 @@ type change struct {
 	op               ledger.Operation
 	queue, job       string
 	delay, retention time.Duration
-	wait             bool
+	waitFlags
 }
 
 const fileUsage = "`file` of numbers, one a line or CSV; - is standard input"
@@ -59,7 +59,7 @@ func changeCommand(parent *cli, op ledger.Operation, short, long string) *cobra.
 	f := cmd.Flags()
 	c.add(f, fileUsage)
 	f.StringVar(&c.queue, "queue", "", "interactive or bulk (default interactive up to 50 numbers, else bulk)")
-	f.BoolVar(&c.wait, "wait", false, "stay until every number of the job is settled")
+	c.addWait(f, "stay until every number of the job is settled")
 	durationVar(f, &c.delay, "delay", 0, "put the job off, for example by 7d")
 	f.StringVar(&c.job, "job-id", "", "name of the job, with which it is safe to repeat (default a random one)")
 	durationVar(f, &c.retention, "retention", tasks.DefaultRetention, "how long the job's results stay readable")
@@ -86,7 +86,7 @@ func (c *change) check() error {
 	if c.delay > 0 && c.wait {
 		return usagef("--wait would last as long as --delay: leave one out")
 	}
-	return nil
+	return c.checkWait()
 }
 
 func (c *change) run(cmd *cobra.Command, args []string) error {
@@ -125,7 +125,7 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 		return enqueueFailed(cmd.Context(), cfg, err)
 	}
 	job.Rejected = in.rejected
-	return c.enqueued(cmd.Context(), p, job, in.column)
+	return c.enqueued(cmd.Context(), &waiter{c.cli, c.waitFlags, rdb, p}, job, in.column)
 }
 
 // enqueueFailed adds how to go on after a part, or nothing, was enqueued.
@@ -145,7 +145,7 @@ func enqueueFailed(ctx context.Context, cfg *config.Config, err error) error {
 }
 
 // enqueued answers, after waiting if that was asked for.
-func (c *change) enqueued(ctx context.Context, p *tasks.Producer, job tasks.Job, column *numberfile.Column) error {
+func (c *change) enqueued(ctx context.Context, w *waiter, job tasks.Job, column *numberfile.Column) error {
 	out := jobAnswer(job)
 	out.Column = column
 	if !c.wait || !c.json {
@@ -154,9 +154,10 @@ func (c *change) enqueued(ctx context.Context, p *tasks.Producer, job tasks.Job,
 		}
 	}
 	if !c.wait {
+		sayIfNoWorker(c.cli, w.rdb, "the job waits")
 		return rejectedError(job)
 	}
-	progress, err := wait(ctx, c.cli, p, job)
+	progress, err := w.until(ctx, job)
 	if c.json {
 		out.settle(progress)
 		if err := c.showJob(out); err != nil {

@@ -54,7 +54,7 @@ func TestBlockAnswersPeople(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	r := f.wablock("block", number(1)).exits(exitDone)
-	if !strings.Contains(r.out, "1 number to block for phone number ID "+phoneNumberID) || r.err != "" {
+	if !strings.Contains(r.out, "1 number to block for phone number ID "+phoneNumberID) || r.err != "wablock: no worker is running: the job waits until one is started with `wablock worker`\n" {
 		t.Errorf("got %q and %q", r.out, r.err)
 	}
 	r = f.wablock("block", number(1), "0000").exits(exitPartly)
@@ -209,6 +209,19 @@ func TestInterruptedWait(t *testing.T) {
 	if o := r.object(); o["job_id"] == "" || o["pending"] != 1.0 {
 		t.Errorf("got %v", o)
 	}
+}
+
+// TestWaitWithoutAWorker says after a while why it lasts, and ends at its timeout.
+func TestWaitWithoutAWorker(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	r := f.wablock("block", "--json", "--wait", "--timeout", "6s", number(1)).exits(exitFailed).says("no worker is running", "timeout after 6s: 0 of 1 settled", "goes on")
+	if n := strings.Count(r.err, "no worker"); n != 1 || r.object()["pending"] != 1.0 {
+		t.Errorf("%d times, %v", n, r.out)
+	}
+	f.wablock("block", "--timeout", "6s", number(1)).exits(exitUsage).says("--wait")
+	f.worker()
+	f.wablock("block", "--wait", "--timeout", "1d", number(1)).exits(exitDone)
 }
 
 func TestDelayedJobWaits(t *testing.T) {

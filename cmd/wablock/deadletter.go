@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -81,6 +82,7 @@ type deadLetters struct {
 	queue         *deadletter.Queue
 	producer      *tasks.Producer
 	filters       []deadletter.Filter
+	rdb           redis.UniversalClient
 	phoneNumberID string // "" for all
 	close         func()
 }
@@ -98,7 +100,7 @@ func openDeadLetters(c *cli, cmd *cobra.Command, args []string, which choice) (*
 	if err != nil {
 		return nil, err
 	}
-	d.close = func() { _ = rdb.Close() }
+	d.rdb, d.close = rdb, func() { _ = rdb.Close() }
 	d.queue = deadletter.New(rdb)
 	if d.producer, err = tasks.NewProducer(rdb, tasks.ProducerConfig{}); err != nil {
 		d.close()

@@ -15,8 +15,9 @@ import (
 type redrive struct {
 	*cli
 	choice
-	queue        string
-	dryRun, wait bool
+	waitFlags
+	queue  string
+	dryRun bool
 }
 
 func redriveCommand(parent *cli) *cobra.Command {
@@ -33,7 +34,7 @@ written to the business.`,
 	f := cmd.Flags()
 	c.flags(f, "everything")
 	f.BoolVar(&c.dryRun, "dry-run", false, "show what would be done, and change nothing")
-	f.BoolVar(&c.wait, "wait", false, "stay until every number is settled")
+	c.addWait(f, "stay until every number is settled")
 	f.StringVar(&c.queue, "queue", "", "interactive or bulk (default by the number of entries)")
 	return cmd
 }
@@ -46,6 +47,9 @@ func (c *redrive) check(args []string) error {
 	}
 	if c.dryRun && c.wait {
 		return usagef("--dry-run has nothing to --wait for: leave one out")
+	}
+	if err := c.checkWait(); err != nil {
+		return err
 	}
 	return c.explicit(args, "redrive")
 }
@@ -84,7 +88,7 @@ func (c *redrive) run(cmd *cobra.Command, args []string) error {
 	if !c.wait || len(report.Jobs) == 0 {
 		return errors.Join(c.show(answer), refusedError(report))
 	}
-	progress, err := wait(cmd.Context(), c.cli, d.producer, report.Jobs...)
+	progress, err := (&waiter{c.cli, c.waitFlags, d.rdb, d.producer}).until(cmd.Context(), report.Jobs...)
 	answer.settledJSON = &settledJSON{progress.Succeeded, progress.DeadLettered, progress.Superseded, progress.Pending}
 	if err := c.show(answer); err != nil {
 		return err

@@ -236,6 +236,7 @@ func (d *dev) drain(ctx context.Context, s sample) error {
 	if err != nil {
 		return err
 	}
+	w := &waiter{cli: d.cli, rdb: d.rdb, producer: p}
 	started := time.Now()
 	var jobs []tasks.Job
 	for _, step := range s.steps {
@@ -244,7 +245,7 @@ func (d *dev) drain(ctx context.Context, s sample) error {
 		if err != nil {
 			return err
 		}
-		if _, err := wait(ctx, d.cli, p, job); err != nil {
+		if _, err := w.until(ctx, job); err != nil {
 			return err
 		}
 		jobs = append(jobs, job)

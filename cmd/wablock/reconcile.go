@@ -26,8 +26,9 @@ import (
 // reconciliation is the command `reconcile`.
 type reconciliation struct {
 	*cli
+	waitFlags
 	numberFlags
-	plan, apply, history, wait             bool
+	plan, apply, history                   bool
 	source, mode, approve, planFile        string
 	maxChanges                             int
 	sourceGiven, modeGiven, maxChangesSaid bool
@@ -73,7 +74,7 @@ else the ledger.`,
 	f.StringVar(&r.approve, "approve", "", "do the unblocks of the plan with this `hash` though guards stop them")
 	f.StringVar(&r.planFile, "plan-file", "", "`file` to save the plan in; with --apply, to carry out unless it is stale")
 	f.BoolVar(&r.history, "history", false, "show the last runs")
-	f.BoolVar(&r.wait, "wait", false, "with --apply, stay until every number is settled")
+	r.addWait(f, "with --apply, stay until every number is settled")
 	return cmd
 }
 
@@ -94,9 +95,11 @@ func (r *reconciliation) check() error {
 	case r.apply && r.mode == string(plan.Report):
 		return usagef("--apply in mode report would do nothing: use --plan, or another mode")
 	case r.modeGiven:
-		return oneOf("mode", r.mode, modes()...)
+		if err := oneOf("mode", r.mode, modes()...); err != nil {
+			return err
+		}
 	}
-	return nil
+	return r.checkWait()
 }
 
 func modes() []string {
@@ -291,7 +294,7 @@ func (r *reconciliation) done(ctx context.Context, rdb redis.UniversalClient, re
 		if err != nil {
 			return err
 		}
-		progress, err := wait(ctx, r.cli, p, res.Jobs...)
+		progress, err := (&waiter{r.cli, r.waitFlags, rdb, p}).until(ctx, res.Jobs...)
 		waitErr = err
 		if err == nil {
 			waitErr = deadError(progress)

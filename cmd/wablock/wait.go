@@ -5,47 +5,108 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hibiken/asynq"
 	"github.com/jedib0t/go-pretty/v6/progress"
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/pflag"
 
 	"github.com/wablock/wablock/tasks"
 )
 
 // How often --wait looks at the ledger, and how long Redis may be away meanwhile.
 const (
-	waitLeast   = 100 * time.Millisecond
-	waitMost    = 2 * time.Second
-	waitEffort  = 10 // look no longer than a tenth of the time
-	waitPatient = time.Minute
-	waitReport  = 10 * time.Second // between messages where there is no terminal
+	waitLeast    = 100 * time.Millisecond
+	waitMost     = 2 * time.Second
+	waitEffort   = 10 // look no longer than a tenth of the time
+	waitRedis    = time.Minute
+	waitReport   = 10 * time.Second // between messages where there is no terminal
+	waitNoWorker = 5 * time.Second  // without progress, until it looks for workers
 )
 
-// wait returns when all users of the jobs have ended. Its error says that it was interrupted,
-// or that Redis stayed away; the progress is then the last one seen.
-func wait(ctx context.Context, c *cli, p *tasks.Producer, jobs ...tasks.Job) (tasks.Progress, error) {
+// waitFlags are the flags of commands that can wait for the end of their jobs.
+type waitFlags struct {
+	wait    bool
+	timeout time.Duration // 0 for none
+}
+
+func (w *waitFlags) addWait(f *pflag.FlagSet, usage string) {
+	f.BoolVar(&w.wait, "wait", false, usage)
+	durationVar(f, &w.timeout, "timeout", 0, "with --wait, wait no longer than this: exit code 1, and the work goes on")
+}
+
+func (w *waitFlags) checkWait() error {
+	if w.timeout < 0 || w.timeout > 0 && !w.wait {
+		return usagef("--timeout goes with --wait, and is from 0 up")
+	}
+	return nil
+}
+
+// waiter waits for the end of jobs.
+type waiter struct {
+	*cli
+	waitFlags
+	rdb      redis.UniversalClient
+	producer *tasks.Producer
+}
+
+// until returns when all users of the jobs have ended. Its error says that it was interrupted,
+// that time ran out, or that Redis stayed away; the progress is then the last one seen.
+func (w *waiter) until(ctx context.Context, jobs ...tasks.Job) (tasks.Progress, error) {
 	last := tasks.Progress{}
 	for _, j := range jobs {
 		last.Pending += len(j.Users)
 	}
-	show := newMeter(c, last.Pending)
+	total := last.Pending
+	show := newMeter(w.cli, total)
 	defer show.end()
-	seen := time.Now()
+	limited, stop := ctx, func() {}
+	if w.timeout > 0 {
+		limited, stop = context.WithTimeout(ctx, w.timeout)
+	}
+	defer stop()
+	seen, moved := time.Now(), time.Now() // a look that succeeded, and one that found progress
 	for {
 		start := time.Now()
-		now, err := progressOf(ctx, p, jobs)
+		now, err := progressOf(limited, w.producer, jobs)
 		switch {
 		case err == nil:
+			if now.Pending < last.Pending {
+				moved = start
+			}
 			last, seen = now, time.Now()
 			show.set(now)
 			if now.Pending == 0 {
 				return now, nil
 			}
-		case ctx.Err() == nil && time.Since(seen) > waitPatient:
+		case limited.Err() == nil && time.Since(seen) > waitRedis:
 			return last, fmt.Errorf("%w; %s", err, goesOn(jobs))
 		}
-		if pauseFor(ctx, min(max(waitLeast, waitEffort*time.Since(start)), waitMost)) != nil {
+		if time.Since(moved) > waitNoWorker {
+			if sayIfNoWorker(w.cli, w.rdb, "the numbers wait") {
+				moved = start.Add(waitRedis) // and not again before long
+			} else {
+				moved = start
+			}
+		}
+		if pauseFor(limited, min(max(waitLeast, waitEffort*time.Since(start)), waitMost)) == nil {
+			continue
+		}
+		if ctx.Err() != nil {
 			return last, interruptedf("interrupted; %s", goesOn(jobs))
 		}
+		return last, &exitError{code: exitFailed, text: fmt.Sprintf("timeout after %v: %s of %s settled; %s",
+			w.timeout, thousands(total-last.Pending), thousands(total), goesOn(jobs))}
 	}
+}
+
+// sayIfNoWorker says that no worker runs, if that is so, and what follows from it.
+func sayIfNoWorker(c *cli, rdb redis.UniversalClient, what string) bool {
+	servers, err := asynq.NewInspectorFromRedisClient(rdb).Servers()
+	if err != nil || len(servers) > 0 {
+		return false // a Redis that fails is reported by the others that use it
+	}
+	c.say("no worker is running: %s until one is started with `wablock worker`", what)
+	return true
 }
 
 func progressOf(ctx context.Context, p *tasks.Producer, jobs []tasks.Job) (tasks.Progress, error) {
