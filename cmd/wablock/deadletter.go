@@ -1,6 +1,10 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -109,6 +113,19 @@ func openDeadLetters(c *cli, cmd *cobra.Command, args []string, which choice) (*
 	return d, nil
 }
 
+// entries returns the entries that were chosen.
+func (d *deadLetters) entries(ctx context.Context) iter.Seq2[deadletter.Letter, error] {
+	return func(yield func(deadletter.Letter, error) bool) {
+		for _, f := range d.filters {
+			for e, err := range d.queue.All(ctx, f) {
+				if !yield(e, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
 // deadLetterJSON is the answer of `dead-letter list` for one entry.
 type deadLetterJSON struct {
 	User          string           `json:"user,omitempty"`
@@ -155,4 +172,55 @@ func deadLetterAnswer(d deadletter.Letter) deadLetterJSON {
 		j.failureJSON = &failureJSON{d.Code, d.Message, d.Details, d.FBTraceID, d.Attempts}
 	}
 	return j
+}
+
+// preview shows the entries of a dry run as they come, and holds none of them: there may be
+// hundreds of thousands. As JSON they are the array "entries" of the answer.
+type preview struct {
+	*answer
+	n   int
+	err error
+}
+
+func newPreview(c *cli, columns ...string) *preview {
+	return &preview{answer: newAnswer(c, columns...)}
+}
+
+func (p *preview) show(e deadLetterJSON, row func() []string) {
+	if p.err != nil {
+		return
+	}
+	p.n++
+	if p.enc == nil {
+		p.err = p.add(e, row)
+		return
+	}
+	before := ","
+	if p.n == 1 {
+		before = `{"entries":[`
+	}
+	p.err = p.raw(before, e)
+}
+
+// end ends the answer; rest holds the other fields of the JSON object.
+func (p *preview) end(rest any) error {
+	if p.enc != nil && p.err == nil {
+		if p.n == 0 {
+			return errors.Join(p.enc.Encode(rest), p.flush())
+		}
+		var b []byte
+		if b, p.err = json.Marshal(rest); p.err == nil {
+			_, p.err = p.w.WriteString("]," + string(b[1:]) + "\n")
+		}
+	}
+	return errors.Join(p.err, p.flush())
+}
+
+// raw writes text and v, without the line feed of an Encoder.
+func (p *preview) raw(text string, v any) error {
+	b, err := json.Marshal(v)
+	if err == nil {
+		_, err = p.w.WriteString(text + string(b))
+	}
+	return err
 }

@@ -13,7 +13,8 @@ import (
 type discard struct {
 	*cli
 	choice
-	dryRun bool
+	dryRun  bool
+	entries *preview // of a dry run
 }
 
 func discardCommand(parent *cli) *cobra.Command {
@@ -29,11 +30,10 @@ func discardCommand(parent *cli) *cobra.Command {
 	return cmd
 }
 
-// discardJSON is the answer of `dead-letter discard`.
+// discardJSON is the answer of `dead-letter discard`. A dry run adds the entries.
 type discardJSON struct {
-	Discarded int              `json:"discarded"`
-	DryRun    bool             `json:"dry_run"`
-	Entries   []deadLetterJSON `json:"entries,omitempty"` // of a dry run
+	Discarded int  `json:"discarded"`
+	DryRun    bool `json:"dry_run"`
 }
 
 func (c *discard) run(cmd *cobra.Command, args []string) error {
@@ -48,7 +48,11 @@ func (c *discard) run(cmd *cobra.Command, args []string) error {
 	answer := discardJSON{DryRun: c.dryRun}
 	o := deadletter.DiscardOptions{DryRun: c.dryRun}
 	if c.dryRun {
-		o.Each = func(e deadletter.Letter) { answer.Entries = append(answer.Entries, deadLetterAnswer(e)) }
+		c.entries = newPreview(c.cli, deadLetterColumns()...)
+		o.Each = func(e deadletter.Letter) {
+			j := deadLetterAnswer(e)
+			c.entries.show(j, j.row)
+		}
 	}
 	for _, f := range d.filters {
 		n, err := d.queue.Discard(cmd.Context(), f, o)
@@ -61,22 +65,18 @@ func (c *discard) run(cmd *cobra.Command, args []string) error {
 }
 
 func (c *discard) show(r discardJSON) error {
-	if c.json {
-		return printOne(c.out, r)
-	}
-	verb := "Discarded"
-	if r.DryRun {
-		out := newAnswer(c.cli, deadLetterColumns()...)
-		for _, e := range r.Entries {
-			if err := out.add(e, e.row); err != nil {
-				return err
-			}
-		}
-		if err := out.flush(); err != nil {
+	if c.dryRun {
+		if err := c.entries.end(r); err != nil || c.json {
 			return err
 		}
-		verb = "Would discard"
+		_, err := fmt.Fprintf(c.out, "Would discard: %s.\n", count(r.Discarded, "entry"))
+		return err
 	}
-	_, err := fmt.Fprintf(c.out, "%s: %s.\n", verb, count(r.Discarded, "entry"))
-	return err
+	var err error
+	if c.json {
+		err = printOne(c.out, r)
+	} else {
+		_, err = fmt.Fprintf(c.out, "Discarded: %s.\n", count(r.Discarded, "entry"))
+	}
+	return unwritten(err, "%s were discarded", count(r.Discarded, "entry"))
 }

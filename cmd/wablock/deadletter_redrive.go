@@ -16,8 +16,9 @@ type redrive struct {
 	*cli
 	choice
 	waitFlags
-	queue  string
-	dryRun bool
+	queue   string
+	dryRun  bool
+	entries *preview // of a dry run
 }
 
 func redriveCommand(parent *cli) *cobra.Command {
@@ -54,14 +55,13 @@ func (c *redrive) check(args []string) error {
 	return c.explicit(args, "redrive")
 }
 
-// redriveJSON is the answer of redrive and discard.
+// redriveJSON is the answer of redrive. A dry run adds the entries.
 type redriveJSON struct {
-	Redriven int              `json:"redriven"`
-	Obsolete int              `json:"obsolete"`
-	Refused  int              `json:"refused"`
-	DryRun   bool             `json:"dry_run"`
-	Jobs     []jobJSON        `json:"jobs"`
-	Entries  []deadLetterJSON `json:"entries,omitempty"` // of a dry run
+	Redriven int       `json:"redriven"`
+	Obsolete int       `json:"obsolete"`
+	Refused  int       `json:"refused"`
+	DryRun   bool      `json:"dry_run"`
+	Jobs     []jobJSON `json:"jobs"`
 	*settledJSON
 }
 
@@ -74,8 +74,9 @@ func (c *redrive) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer d.close()
-	report, entries, err := c.redrive(cmd.Context(), d)
-	answer := redriveJSON{Redriven: report.Redriven, Obsolete: report.Obsolete, Refused: report.Refused, DryRun: c.dryRun, Jobs: []jobJSON{}, Entries: entries}
+	c.entries = newPreview(c.cli, append(deadLetterColumns(), "action")...)
+	report, err := c.redrive(cmd.Context(), d)
+	answer := redriveJSON{Redriven: report.Redriven, Obsolete: report.Obsolete, Refused: report.Refused, DryRun: c.dryRun, Jobs: []jobJSON{}}
 	for _, j := range report.Jobs {
 		answer.Jobs = append(answer.Jobs, jobAnswer(j))
 	}
@@ -99,16 +100,15 @@ func (c *redrive) run(cmd *cobra.Command, args []string) error {
 	return errors.Join(deadError(progress), refusedError(report))
 }
 
-// redrive runs over all filters. Of a dry run it returns the entries too.
-func (c *redrive) redrive(ctx context.Context, d *deadLetters) (deadletter.RedriveReport, []deadLetterJSON, error) {
+// redrive runs over all filters.
+func (c *redrive) redrive(ctx context.Context, d *deadLetters) (deadletter.RedriveReport, error) {
 	var sum deadletter.RedriveReport
-	var entries []deadLetterJSON
 	o := deadletter.RedriveOptions{DryRun: c.dryRun, Queue: ledger.Queue(c.queue)}
 	if c.dryRun {
 		o.Each = func(e deadletter.Letter, action deadletter.Action, _ string) {
 			j := deadLetterAnswer(e)
 			j.Action = action
-			entries = append(entries, j)
+			c.entries.show(j, func() []string { return append(j.row(), string(action)) })
 		}
 	}
 	for _, f := range d.filters {
@@ -116,35 +116,34 @@ func (c *redrive) redrive(ctx context.Context, d *deadLetters) (deadletter.Redri
 		sum.Redriven += report.Redriven
 		sum.Obsolete += report.Obsolete
 		sum.Refused += report.Refused
-		sum.Jobs = append(sum.Jobs, report.Jobs...)
+		for _, j := range report.Jobs {
+			if !c.wait {
+				j.Users = nil
+			}
+			sum.Jobs = append(sum.Jobs, j)
+		}
 		if err != nil {
-			return sum, entries, err
+			return sum, err
 		}
 	}
-	return sum, entries, nil
+	return sum, nil
 }
 
 func (c *redrive) show(r redriveJSON) error {
-	if c.json {
-		return printOne(c.out, r)
-	}
-	if r.DryRun {
-		out := newAnswer(c.cli, append(deadLetterColumns(), "action")...)
-		for _, e := range r.Entries {
-			if err := out.add(e, func() []string { return append(e.row(), string(e.Action)) }); err != nil {
-				return err
-			}
-		}
-		if err := out.flush(); err != nil {
+	if c.dryRun {
+		if err := c.entries.end(r); err != nil || c.json {
 			return err
 		}
+		_, err := fmt.Fprintf(c.out, "Would redrive: %s; %s obsolete.\n", count(r.Redriven, "entry"), thousands(r.Obsolete))
+		return err
 	}
-	what := fmt.Sprintf("Redriven: %s in %s", count(r.Redriven, "entry"), count(len(r.Jobs), "job"))
-	if r.DryRun {
-		what = "Would redrive: " + count(r.Redriven, "entry")
+	var err error
+	if c.json {
+		err = printOne(c.out, r)
+	} else {
+		_, err = fmt.Fprintf(c.out, "Redriven: %s in %s; %s obsolete.\n", count(r.Redriven, "entry"), count(len(r.Jobs), "job"), thousands(r.Obsolete))
 	}
-	_, err := fmt.Fprintf(c.out, "%s; %s obsolete.\n", what, thousands(r.Obsolete))
-	return err
+	return unwritten(err, "%s were redriven, %s were obsolete", count(r.Redriven, "entry"), thousands(r.Obsolete))
 }
 
 func refusedError(r deadletter.RedriveReport) error {

@@ -112,6 +112,37 @@ func TestDeadLetterList(t *testing.T) {
 	}
 }
 
+func TestDeadLetterListOfMany(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.wablock("dead-letter", "list", "--summary").exits(exitDone).says("no entries")
+	f.kill(number(1), number(2), number(3))
+	if n := len(f.wablock("dead-letter", "list", "--json", "--limit", "2").exits(exitDone).says("more").objects()); n != 2 {
+		t.Errorf("%d entries", n)
+	}
+	if r := f.wablock("dead-letter", "list", "--json", "--limit", "4").exits(exitDone); len(r.objects()) != 4 || r.err != "" {
+		t.Errorf("%s%s", r.out, r.err)
+	}
+	sums := f.wablock("dead-letter", "list", "--summary", "--json").exits(exitDone).objects()
+	for _, s := range sums {
+		if at, err := time.Parse(time.RFC3339, s["oldest"].(string)); err != nil || time.Since(at).Abs() > patience {
+			t.Errorf("oldest: %v", s)
+		}
+		delete(s, "oldest")
+	}
+	want := []map[string]any{
+		{"code": 131047.0, "message": "Re-engagement message", "count": 3.0},
+		{"code": 0.0, "message": "(malformed task)", "count": 1.0},
+	}
+	if d := cmp.Diff(want, sums); d != "" {
+		t.Error(d)
+	}
+	if out := f.wablock("dead-letter", "list", "--summary").exits(exitDone).out; !strings.Contains(out, "131047") || strings.Contains(out, number(1)) {
+		t.Errorf("%s", out)
+	}
+	f.wablock("dead-letter", "list", "--summary", "--limit", "1").exits(exitUsage)
+}
+
 func TestRedrive(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
