@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
@@ -39,6 +40,8 @@ workers share what was learnt. These commands show it and let an operator overru
 type limitObject struct {
 	PhoneNumberID string `json:"phone_number_id"`
 	ratelimit.Snapshot
+	// State sums up: running, probing, paused, halted, outage, or unused before the first call.
+	State string `json:"state"`
 	// Account is the limit of the account, which holds for all of its phone numbers; absent until it has been met.
 	Account *ratelimit.Snapshot `json:"account,omitempty"`
 }
@@ -130,14 +133,18 @@ func withLimits(
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	limiter := app.NewLimiter(cfg, rdb)
+	workers, err := app.Workers(cmd.Context(), rdb)
+	if err != nil {
+		return err
+	}
+	limiter := limiterOf(c, cfg, rdb, workers)
 	out := newAnswer(c, "phone number id", "rate", "learnt", "ceiling", "pinned", "capped", "users a call", "limit errors", "state")
 	for _, n := range phones {
 		s, err := do(cmd.Context(), limiter, n)
 		if err != nil {
 			return errors.Join(err, out.flush())
 		}
-		o := limitObject{PhoneNumberID: n.ID, Snapshot: s}
+		o := limitObject{PhoneNumberID: n.ID, Snapshot: s, State: limitState(s, laneOf(workers, n.ID))}
 		account, err := limiter.ShowAccount(cmd.Context(), n.Token.Account())
 		if err != nil {
 			return errors.Join(err, out.flush())
@@ -152,10 +159,63 @@ func withLimits(
 	return out.flush()
 }
 
+// limiterOf returns the limiter with the ceilings of the workers that run: they hold to theirs, and
+// not to those of this command's configuration.
+func limiterOf(c *cli, cfg *config.Config, rdb redis.UniversalClient, workers []app.Entry) *redislimit.Limiter {
+	if len(workers) == 0 {
+		c.say("no worker is running: the ceiling is that of this command's configuration")
+		return app.NewLimiter(cfg, rdb)
+	}
+	return redislimit.New(rdb, func(id string) ratelimit.Settings {
+		least := workers[0].CeilingOf(id)
+		for _, w := range workers[1:] {
+			if s := w.CeilingOf(id); s != least {
+				c.say("the workers are configured with different limits for phone number ID %s: %s and %s", id, perSecond(least.Rate), perSecond(s.Rate))
+				if s.Rate < least.Rate {
+					least = s
+				}
+			}
+		}
+		return least
+	})
+}
+
+// laneOf returns the state that a worker has reported of a phone number ID whose calls don't go.
+func laneOf(workers []app.Entry, id string) string {
+	for _, w := range workers {
+		if state := w.Lanes[id]; state != "" {
+			return state
+		}
+	}
+	return ""
+}
+
+func limitState(s ratelimit.Snapshot, lane string) string {
+	switch {
+	case lane != "":
+		return lane
+	case !s.PausedUntil.IsZero():
+		return "paused"
+	case s.Calls == 0 && s.LimitErrors == 0:
+		return "unused"
+	case s.Probing:
+		return "probing"
+	}
+	return "running"
+}
+
 func (o limitObject) row() []string {
-	state := limitState(o.Snapshot)
+	state := o.State + pauseText(o.Snapshot)
+	switch o.State {
+	case "unused":
+		state += ": no call yet"
+	case "probing":
+		state += ": one call at a time until one is served"
+	case "halted":
+		state += ": the API refuses the token or the account"
+	}
 	if o.Account != nil {
-		state += "; account: " + limitState(*o.Account)
+		state += "; account: " + limitState(*o.Account, "") + pauseText(*o.Account)
 	}
 	return []string{
 		o.PhoneNumberID, perSecond(o.Rate), perSecond(o.Learnt), perSecond(o.Ceiling), perSecond(o.Pinned), perSecond(o.Capped),
@@ -163,15 +223,11 @@ func (o limitObject) row() []string {
 	}
 }
 
-func limitState(s ratelimit.Snapshot) string {
-	switch {
-	case !s.PausedUntil.IsZero():
-		return "paused for " + s.PausedUntil.Sub(s.At).Round(time.Second).String()
-	case s.Reason != ratelimit.NotLimited.String() && s.Reason != ratelimit.Pace.String():
-		return s.Reason
-	default:
-		return "calls may go"
+func pauseText(s ratelimit.Snapshot) string {
+	if s.PausedUntil.IsZero() {
+		return ""
 	}
+	return " for " + s.PausedUntil.Sub(s.At).Round(time.Second).String()
 }
 
 func perSecond(rate float64) string {

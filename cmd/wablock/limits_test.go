@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -43,13 +44,44 @@ func TestLimits(t *testing.T) {
 	if o := show("release"); o["pinned"] != nil || o["capped"] != nil {
 		t.Errorf("released: %v", o)
 	}
-	if r := f.wablock("limits", "show"); r.code != 0 || !strings.Contains(r.out, phoneNumberID) || !strings.Contains(r.out, "probing") {
+	if r := f.wablock("limits", "show"); r.code != 0 || !strings.Contains(r.out, phoneNumberID) || !strings.Contains(r.out, "unused: no call yet") {
 		t.Errorf("for people: %d %s", r.code, r.out)
 	}
 	for _, args := range [][]string{{"pin"}, {"pin", "0"}, {"pin", "fast"}, {"pin", "NaN"}, {"pin", "Inf"}, {"cap", "-1"}, {"show", "x"}} {
 		if r := f.wablock(append([]string{"limits"}, args...)...); r.code != 2 {
 			t.Errorf("limits %v: exit code %d", args, r.code)
 		}
+	}
+}
+
+// TestLimitsOfTheWorkers: what is shown is what the workers hold to, and whether their calls go.
+func TestLimitsOfTheWorkers(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.wablock("limits", "show").exits(exitDone).says("no worker is running")
+	enter := func(id, text string) {
+		t.Helper()
+		if err := f.rdb.HSet(t.Context(), "wablock:workers", id, text).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expires := time.Now().Add(time.Hour).UnixMilli()
+	enter("dead", `{"expires":1,"ceiling":{"Rate":1,"Burst":1,"MaxUsers":10}}`)
+	enter("a", fmt.Sprintf(`{"expires":%d,"ceiling":{"Rate":20,"Burst":5,"MaxUsers":500}}`, expires))
+	r := f.wablock("limits", "show", "--json", "--rate", "30").exits(exitDone)
+	if o := r.object(); o["ceiling"] != 20.0 || o["max_users"] != 500.0 || o["state"] != "unused" || r.err != "" {
+		t.Errorf("%v, %s", o, r.err)
+	}
+	enter("b", fmt.Sprintf(`{"expires":%d,"ceiling":{"Rate":20},"numbers":{"%s":{"Rate":7,"Burst":5,"MaxUsers":500}},"lanes":{"%[2]s":"halted"}}`, expires, phoneNumberID))
+	o := f.wablock("limits", "show", "--json").exits(exitDone).says("different limits", "20/s and 7/s").object()
+	if o["ceiling"] != 7.0 || o["state"] != "halted" {
+		t.Errorf("%v", o)
+	}
+	if out := f.wablock("limits", "show").out; !strings.Contains(out, "halted: the API refuses") || strings.Contains(out, "probing") {
+		t.Errorf("for people: %s", out)
+	}
+	if r := f.wablock("doctor"); !strings.Contains(r.out, "halted") {
+		t.Errorf("doctor: %s", r.out)
 	}
 }
 
