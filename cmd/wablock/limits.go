@@ -168,13 +168,18 @@ func limiterOf(c *cli, cfg *config.Config, rdb redis.UniversalClient, workers []
 	}
 	return redislimit.New(rdb, func(id string) ratelimit.Settings {
 		least := workers[0].CeilingOf(id)
+		most := least
 		for _, w := range workers[1:] {
-			if s := w.CeilingOf(id); s != least {
-				c.say("the workers are configured with different limits for phone number ID %s: %s and %s", id, perSecond(least.Rate), perSecond(s.Rate))
-				if s.Rate < least.Rate {
-					least = s
-				}
+			s := w.CeilingOf(id)
+			if s.Rate < least.Rate {
+				least = s
 			}
+			if s.Rate > most.Rate {
+				most = s
+			}
+		}
+		if least.Rate < most.Rate {
+			c.say("the workers are configured with different limits for phone number ID %s, from %s to %s", id, perSecond(least.Rate), perSecond(most.Rate))
 		}
 		return least
 	})

@@ -73,7 +73,7 @@ func TestLimitsOfTheWorkers(t *testing.T) {
 		t.Errorf("%v, %s", o, r.err)
 	}
 	enter("b", fmt.Sprintf(`{"expires":%d,"ceiling":{"Rate":20},"numbers":{"%s":{"Rate":7,"Burst":5,"MaxUsers":500}},"lanes":{"%[2]s":"halted"}}`, expires, phoneNumberID))
-	o := f.wablock("limits", "show", "--json").exits(exitDone).says("different limits", "20/s and 7/s").object()
+	o := f.wablock("limits", "show", "--json").exits(exitDone).says("different limits", "7/s to 20/s").object()
 	if o["ceiling"] != 7.0 || o["state"] != "halted" {
 		t.Errorf("%v", o)
 	}
