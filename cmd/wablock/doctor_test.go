@@ -94,3 +94,21 @@ func TestDoctorOfAWrongConfiguration(t *testing.T) {
 		t.Errorf("got %v", c)
 	}
 }
+
+// TestDoctorReadsDesiredLists: a mistyped source is found before the first run at night.
+func TestDoctorReadsDesiredLists(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	check := "reconcile.source of phone number ID " + phoneNumberID
+	list := f.write(lineEach(span(0, 3)))
+	for src, want := range map[string]string{"Ledger": "failed", "/nowhere/list.csv": "failed", list: "ok", "ledger": "ok"} {
+		config := f.write("phone_numbers: [{id: " + phoneNumberID + ", reconcile: {source: " + src + ", schedule: \"0 3 * * *\"}}]")
+		r := f.wablock("doctor", "--json", "--config", config)
+		if got := r.checks()[check]; got != want {
+			t.Errorf("%s: %s\n%s", src, got, r.out)
+		}
+		if want == "failed" && !strings.Contains(r.out, src) || want == "ok" && !strings.Contains(r.out, "T03:00:00Z") {
+			t.Errorf("%s: %s", src, r.out)
+		}
+	}
+}

@@ -62,7 +62,7 @@ func (c *list) run(cmd *cobra.Command, _ []string) error {
 	defer c.shareRate(cmd.Context(), cfg, &l)()
 	entries, err := listing.Read(cmd.Context(), l)
 	if err != nil {
-		return apiError(err)
+		return apiError(err, number.Token)
 	}
 	out := newAnswer(c.cli)
 	for _, e := range entries {
@@ -98,8 +98,8 @@ func (c *list) shareRate(ctx context.Context, cfg *config.Config, l *listing.Con
 const listConnect = 2 * time.Second
 
 // apiError adds what to do about an error of the API.
-func apiError(err error) error {
-	if help := app.Advice(err); help != "" {
+func apiError(err error, token config.Credential) error {
+	if help := app.Advice(err, token); help != "" {
 		return fmt.Errorf("%w. %s", err, help)
 	}
 	return err

@@ -228,7 +228,7 @@ func (r *reconciliation) run(cmd *cobra.Command) error {
 	}
 	res, err := r.runOnce(cmd.Context(), runner, target, o)
 	if err != nil {
-		return r.failed(res, err)
+		return r.failed(res, number.Token, err)
 	}
 	return r.done(cmd.Context(), rdb, res, target, toSave)
 }
@@ -253,7 +253,7 @@ func (r *reconciliation) runOnce(ctx context.Context, runner *reconcile.Runner, 
 const leaseWaits = 30
 
 // failed explains the error of a run, and sets the exit code.
-func (r *reconciliation) failed(res *reconcile.Result, err error) error {
+func (r *reconciliation) failed(res *reconcile.Result, token config.Credential, err error) error {
 	if res != nil && len(res.Rejected) > 0 {
 		showRejected(r.cli, inputs{rejected: res.Rejected})
 	}
@@ -264,7 +264,7 @@ func (r *reconciliation) failed(res *reconcile.Result, err error) error {
 		return err // it says what to do about the rest
 	}
 	if saidByAPI(err) {
-		err = apiError(err)
+		err = apiError(err, token)
 	}
 	return fmt.Errorf("nothing was done: %w", err)
 }

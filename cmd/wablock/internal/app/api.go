@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -37,12 +38,24 @@ func newClient(cfg *config.Config, token, appSecret *secret.Source, more ...clie
 }
 
 // Advice returns what to do about an error of the API where no dead letter came of it, "" when
-// there is nothing to do.
-func Advice(err error) string {
+// there is nothing to do. It names the place that token came from.
+func Advice(err error, token config.Credential) string {
 	if errors.Is(err, context.Canceled) {
 		return ""
 	}
-	return strings.NewReplacer("redrive", "try again", "Redrive", "Try again").Replace(client.Classify(err).Help)
+	if strings.Contains(err.Error(), "WhatsAppBusinessAccount") {
+		return "This is the ID of a WhatsApp Business account (WABA). Use the phone number ID, which stands beside the number in WhatsApp Manager and in the app's API setup."
+	}
+	help := strings.NewReplacer("redrive", "try again", "Redrive", "Try again").Replace(client.Classify(err).Help)
+	const file = "WABLOCK_ACCESS_TOKEN_FILE: the file is read again by itself"
+	switch {
+	case token.Path() != "":
+		machine, _ := os.Hostname() // "" is as good as any other name
+		return strings.Replace(help, file, fmt.Sprintf("%s on %s: the file is read again by itself", token.Path(), machine), 1)
+	case !token.IsZero():
+		return strings.Replace(help, file, token.Name()+", and restart what uses it", 1)
+	}
+	return help
 }
 
 // ceilings returns the configured rate limits of the phone number IDs, and of all others.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -67,8 +69,31 @@ func TestMetricsKnowConfiguredNumbers(t *testing.T) {
 func TestAdvice(t *testing.T) {
 	t.Parallel()
 	for _, r := range client.Rules() {
-		if help := Advice(&client.APIError{Code: r.Code}); help == "" || strings.Contains(strings.ToLower(help), "redrive") {
+		if help := Advice(&client.APIError{Code: r.Code}, config.Credential{}); help == "" || strings.Contains(strings.ToLower(help), "redrive") {
 			t.Errorf("%d: %q", r.Code, help)
 		}
+	}
+}
+
+// TestAdviceNamesTheToken: a token is renewed where it came from.
+func TestAdviceNamesTheToken(t *testing.T) {
+	t.Parallel()
+	expired := &client.APIError{Code: 190}
+	file := filepath.Join(t.TempDir(), "token")
+	machine, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := load(t, map[string]string{"WABLOCK_ACCESS_TOKEN": "", "WABLOCK_ACCESS_TOKEN_FILE": file})
+	if help := Advice(expired, cfg.AccessToken); !strings.Contains(help, file+" on "+machine) || strings.Contains(help, "TOKEN_FILE") {
+		t.Errorf("of a file: %s", help)
+	}
+	cfg = load(t, nil)
+	if help := Advice(expired, cfg.AccessToken); !strings.Contains(help, "WABLOCK_ACCESS_TOKEN, and restart") || strings.Contains(help, "TOKEN_FILE") {
+		t.Errorf("of a variable: %s", help)
+	}
+	account := &client.APIError{Code: 100, Message: "(#100) Tried accessing nonexisting field (block_users) on node type (WhatsAppBusinessAccount)"}
+	if help := Advice(account, cfg.AccessToken); !strings.Contains(help, "WABA") || !strings.Contains(help, "phone number ID") {
+		t.Errorf("of a WABA ID: %s", help)
 	}
 }

@@ -12,7 +12,10 @@ import (
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/config/schedule"
 	"github.com/wablock/wablock/config/secret"
+	"github.com/wablock/wablock/tasks/numbers"
+	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
 // Status is the result of a check.
@@ -79,32 +82,66 @@ func configuration(cfg *config.Config) []Finding {
 	return all
 }
 
+// sourceFindings reads the desired list of a reconciliation as a run would.
+func sourceFindings(ctx context.Context, cfg *config.Config, n config.PhoneNumber) []Finding {
+	if n.Reconcile == nil {
+		return nil
+	}
+	check := "reconcile.source of phone number ID " + n.ID
+	const help = "correct it in the --config file; a relative path starts where the worker was started"
+	s, err := source.Parse(n.Reconcile.Source, numbers.Options{Column: n.Reconcile.Column, Country: cfg.DefaultCountry})
+	if err != nil {
+		return []Finding{{check, Failed, err.Error(), help}}
+	}
+	look, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	list, err := s.Read(look)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return []Finding{{check, Failed, err.Error(), help}}
+	}
+	detail := fmt.Sprintf("%s can be read: numbers %d, rejected lines %d", s.Name(), len(list.Users), len(list.Rejected))
+	if list.FromLedger {
+		detail = "the ledger: what was last requested through wablock"
+	}
+	f := Finding{check, OK, detail, ""}
+	if len(list.Rejected) > 0 {
+		f.Status, f.Help = Warning, "correct these lines: while there are any, a run unblocks no users"
+	}
+	if slots, err := schedule.Parse(n.Reconcile.Schedule); err == nil {
+		f.Detail += "; next run " + slots.Next(time.Now()).UTC().Format(time.RFC3339)
+	}
+	return []Finding{f}
+}
+
 func phoneNumber(ctx context.Context, cfg *config.Config, n config.PhoneNumber) []Finding {
 	token, err := n.Token.Source()
 	if err != nil {
 		return []Finding{{"access token", Failed, "phone number ID " + n.ID + ": " + err.Error(),
 			"make a token of a system user with the permissions whatsapp_business_management and whatsapp_business_messaging; commands that only enqueue need none"}}
 	}
-	return api(ctx, cfg, n.ID, token)
+	return append(sourceFindings(ctx, cfg, n), api(ctx, cfg, n, token)...)
 }
 
 // apiTimeout bounds one look at the API.
 const apiTimeout = 15 * time.Second
 
-func api(ctx context.Context, cfg *config.Config, id string, token *secret.Source) []Finding {
+func api(ctx context.Context, cfg *config.Config, n config.PhoneNumber, token *secret.Source) []Finding {
 	c, err := app.NewClient(cfg, token)
 	if err != nil {
 		return []Finding{{"API", Failed, err.Error(), "correct the setting"}}
 	}
 	look, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	page, err := c.ListPage(look, id, client.ListOptions{Limit: 1})
+	page, err := c.ListPage(look, n.ID, client.ListOptions{Limit: 1})
 	if ctx.Err() != nil {
 		return nil // the call was canceled, which proves nothing about the API
 	}
-	what := "API, phone number ID " + id
+	what := "API, phone number ID " + n.ID
 	if err != nil {
-		return []Finding{{what, Failed, err.Error(), app.Advice(err)}}
+		return []Finding{{what, Failed, err.Error(), app.Advice(err, n.Token)}}
 	}
 	all := []Finding{{what, OK, "the token is accepted and the blocklist can be read", ""}}
 	if p := page.Meta.Usage.Percent(); p >= busyUsage {
