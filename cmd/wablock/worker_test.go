@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -71,12 +72,11 @@ func (f *fixture) ready(url string) {
 // TestWorkerDrains: a lost terminal, or a lost reader of the log, ends a worker as gracefully as SIGTERM does.
 func TestWorkerDrains(t *testing.T) {
 	t.Parallel()
-	f := setup(t)
-	f = f.with("WABLOCK_REDIS_URL", "redis://"+redistest.Start(t).Addr)
 	t.Run("SIGHUP", func(t *testing.T) {
 		t.Parallel()
-		g := *f
-		g.T = t
+		// A signal that this process ignores, as under nohup, would be ignored by the worker too.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+		g := setup(t).with("WABLOCK_REDIS_URL", "redis://"+redistest.Start(t).Addr)
 		cmd, log, url := g.startWorker()
 		g.ready(url)
 		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
@@ -89,8 +89,7 @@ func TestWorkerDrains(t *testing.T) {
 	})
 	t.Run("a lost log", func(t *testing.T) {
 		t.Parallel()
-		g := *f
-		g.T = t
+		g := setup(t).with("WABLOCK_REDIS_URL", "redis://"+redistest.Start(t).Addr)
 		cmd, log, url := g.startWorker()
 		g.ready(url)
 		_ = log.Close()
