@@ -2,9 +2,12 @@ package web_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -177,6 +180,16 @@ func TestSecurityHeaders(t *testing.T) {
 func TestRequestIsBounded(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
+	// No path reads a body, so that none can fill the memory.
+	for _, path := range []string{"/monitor/api/queues/bulk/retry_tasks:batch_run", "/monitor/api/queues/dead-letter/scheduled_tasks/x:run", "/readyz"} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, iotest.ErrReader(errors.New("the body was read")))
+		r.Host = "localhost"
+		w := httptest.NewRecorder()
+		f.handler.ServeHTTP(w, r)
+		if w.Code < 400 || strings.Contains(w.Body.String(), "was read") {
+			t.Errorf("POST %s = %d %s", path, w.Code, w.Body)
+		}
+	}
 	for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodOptions, http.MethodTrace} {
 		for _, path := range []string{"/", "/monitor/", "/monitor/api/queues", "/healthz"} {
 			if got := f.do(method, path, ""); got.status < 400 {
