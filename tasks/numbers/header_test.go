@@ -106,7 +106,7 @@ func TestColumns(t *testing.T) {
 			column: numbers.Column{Number: 1, Name: "#phone", Why: "its header names it", Columns: 2},
 		},
 		"a comment with commas": {
-			text: "# old, new, and others\n" + alice + "\n", users: []string{alice},
+			text: "# exported for Bob, phone numbers, and others\n#old, new\n" + alice + "\n", users: []string{alice},
 			column: numbers.Column{Number: 1, Why: "it is the only one", Columns: 1},
 		},
 		"several numbers in a row, no header": {

@@ -57,10 +57,11 @@ func (r *records) next() (record, error) {
 var rounded = regexp.MustCompile(`^[0-9],[0-9]+[eE]\+?[0-9]+$`)
 
 // header reports whether a line that starts with # is not a comment but a header: the first of
-// several names of columns is #, as above the numbers of rows, or starts with it.
+// several names of columns is #, as above the numbers of rows, or starts with it. Behind # and a
+// space there is a comment, whatever it speaks of.
 func (r *records) header(text string) bool {
 	comma := guessComma(text)
-	if r.begun || comma == 0 {
+	if r.begun || comma == 0 || strings.HasPrefix(text, "# ") {
 		return false
 	}
 	fields, state := split(text, comma)
