@@ -52,6 +52,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part,
 		workerCommand(c),
 		devCommand(c),
 		versionCommand(c),
+		docsCommand(c),
 	)
 	completeValues(root)
 	return root
