@@ -186,7 +186,7 @@ type jobJSON struct {
 	Rejected      []tasks.Rejection `json:"rejected"`
 	Tasks         int               `json:"tasks"`
 	Queue         ledger.Queue      `json:"queue,omitempty"`
-	// Column is where in the file the numbers were read from, and why there.
+	// Column is the column of the file that the numbers were read from, and why that one.
 	Column *numberfile.Column `json:"column,omitempty"`
 	*settledJSON
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hibiken/asynq"
+
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/redistest"
 )
@@ -110,5 +112,24 @@ func TestDoctorReadsDesiredLists(t *testing.T) {
 		if want == "failed" && !strings.Contains(r.out, src) || want == "ok" && !strings.Contains(r.out, "T03:00:00Z") {
 			t.Errorf("%s: %s", src, r.out)
 		}
+	}
+}
+
+// TestDoctorFindsAPausedQueue, which the web UI can't resume.
+func TestDoctorFindsAPausedQueue(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.wablock("block", number(1)).exits(exitDone)
+	if err := asynq.NewInspectorFromRedisClient(f.rdb).PauseQueue("interactive"); err != nil {
+		t.Fatal(err)
+	}
+	if r := f.wablock("doctor").exits(exitFailed); !strings.Contains(r.out, "DEL asynq:{interactive}:paused") {
+		t.Errorf("%s", r.out)
+	}
+	if err := f.rdb.Del(t.Context(), "asynq:{interactive}:paused").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if r := f.wablock("doctor"); strings.Contains(r.out, "paused") {
+		t.Errorf("the advice does not help: %s", r.out)
 	}
 }

@@ -85,7 +85,7 @@ func readInputs(ctx context.Context, c *cli, args []string, n numberFlags, count
 	return in, nil
 }
 
-// showColumn says which of several columns of a file was read, and why.
+// showColumn names the column of a file that was read among several, and the reason.
 func showColumn(c *cli, column numberfile.Column) {
 	if column.Columns > 1 && column.Number > 0 {
 		c.say("%s", column)

@@ -17,7 +17,7 @@ func docsCommand(c *cli) *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()
-			root.DisableAutoGenTag = true // it has the date, and the pages are to be reproducible
+			root.DisableAutoGenTag = true                       // it has the date, and the pages are to be reproducible
 			if err := os.MkdirAll(args[0], 0o755); err != nil { //nolint:gosec // pages for all to read
 				return err
 			}

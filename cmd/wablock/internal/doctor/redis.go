@@ -171,7 +171,7 @@ func checkQueues(rdb redis.UniversalClient) (all []Finding) {
 		case ledger.Queue(q).Valid():
 			pending += qi.Pending + qi.Scheduled + qi.Retry + qi.Active
 			if qi.Paused {
-				all = append(all, Finding{"queue " + q, Failed, "it is paused", "resume it in the web UI"})
+				all = append(all, Finding{"queue " + q, Failed, "it is paused", "redis-cli DEL asynq:{" + q + "}:paused"})
 			}
 		}
 	}
