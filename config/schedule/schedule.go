@@ -27,7 +27,7 @@ func Parse(expression string) (Schedule, error) {
 			return Schedule{}, errors.New("there is a time zone, but no expression behind it")
 		}
 		if strings.HasSuffix(zone, "=Local") {
-			return Schedule{}, errors.New("Local is another time zone on each machine")
+			return Schedule{}, errors.New("the time zone Local is another on each machine")
 		}
 	} else {
 		rest = expression
