@@ -35,7 +35,7 @@ func Encode(s State, now Instant, set Settings) Fields {
 	f := Fields{
 		FieldPace:  MicroRate(s.Pace(now)),
 		FieldTrial: int64(s.trial(now, set)),
-		FieldEvery: s.every().Microseconds(),
+		FieldEvery: s.every(set).Microseconds(),
 	}
 	for _, c := range columnsOf(&s) {
 		f[c.name] = c.get()
@@ -90,7 +90,7 @@ func columnsOf(s *State) []column {
 		rateColumn("pin", &s.Pin),
 		rateColumn("cap", &s.Cap),
 		intColumn("since", &s.Since),
-		intColumn("hold", &s.Hold),
+		intColumn("hold", &s.RestUntil),
 		intColumn("pause_from", &s.PausedFrom),
 		intColumn("spent_at", &s.SpentAt),
 		intColumn("refused_at", &s.RefusedAt),

@@ -214,15 +214,15 @@ func (l *law) cut() {
 	}
 	l.Anchor = anchor
 	l.Rate = max(cutShare*anchor, MinRate)
-	l.Recent, l.Hold = 0, 0
+	l.Recent, l.RestUntil = 0, 0
 }
 
 // goingOut returns what was at most sent a second over the last step and since: a few calls too many rather than too few.
 func (l *law) goingOut() float64 {
 	calls, dt := float64(l.count.Served-l.ServedAtStep)+2, l.now.Sub(l.StepAt)
 	if l.Recent > 0 {
-		calls += l.Recent * l.every().Seconds()
-		dt += l.every()
+		calls += l.Recent * l.every(l.set).Seconds()
+		dt += l.every(l.set)
 	}
 	return perSecond(calls, dt)
 }
@@ -262,7 +262,7 @@ func (l *law) step() {
 // growth * 2^x.
 func (l *law) push(dt time.Duration, growth float64, unit time.Duration) float64 {
 	from := l.Push.Seconds() / unit.Seconds()
-	l.Push += min(dt, 2*l.every())
+	l.Push += min(dt, 2*l.every(l.set))
 	return growth / math.Ln2 * (math.Exp2(l.Push.Seconds()/unit.Seconds()) - math.Exp2(from))
 }
 

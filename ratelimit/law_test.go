@@ -31,7 +31,7 @@ func (b *bench) hear(e Event) {
 // serve lets calls be taken and served at the present rate for a time, with steps as they fall due.
 func (b *bench) serve(d time.Duration) {
 	for end := b.now.Add(d); b.now < end; {
-		dt := b.s.every()
+		dt := b.s.every(b.set)
 		b.now = b.now.Add(dt)
 		n := int64(math.Round(b.s.Pace(b.now) * dt.Seconds()))
 		b.c.Taken += n
@@ -120,19 +120,19 @@ func TestGrowsOnlyWhenUsed(t *testing.T) {
 	}
 }
 
-func TestHoldsThenPushes(t *testing.T) {
+func TestRestsThenPushes(t *testing.T) {
 	t.Parallel()
 	b := met(t, 20)
 	b.s.Wary = maxWary
 	anchor := b.s.Anchor
-	b.s.Hold = b.now.Add(holdTime)
-	b.serve(holdTime - time.Second)
+	b.s.RestUntil = b.now.Add(restTime)
+	b.serve(restTime - time.Second)
 	if b.s.Rate > anchor+1e-6 {
-		t.Errorf("above the anchor of %.2f during the hold: %.2f", anchor, b.s.Rate)
+		t.Errorf("above the anchor of %.2f during the rest: %.2f", anchor, b.s.Rate)
 	}
 	b.serve(10 * time.Second)
 	if b.s.Rate < 1.3*anchor {
-		t.Errorf("10 s after the hold at %.2f, anchor %.2f", b.s.Rate, anchor)
+		t.Errorf("10 s after the rest at %.2f, anchor %.2f", b.s.Rate, anchor)
 	}
 }
 
@@ -310,8 +310,8 @@ func TestRefusalAfterALull(t *testing.T) {
 				}
 				now = s.PausedUntil
 				s = Next(s, Event{Observation: Observation{Users: 1, Served: true}, Count: Counters{Taken: 106, Served: 104}, Epoch: s.Epoch, Probe: true}, now, set)
-				if hold := s.Hold.Sub(now); hold > maxHold {
-					t.Errorf("held for %v", hold)
+				if rest := s.RestUntil.Sub(now); rest > maxRest {
+					t.Errorf("rests for %v", rest)
 				}
 			})
 		}

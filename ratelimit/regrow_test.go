@@ -73,26 +73,42 @@ func TestLowLimitIsTriedAgain(t *testing.T) {
 	b.s.Anchor, b.s.Rate = 0.02, 0.02
 	b.refuse(Observation{})
 	b.probe(false)
-	if hold := b.s.Hold.Sub(b.now); hold > 10*time.Minute {
-		t.Errorf("rests for %v", hold)
+	if rest := b.s.RestUntil.Sub(b.now); rest > 10*time.Minute {
+		t.Errorf("rests for %v", rest)
 	}
 }
 
 // A trial of a larger call that is refused says nothing about the pace, whose next push must not wait for it: trials come
 // about as often as a low limit is pushed.
-func TestRefusedTrialLeavesTheHold(t *testing.T) {
+func TestRefusedTrialLeavesTheRest(t *testing.T) {
 	t.Parallel()
 	b := met(t, 20)
 	b.s.Batch = BatchLimit{Size: 50, Proven: 50, Refused: 60, Sure: true}
-	hold := b.s.Hold
+	rest := b.s.RestUntil
 	b.hear(Event{Observation: Observation{Users: 60, Limited: true}, Epoch: b.s.Epoch, Trial: 60, Jitter: 0.5})
 	b.probe(false)
-	if b.s.Hold != hold {
-		t.Errorf("the hold moved by %v", b.s.Hold.Sub(hold))
+	if b.s.RestUntil != rest {
+		t.Errorf("the rest moved by %v", b.s.RestUntil.Sub(rest))
 	}
 	b.refuse(Observation{})
 	b.probe(false)
-	if b.s.Hold <= b.now {
-		t.Error("no hold after a refusal for the pace")
+	if b.s.RestUntil <= b.now {
+		t.Error("no rest after a refusal for the pace")
+	}
+}
+
+// A limit that was never met is searched with each round trip, but at the ceiling there is nothing to search for: each step
+// costs two round trips to Redis.
+func TestStepsAreSeldomAtTheCeiling(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.set.Rate = 20
+	b.probe(false)
+	if every := b.s.every(b.set); every > stepTime && b.s.Rate > 4 {
+		t.Errorf("a step every %v in the search", every)
+	}
+	b.serve(time.Minute)
+	if every := b.s.every(b.set); b.s.Rate != 20 || every < stepTime {
+		t.Errorf("at %v calls a second, a step every %v", b.s.Rate, every)
 	}
 }

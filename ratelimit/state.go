@@ -16,7 +16,7 @@ type State struct {
 	Failures    int           // refusals in a row, which double the pause
 	Backoff     int           // doublings that the next pause starts with
 	Since       Instant       // when the last epoch began, or the state itself
-	Hold        Instant       // the rate stays at the anchor until then
+	RestUntil   Instant       // the rate stays at the anchor until then
 	Push        time.Duration // how long it has been driven above the anchor since
 	StepAt      Instant       // when growth was last considered
 	RoundTrip   time.Duration // from a grant to its report, smoothed; 0 while not known
@@ -104,11 +104,11 @@ func (s State) bounded(set Settings) bool {
 }
 
 // every returns the time between steps.
-func (s State) every() time.Duration {
+func (s State) every(set Settings) time.Duration {
 	if s.Rate >= MaxRate {
 		return unmetTime
 	}
-	if s.Anchor == 0 {
+	if s.Anchor == 0 && !s.bounded(set) {
 		return max(searchTime, s.RoundTrip, callsTime(searchCalls, s.Rate))
 	}
 	return max(stepTime, s.RoundTrip, callsTime(stepCalls, s.Rate))

@@ -34,15 +34,15 @@ const (
 	fewWaits   = 5.0
 	fewLongest = 20 * time.Second
 
-	// HOLD. At the anchor the rate rests this long, because a push costs a refused call. At low rates one refusal is a
-	// larger share of all calls: below holdRate the time grows with this power. While the anchor is not settled,
+	// REST. At the anchor the rate rests this long, because a push costs a refused call. At low rates one refusal is a
+	// larger share of all calls: below restRate the time grows with this power. While the anchor is not settled,
 	// a part of the time will do; and a limit so low that it may be a passing trouble is tried at this interval.
-	holdTime      = 7 * time.Second
-	holdRate      = 2.5
-	holdPower     = 1.3
-	unsettledHold = 0.3
-	longestHold   = 10 * time.Minute
-	// Until the hold ends the rate grows up to the anchor by this share of it a second.
+	restTime      = 7 * time.Second
+	restRate      = 2.5
+	restPower     = 1.3
+	unsettledRest = 0.3
+	longestRest   = 10 * time.Minute
+	// Until the rest ends the rate grows up to the anchor by this share of it a second.
 	slowGrowth = 0.01
 
 	// PUSH. Above the anchor the rate grows slowly, then faster as long as nothing pushes back: by so much in the first
@@ -53,13 +53,13 @@ const (
 	pushRoundTrips = 4
 
 	// LOCK-OUT. Where the first call after a pause is refused as well, refusals are dear: pauses then start where the last
-	// one ended, up to so many doublings, one less every so many epochs; the hold is so many times what the refusal cost,
+	// one ended, up to so many doublings, one less every so many epochs; the rest is so many times what the refusal cost,
 	// up to a bound; a push takes so many times as long; the anchor keeps nearer to what was served; and of the time lost,
 	// no more than so much counts as time in which unused calls were saved up.
 	maxBackoff    = 2
 	backoffEpochs = 4
-	dearHold      = 20.0
-	maxHold       = 10 * time.Minute
+	dearRest      = 20.0
+	maxRest       = 10 * time.Minute
 	dearPush      = 4
 	dearShare     = 0.15
 	dearSaving    = time.Second
@@ -138,10 +138,10 @@ func (s stopping) resumed(l *law) {
 		l.Rate = clampRate(min(l.Rate, fewWaits/min(l.now.Sub(l.SpentAt), fewLongest).Seconds()))
 		l.Anchor = l.Rate
 	}
-	if l.Hold == 0 || l.Failures > 1 { // otherwise one call was too large, which says nothing about the pace
-		l.Hold, l.Push = l.now.Add(s.rest(l)), 0
+	if l.RestUntil == 0 || l.Failures > 1 { // otherwise one call was too large, which says nothing about the pace
+		l.RestUntil, l.Push = l.now.Add(s.rest(l)), 0
 		// At a low rate a pause is refused again for want of one token, which is not a lock-out.
-		if l.Failures > 1 && (l.Settled || l.Rate >= holdRate) || l.Settled && l.Backoff > 0 {
+		if l.Failures > 1 && (l.Settled || l.Rate >= restRate) || l.Settled && l.Backoff > 0 {
 			l.Since = max(l.Since, l.now.Add(-dearSaving))
 		}
 	}
@@ -149,20 +149,20 @@ func (s stopping) resumed(l *law) {
 
 // rest returns the time until the next push.
 func (stopping) rest(l *law) time.Duration {
-	hold := min(float64(holdTime)*math.Pow(max(holdRate/l.Rate, 1), holdPower), float64(longestHold))
+	rest := min(float64(restTime)*math.Pow(max(restRate/l.Rate, 1), restPower), float64(longestRest))
 	switch {
 	case !l.Settled:
-		hold *= unsettledHold
+		rest *= unsettledRest
 	case l.Failures > 1 || l.Backoff > 0:
 		cost := float64(l.now.Sub(l.Since))
-		hold = max(hold, min(dearHold*cost, float64(maxHold)))
+		rest = max(rest, min(dearRest*cost, float64(maxRest)))
 	}
-	return time.Duration(hold)
+	return time.Duration(rest)
 }
 
 // grow rests at the anchor, then drives the rate above it.
 func (stopping) grow(l *law, dt time.Duration, _ float64) {
-	if l.now < l.Hold {
+	if l.now < l.RestUntil {
 		l.Rate = max(l.Rate, min(l.Anchor, l.Rate+slowGrowth*l.Anchor*dt.Seconds()))
 		return
 	}

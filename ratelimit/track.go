@@ -95,7 +95,7 @@ func (tracking) searched(l *law) {
 
 // answer lowers the rate below the limit that a refusal showed.
 func (t tracking) answer(l *law, limit, share float64) {
-	l.Anchor, l.Settled, l.Recent, l.Hold = limit, true, 0, 0
+	l.Anchor, l.Settled, l.Recent, l.RestUntil = limit, true, 0, 0
 	l.Rate = limit * math.Exp(-t.gain(l)*(1-share))
 }
 

@@ -26,7 +26,7 @@ const (
 	windowFall   = 9 // tenths
 	// After half a window, and after two minutes at the latest, the rate is pushed, faster with each quarter of a window and
 	// with each minute: it costs no more than the calls beside the one that is refused at the end.
-	windowHold       = 2 * time.Minute
+	windowRest       = 2 * time.Minute
 	windowPush       = time.Minute
 	windowPushGrowth = 0.2
 )
@@ -57,7 +57,7 @@ func (windowed) refused(l *law, e Event) {
 }
 
 func (windowed) grow(l *law, dt time.Duration, _ float64) {
-	if l.now >= l.Hold {
+	if l.now >= l.RestUntil {
 		l.Rate *= min(math.Exp(l.push(dt, windowPushGrowth, min(l.Window/4, windowPush))), pushBound)
 	}
 }
@@ -82,7 +82,7 @@ func (w windowed) resumed(l *law) {
 	}
 	if l.windows() {
 		w.begin(l)
-		l.Hold, l.Push, l.Backoff = l.now.Add(min(l.Window/2, windowHold)), 0, 0
+		l.RestUntil, l.Push, l.Backoff = l.now.Add(min(l.Window/2, windowRest)), 0, 0
 	}
 }
 
