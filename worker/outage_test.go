@@ -35,7 +35,12 @@ import (
 // inProcess carries requests to a handler without a socket, which would stop a bubble's clock.
 type inProcess struct{ http.Handler }
 
-func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+func (h inProcess) RoundTrip(r *http.Request) (res *http.Response, err error) {
+	defer func() {
+		if p := recover(); p != nil { // the handler cuts the connection
+			res, err = nil, fmt.Errorf("connection reset: %v", p)
+		}
+	}()
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, r)
 	return rec.Result(), r.Context().Err()

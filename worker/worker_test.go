@@ -78,13 +78,19 @@ func (w *world) resolve(id string) (worker.PhoneNumber, bool) {
 	return worker.PhoneNumber{ID: id, API: c, Token: w.token, Listed: true}, id == phoneNumberID
 }
 
-// run starts a worker, and returns what stops it.
+// run starts a new worker, and returns what stops it.
 func (w *world) run() (stop func()) {
 	w.t.Helper()
 	wk, err := worker.New(w.cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return w.start(wk)
+}
+
+// start runs a worker, and returns what stops it.
+func (w *world) start(wk *worker.Worker) (stop func()) {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- wk.Run(ctx) }()

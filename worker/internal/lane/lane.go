@@ -156,6 +156,10 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 		l.cfg.Metrics.Limited(l.number.ID, grant.Reason.String(), grant.Wait)
 		return nil, max(grant.Wait, time.Millisecond), err
 	}
+	if adm.Probe == verdict.NoProbe && (grant.Phone.Probe || grant.Account.Probe) && l.breaker.LimitedAlone() {
+		l.breaker.Release(adm)
+		return func() { l.check(c.calls, grant) }, 0, nil
+	}
 	if adm.Probe == verdict.ListProbe {
 		return func() { l.probe(c.calls, adm, grant) }, 0, nil
 	}
@@ -169,7 +173,11 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 	if err != nil || len(claim.Users) == 0 {
 		l.breaker.Release(adm)
 		l.cancelGrant(ctx, grant)
-		return nil, nextLook(claim.Backlog), err
+		next = nextLook(claim.Backlog)
+		if s := l.breaker.Status(time.Now()); s.State == verdict.Full && s.Wait > 0 {
+			next = min(next, s.Wait) // the next trial for room
+		}
+		return nil, next, err
 	}
 	if grant.FreshOnly && verdict.OnlyRetries(claim.Users) {
 		l.breaker.Release(adm)

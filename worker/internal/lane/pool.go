@@ -95,6 +95,9 @@ func (p *Pool) Follow(ctx context.Context, t queues.Payload, q ledger.Queue) (Pr
 		return Progress{}, err
 	}
 	defer p.release(l)
+	if t.Operation == ledger.Block && time.Since(t.Version.Time()) < newRequest {
+		l.breaker.WantRoom()
+	}
 	if delay, why := l.expectedDelay(t.Operation, q); delay >= longWait && time.Since(t.RequestedAt) < delay/2 {
 		l.wakeUp()
 		return Progress{Left: len(t.Users), Delay: delay, Why: why}, nil // not worth a look yet

@@ -34,7 +34,7 @@ const (
 	trialLongest  = 10 * time.Second // between trials, where a list call is served
 	haltFirst     = 5 * time.Second
 	haltLongest   = 5 * time.Minute
-	maxStrikes    = 1000 // users whose strikes are remembered
+	maxStrikes    = 2000 // users whose strikes are remembered
 )
 
 // Breaker is the circuit breaker of one lane. Closed, calls go. Open, they stop, after calls that
@@ -52,7 +52,7 @@ type Breaker struct {
 	probing bool
 
 	failures int     // calls that failed one after another
-	limited  int     // calls that were limited one after another
+	limited  limits  // since a call was served
 	calls    uint64  // that were served
 	last     bool    // the call that ended last was served
 	culprit  user.ID // the one user of the calls that failed since a call was served
@@ -60,6 +60,13 @@ type Breaker struct {
 	strikes  map[user.ID]strike
 
 	room room
+}
+
+// limits are calls that were limited one after another.
+type limits struct {
+	calls   int
+	of      user.ID // the one user of all of them
+	several bool    // or they were of several users
 }
 
 type circuit int
@@ -70,7 +77,7 @@ const (
 	halfOpen
 )
 
-// strike counts how often a user alone was limited while others were served in between.
+// strike counts how often a user was limited with calls served in between.
 type strike struct {
 	n  int
 	at uint64 // Breaker.calls when it was limited last
@@ -117,8 +124,8 @@ type Evidence struct {
 	Alone bool
 	// Failures and Limited count the calls that failed, or were limited, one after another.
 	Failures, Limited int
-	// Strikes counts, for users of the call, how often they alone were limited while others
-	// were served.
+	// Strikes counts, for users of the call that were limited before, how often that happened
+	// with calls served in between.
 	Strikes map[user.ID]int
 	// Full reports that the list is known to be full, FullDelay the time between trials.
 	Full      bool
@@ -172,7 +179,7 @@ func (b *Breaker) Evidence(users []ledger.Claimed) Evidence {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := Evidence{
-		Served: b.last, EverServed: b.calls > 0, Failures: b.failures, Limited: b.limited,
+		Served: b.last, EverServed: b.calls > 0, Failures: b.failures, Limited: b.limited.calls,
 		Alone: len(users) == 1 && !b.several && (b.culprit.IsZero() || b.culprit == users[0].User),
 		Full:  b.room.known, FullDelay: b.room.trial.delay,
 	}
@@ -208,7 +215,7 @@ func (b *Breaker) Report(a Admission, op ledger.Operation, users []ledger.Claime
 		b.state = halfOpen
 	case v.Effect == EffectServed:
 		b.state, b.cause, b.reason, b.retry = closed, "", "", backoff{}
-		b.failures, b.limited, b.last, b.culprit, b.several = 0, 0, true, user.ID{}, false
+		b.failures, b.limited, b.last, b.culprit, b.several = 0, limits{}, true, user.ID{}, false
 		b.calls++
 	case v.Effect == EffectRefused:
 		b.last = false
@@ -253,11 +260,16 @@ func (b *Breaker) trip(a Admission, cause State, reason string, now time.Time, f
 	b.retry.next(now, first, longest)
 }
 
-// strike remembers users that were limited alone, or while others of their call were served, until
-// they are in a call that does not limit them.
+// strike remembers users that were limited, until they are in a call that does not limit them.
 func (b *Breaker) strike(users []ledger.Claimed, v Verdict) {
-	if v.Effect == EffectNone && v.Observation.Limited {
-		b.limited++
+	if v.Limited {
+		b.limited.calls++
+		switch {
+		case len(users) != 1, !b.limited.of.IsZero() && b.limited.of != users[0].User:
+			b.limited.several = true
+		default:
+			b.limited.of = users[0].User
+		}
 	}
 	if v.Effect == EffectServed && len(b.strikes) > 0 {
 		for _, u := range users {
@@ -287,6 +299,14 @@ func (b *Breaker) Retry() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.retry.until = time.Time{}
+}
+
+// LimitedAlone reports whether all calls that were limited since one was served were of one user: a
+// list call is then the better probe of whether a pause is over.
+func (b *Breaker) LimitedAlone() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.limited.calls > 0 && !b.limited.several
 }
 
 // WantRoom makes one trial due while the list is full: a block was requested anew.

@@ -292,9 +292,8 @@ func TestRateLimitLeavesTheBreakerAlone(t *testing.T) {
 func TestStrikes(t *testing.T) {
 	t.Parallel()
 	b, users := new(Breaker), claimed(t, 0, 0)
-	limited := Verdict{Effect: EffectNone}
+	limited := Verdict{Effect: EffectNone, Limited: true}
 	limited.Limits = append(limited.Limits, users[0].User)
-	limited.Observation.Limited = true
 	for i := range 5 {
 		if got := b.Evidence(users[:1]).strikes(users[0].User); got != i {
 			t.Fatalf("%d strikes, want %d", got, i)

@@ -35,6 +35,8 @@ const (
 	// provenAttempts is how many used-up attempts prove that a user's failures are its own: each of
 	// them was made while other users' calls were served.
 	provenAttempts = 3
+	// maxStruck is how many calls in a row may be limited before the pace is blamed in any case.
+	maxStruck = 3
 )
 
 // Policy is what Read needs to know beside the answer.
@@ -78,8 +80,9 @@ type Verdict struct {
 	// Observation is for the rate limiter; LimitScope names whose limit was hit, "" for none.
 	Observation ratelimit.Observation
 	LimitScope  string
-	// Limits are users that were limited by themselves: alone, or while others were served.
-	Limits []user.ID
+	// Limited reports that the call was limited as a whole, and Limits which users were.
+	Limited bool
+	Limits  []user.ID
 	// Full reports that the API took the blocklist for full.
 	Full bool
 	// Succeeded counts the users that the API did what was asked for.
@@ -165,7 +168,7 @@ func ReadCheck(err error, listed bool) Verdict {
 	case err == nil:
 	case r.rule.Remedy == client.Halt || r.rule.Remedy == client.DeadLetter:
 		v.Effect = EffectRefused
-	case limits(r.rule) || !r.rule.UsesAttempt:
+	case isLimit(r.rule) || !r.rule.UsesAttempt:
 		v.Effect = EffectNone
 	default:
 		v.Effect = EffectFailed
@@ -185,12 +188,12 @@ func (r *reading) finish(v *Verdict, meta client.Meta) {
 	scope := client.ScopePhoneNumber
 	if r.err != nil {
 		v.Outcome, v.Reason, v.Help = r.rule.Name, r.rule.Name, r.rule.Help
-		if limits(r.rule) {
+		if isLimit(r.rule) {
 			limited, scope = true, r.rule.Scope
 		}
 	}
-	if limited && len(r.users) == 1 && r.Evidence.strikes(r.users[0].User) > 0 {
-		limited = false // others were served between its refusals: it is this user, not the pace
+	if limited && (v.Split == Halves || len(r.users) == 1 && r.Evidence.strikes(r.users[0].User) > 0) {
+		limited = false // others were served between its refusals: it is a user, not the pace
 	}
 	if limited {
 		v.LimitScope = scope.String()
@@ -210,7 +213,7 @@ func (r *reading) finish(v *Verdict, meta client.Meta) {
 func (r *reading) named() Verdict {
 	v := Verdict{Effect: EffectServed, Settlements: make([]ledger.Settlement, 0, len(r.users))}
 	rest, restFailure := ruleUnnamed, failureOf(nil, ruleUnnamed, r.Now)
-	if r.err != nil && (limits(r.rule) || r.rule.Remedy == client.Halt) {
+	if r.err != nil && (isLimit(r.rule) || r.rule.Remedy == client.Halt) {
 		rest, restFailure = r.rule, failureOf(r.err, r.rule, r.Now)
 	}
 	for i, u := range r.users {
@@ -226,11 +229,11 @@ func (r *reading) named() Verdict {
 			s.WaID = o.WaID
 			v.Settlements = append(v.Settlements, s)
 			v.Full = v.Full || rule.Remedy == client.ListFull && r.op == ledger.Block
-			if limits(rule) {
+			if isLimit(rule) {
 				v.Limits = append(v.Limits, u.User)
 			}
 		case client.Unknown:
-			v.Settlements = append(v.Settlements, r.settle(u, rest, restFailure, !limits(rest) && rest.Remedy != client.Halt))
+			v.Settlements = append(v.Settlements, r.settle(u, rest, restFailure, !isLimit(rest) && rest.Remedy != client.Halt))
 		}
 	}
 	return v
@@ -241,7 +244,7 @@ func (r *reading) whole() Verdict {
 	switch rule := r.rule; {
 	case r.Check.Done && r.refusesEveryCall():
 		return r.refused()
-	case limits(rule):
+	case isLimit(rule):
 		return r.limited()
 	case rule.Remedy == client.ListFull && r.op == ledger.Block:
 		return r.full()
@@ -256,32 +259,54 @@ func (r *reading) whole() Verdict {
 	}
 }
 
-// limited returns the users to the line with no attempt used up: those of one half after the
-// others, and all of them after whoever else waits. Else the user that the API always refuses
-// would be in the call that finds out whether a pause is over.
+// limited returns the users to the line with no attempt used up: one half behind the other, and
+// all of them behind the users that wait. Else the user that the API always refuses would be in the
+// call that finds out whether a pause is over. Users that were limited before are not blamed on the
+// pace when other calls were served since: they are called in halves.
 func (r *reading) limited() Verdict {
-	v := Verdict{Effect: EffectNone}
-	if len(r.users) == 1 {
-		v.Limits = append(v.Limits, r.users[0].User)
+	v := Verdict{Effect: EffectNone, Limited: true, Limits: make([]user.ID, len(r.users))}
+	for i, u := range r.users {
+		v.Limits[i] = u.User
 	}
-	strikes := r.Evidence.strikes(r.users[0].User)
-	if len(r.users) == 1 && strikes >= provenAttempts {
+	known := func(u ledger.Claimed) bool { _, ok := r.Evidence.Strikes[u.User]; return ok }
+	one := len(r.users) == 1
+	switch {
+	case one && r.Evidence.strikes(r.users[0].User) >= provenAttempts:
 		v.add(r, nil, true)
+		return v
+	case !one && r.struck():
+		v.Split = Halves
 		return v
 	}
 	behind := max(client.MetaOf(r.err).RetryAfter, min(time.Second<<min(r.Evidence.Limited, 6), time.Minute)) + 100*time.Millisecond
 	var first time.Duration
-	if r.Others || len(r.users) == 1 && strikes > 0 {
+	if r.Others || one && (known(r.users[0]) || r.Evidence.Limited > 0) {
 		first = behind
+	}
+	n := 0 // users that were limited before
+	for _, u := range r.users {
+		if known(u) {
+			n++
+		}
 	}
 	odd := r.Jitter() < 0.5
 	v.add(r, func(i int) time.Duration {
-		if len(r.users) > 1 && (i < len(r.users)/2) == odd {
+		second := (i < len(r.users)/2) == odd
+		if 0 < n && n < len(r.users) {
+			second = known(r.users[i])
+		}
+		if second && !one {
 			return first + behind
 		}
 		return first
 	}, false)
 	return v
+}
+
+// struck reports whether each user of the call was limited before, with calls served since, and the
+// pace is not in doubt.
+func (r *reading) struck() bool {
+	return r.Evidence.Limited < maxStruck && !slices.ContainsFunc(r.users, func(u ledger.Claimed) bool { return r.Evidence.strikes(u.User) == 0 })
 }
 
 // full finds out with halves how much room there is, until one user alone is refused.
@@ -346,7 +371,7 @@ func (r *reading) failed() Verdict {
 		if !r.Check.Done {
 			return Verdict{NeedsCheck: true}
 		}
-		counted = (counted || r.provenAlone()) && r.Check.Err == nil
+		counted = (counted || r.provenAlone()) && r.passed()
 	}
 	return r.alike(EffectFailed, counted)
 }
@@ -387,10 +412,10 @@ func (r *reading) settle(u ledger.Claimed, rule client.Rule, failure *ledger.Fai
 		s.Delay = min(2*r.Evidence.FullDelay, maxRetryDelay) // behind the others that wait for room
 	case counted && (rule.Remedy == client.DeadLetter || rule.Remedy == client.ListFull):
 		s.Verdict = ledger.Kill
-	case limits(rule) && r.res != nil && (!counted || r.Evidence.strikes(u.User) < provenAttempts):
+	case isLimit(rule) && r.res != nil && (!counted || r.Evidence.strikes(u.User) < provenAttempts):
 		s.Delay = r.backoff(r.Evidence.strikes(u.User))
-	case !counted && (limits(rule) || rule.Remedy == client.Halt):
-		// The limiter, or the breaker, says when.
+	case !counted && (isLimit(rule) || rule.Remedy == client.Halt && !r.passed()):
+		// The limiter, or the breaker, decides when.
 	case !counted:
 		s.Delay = r.uncountedDelay(u)
 	case r.lastAttempt(u):
@@ -400,6 +425,9 @@ func (r *reading) settle(u ledger.Claimed, rule client.Rule, failure *ledger.Fai
 	}
 	return s
 }
+
+// passed reports whether the list call was served, so that the error is not every call's.
+func (r *reading) passed() bool { return r.Check.Done && r.Check.Err == nil }
 
 // uncountedDelay puts a single user whose calls fail behind the others, so that the next trial is
 // another user's.
@@ -472,7 +500,7 @@ func (r *reading) unlisted(rule client.Rule) client.Rule {
 	return rule
 }
 
-func limits(rule client.Rule) bool {
+func isLimit(rule client.Rule) bool {
 	return rule.Remedy == client.RateLimit || rule.Remedy == client.AccountRateLimit
 }
 
@@ -502,7 +530,7 @@ func limitsHalf(res *client.Result) bool {
 			continue
 		}
 		named++
-		if o.State == client.Failed && limits(client.Classify(o.Error)) {
+		if o.State == client.Failed && isLimit(client.Classify(o.Error)) {
 			limited++
 		}
 	}
