@@ -2,6 +2,9 @@ package tasks
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,49 +12,20 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks/internal/parallel"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/user"
 )
 
-// Enqueue accepts a job: it takes a version, enqueues the tasks, and marks the users in the
-// ledger, which pokes idle workers. It returns when all tasks are in Redis. When only a part
-// got there the error is an [*EnqueueError]; every other error means that nothing was
-// enqueued. The Job that comes with an error has the ID to repeat the request with.
-func (p *Producer) Enqueue(ctx context.Context, r Request) (Job, error) {
-	named := r.JobID != ""
-	r, err := p.complete(r)
-	if err != nil {
-		return Job{ID: r.JobID, Operation: r.Operation}, fmt.Errorf("tasks: enqueue: %w", err)
-	}
-	if !named {
-		r.JobID = newJobID()
-	}
-	e := &enqueuing{
-		p: p, r: r, ledger: ledger.New(p.rdb, r.PhoneNumberID), at: time.Now(),
-		// Of its own: a Client registers a queue once in its life, and not again after Redis
-		// has lost its data.
-		client: asynq.NewClientFromRedisClient(p.rdb),
-		parts:  (len(r.Users) + queues.MaxUsersPerTask - 1) / queues.MaxUsersPerTask,
-	}
-	job := Job{
-		ID: r.JobID, Operation: r.Operation, PhoneNumberID: r.PhoneNumberID, Queue: r.Queue,
-		Users: r.Users, Accepted: len(r.Users), Tasks: e.parts,
-	}
-	if err := e.run(ctx, named); err != nil {
-		err = &EnqueueError{
-			JobID: r.JobID, Tasks: e.tasks, TotalTasks: e.parts,
-			Users: e.users, TotalUsers: len(r.Users), Err: queues.Explain(err),
-		}
-		job.Version, job.Accepted, job.Tasks = e.version, e.users, e.tasks
-		return job, err
-	}
-	job.Version = e.oldest
-	return job, nil
-}
-
 // enqueuing is one run of Enqueue.
+//
+// All parts of a job have one version, which its first attempt takes: else a repeated request
+// would be newer than what was asked for since. The version stands in each task for as long as
+// asynq keeps it. Tasks that were never enqueued can't show that the job goes on, so a job of
+// several parts has a key of its own (see begun) from before its first part is enqueued.
 type enqueuing struct {
 	p      *Producer
 	r      Request
@@ -59,50 +33,62 @@ type enqueuing struct {
 	client *asynq.Client
 	at     time.Time
 	parts  int
-	// version is that of the job; with delayed, whether it is put off, fixed before the parts
-	// run in parallel.
+	// version is that of the job, and delayed whether it is put off: of its first attempt, and
+	// fixed before the parts run in parallel.
 	version ledger.Version
 	delayed bool
 
 	mu           sync.Mutex
-	tasks, users int
-	// oldest is the least version among the parts: they differ only when an earlier attempt's
-	// part 0 ended and was forgotten before the others.
-	oldest ledger.Version
+	tasks, users int // accepted
+}
+
+func newEnqueuing(p *Producer, r Request) *enqueuing {
+	return &enqueuing{
+		p: p, r: r, ledger: ledger.New(p.rdb, r.PhoneNumberID), at: time.Now(),
+		// Of its own: a Client registers a queue once in its life, and not again after Redis
+		// has lost its data.
+		client: asynq.NewClientFromRedisClient(p.rdb),
+		parts:  (len(r.Users) + queues.MaxUsersPerTask - 1) / queues.MaxUsersPerTask,
+	}
 }
 
 func (e *enqueuing) run(ctx context.Context, named bool) error {
 	if err := e.takeVersion(ctx, named); err != nil {
 		return err
 	}
-	// Part 0 goes first: what it meets in Redis decides over the version of the rest.
+	if err := e.remember(ctx, false); err != nil {
+		return err
+	}
+	// Part 0 goes first: of two first attempts at once, the one that enqueues it decides over
+	// the version of the rest.
 	first, err := e.part(ctx, 0)
 	if err != nil {
 		return err
 	}
 	e.version, e.delayed = first.Version, first.Delayed
-	return parallel.Each(ctx, parallel.UpTo(1, e.parts), func(ctx context.Context, n int) error {
+	err = parallel.Each(ctx, parallel.UpTo(1, e.parts), func(ctx context.Context, n int) error {
 		_, err := e.part(ctx, n)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	if err := e.remember(ctx, true); err != nil {
+		e.p.cfg.Logger.WarnContext(ctx, "the job's key still says that parts are missing", "job_id", e.r.JobID, "error", err)
+	}
+	return nil
 }
 
 // takeVersion takes the version of an earlier attempt of the same job, or the one that was
 // named, or a new one.
 func (e *enqueuing) takeVersion(ctx context.Context, named bool) error {
-	e.delayed = e.r.Delay > 0
 	if named {
-		found, err := e.p.lookup(e.r.Queue, queues.TaskID(e.r.JobID, 0))
-		if err != nil {
+		found, err := e.earlier(ctx)
+		if err != nil || found {
 			return err
 		}
-		if found != nil {
-			e.version, e.delayed = found.Version, found.Delayed
-		}
 	}
-	if e.version == 0 {
-		e.version = e.r.Version
-	}
+	e.version, e.delayed = e.r.Version, e.r.Delay > 0
 	if e.version == 0 {
 		v, err := e.ledger.NextVersion(ctx)
 		if err != nil {
@@ -113,19 +99,40 @@ func (e *enqueuing) takeVersion(ctx context.Context, named bool) error {
 	return nil
 }
 
-// due is when a delayed job may start. asynq cuts the fraction of the second off.
-func (e *enqueuing) due() time.Time {
-	return later(e.version.Time(), e.at.Add(e.r.Delay)).Add(time.Second - time.Nanosecond)
+// earlier takes the version of an earlier attempt, if that was the same request and has not
+// ended, its retention included.
+func (e *enqueuing) earlier(ctx context.Context) (found bool, err error) {
+	part, q, err := findPart(ctx, e.p, e.r.JobID, e.parts)
+	if err != nil {
+		return false, err
+	}
+	if part != nil {
+		if q != e.r.Queue || !e.same(*part) {
+			return false, ErrJobConflict
+		}
+		e.version, e.delayed = part.Version, part.Delayed
+		return true, nil
+	}
+	b, err := readBegun(ctx, e.p.rdb, e.r.JobID)
+	if err != nil || b == nil || b.Enqueued || b.Request != e.digest() {
+		return false, err // no attempt, or one that has ended, or a job that was given up
+	}
+	e.version, e.delayed = b.Version, b.Delayed
+	return true, nil
 }
 
-// later returns the later of two times: what Redis's clock says and what ours says. If one is
-// wrong, a delayed job starts late, and never early.
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+// same reports whether a task in Redis is the part of this job.
+func (e *enqueuing) same(found queues.Payload) bool {
+	if found.Parts != e.parts {
+		return false
 	}
-	return b
+	mine := e.payload(found.Part)
+	return found.Operation == mine.Operation && found.PhoneNumberID == mine.PhoneNumberID && slices.Equal(found.Users, mine.Users)
 }
+
+// due returns when a delayed job may start. asynq cuts the fraction of the second off. It
+// follows from the version, so that a repeated request changes nothing.
+func (e *enqueuing) due() time.Time { return e.version.Time().Add(time.Second - time.Nanosecond) }
 
 func (e *enqueuing) payload(n int) queues.Payload {
 	users := e.r.Users[n*queues.MaxUsersPerTask : min((n+1)*queues.MaxUsersPerTask, len(e.r.Users))]
@@ -148,26 +155,33 @@ func (e *enqueuing) part(ctx context.Context, n int) (queues.Payload, error) {
 	}
 	_, err = e.client.EnqueueContext(ctx, task, opts...)
 	if errors.Is(err, asynq.ErrTaskIDConflict) { // a reply that was lost, or a job that is repeated
-		payload, err = e.p.adopt(payload, e.r.Queue)
+		payload, err = e.adopt(payload)
 	}
 	if err != nil {
 		return payload, err
 	}
-	e.count(payload)
+	e.mu.Lock()
+	e.tasks++
+	e.users += len(payload.Users)
+	e.mu.Unlock()
 	if !payload.Delayed {
 		e.mark(ctx, payload)
 	}
 	return payload, nil
 }
 
-func (e *enqueuing) count(p queues.Payload) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.tasks++
-	e.users += len(p.Users)
-	if e.oldest == 0 || p.Version < e.oldest {
-		e.oldest = p.Version
+// adopt returns the payload that stands in Redis under the task ID of mine.
+func (e *enqueuing) adopt(mine queues.Payload) (queues.Payload, error) {
+	found, err := lookup(e.p, e.r.Queue, mine.TaskID())
+	switch {
+	case err != nil:
+		return queues.Payload{}, err
+	case found == nil: // it ended in between, and its retention with it: it was accepted
+		return mine, nil
+	case !e.same(*found):
+		return queues.Payload{}, ErrJobConflict
 	}
+	return *found, nil
 }
 
 // mark tells the ledger. The task is accepted already, and its handler marks what is missing,
@@ -182,25 +196,92 @@ func (e *enqueuing) mark(ctx context.Context, p queues.Payload) {
 	}
 }
 
-// adopt returns the payload that stands in Redis under the task ID of mine, in its place.
-func (p *Producer) adopt(mine queues.Payload, q ledger.Queue) (queues.Payload, error) {
-	found, err := p.lookup(q, mine.TaskID())
+// digest tells two requests apart.
+func (e *enqueuing) digest() string {
+	h := sha256.New()
+	_, _ = fmt.Fprintf(h, "%s %s %s", e.r.Operation, e.r.PhoneNumberID, e.r.Queue) // a hash takes everything
+	for _, u := range e.r.Users {
+		_, _ = fmt.Fprintf(h, "\n%s", u.Reveal())
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// remember writes the job's key, for a job of several parts; all says that all were enqueued.
+func (e *enqueuing) remember(ctx context.Context, all bool) error {
+	if e.parts == 1 {
+		return nil
+	}
+	b, err := json.Marshal(begun{
+		Version: e.version, Delayed: e.delayed, Queue: e.r.Queue, Parts: e.parts, Request: e.digest(), Enqueued: all,
+	})
 	if err != nil {
-		return queues.Payload{}, err
+		return err
 	}
-	if found == nil { // it ended in between, and its retention with it: it was accepted
-		return mine, nil
+	return e.p.rdb.Set(ctx, begunKey(e.r.JobID), b, begunFor+e.r.Delay).Err()
+}
+
+// begun is what Redis keeps of a job of several parts beside its tasks.
+type begun struct {
+	Version  ledger.Version `json:"version"`
+	Delayed  bool           `json:"delayed,omitempty"`
+	Queue    ledger.Queue   `json:"queue"`
+	Parts    int            `json:"parts"`
+	Request  string         `json:"request"`            // see digest
+	Enqueued bool           `json:"enqueued,omitempty"` // all parts were: from now on the tasks tell whether the job has ended
+}
+
+// begunFor is how long the key stays after the last attempt.
+const begunFor = 7 * 24 * time.Hour
+
+func begunKey(jobID string) string { return "wablock:job:" + jobID }
+
+// readBegun returns what is kept of a job, nil for nothing.
+func readBegun(ctx context.Context, rdb redis.UniversalClient, jobID string) (*begun, error) {
+	text, err := rdb.Get(ctx, begunKey(jobID)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil //nolint:nilnil // the comment says so
 	}
-	same := found.Operation == mine.Operation && found.PhoneNumberID == mine.PhoneNumberID &&
-		found.Parts == mine.Parts && slices.Equal(found.Users, mine.Users)
-	if !same {
-		return queues.Payload{}, ErrJobConflict
+	if err != nil {
+		return nil, err
 	}
-	return *found, nil
+	b := new(begun)
+	if json.Unmarshal(text, b) != nil || b.Version <= 0 || !b.Queue.Valid() || b.Parts < 1 || b.Parts > queues.MaxParts {
+		return nil, nil //nolint:nilnil // written by another program: the tasks have to tell
+	}
+	return b, nil
+}
+
+// findPart returns the payload of one of the first parts of a job, and the queue that it is in;
+// nil when none of them is in Redis.
+func findPart(ctx context.Context, p *Producer, jobID string, parts int) (*queues.Payload, ledger.Queue, error) {
+	for chunk := range slices.Chunk(parallel.UpTo(0, parts), 1000) {
+		pipe := p.rdb.Pipeline()
+		there := make(map[ledger.Queue][]*redis.IntCmd, len(ledger.Queues()))
+		for _, q := range ledger.Queues() {
+			for _, n := range chunk {
+				there[q] = append(there[q], pipe.Exists(ctx, queues.Key(string(q), "t:"+queues.TaskID(jobID, n))))
+			}
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, "", err
+		}
+		for _, q := range ledger.Queues() {
+			for i, cmd := range there[q] {
+				if cmd.Val() == 0 {
+					continue
+				}
+				found, err := lookup(p, q, queues.TaskID(jobID, chunk[i]))
+				if err != nil || found != nil {
+					return found, q, err
+				}
+			}
+		}
+	}
+	return nil, "", nil
 }
 
 // lookup returns the payload of a task, nil when there is no such task.
-func (p *Producer) lookup(q ledger.Queue, id string) (*queues.Payload, error) {
+func lookup(p *Producer, q ledger.Queue, id string) (*queues.Payload, error) {
 	info, err := p.inspector.GetTaskInfo(string(q), id)
 	if queues.IsGone(err) {
 		return nil, nil //nolint:nilnil // the comment says so
@@ -214,3 +295,7 @@ func (p *Producer) lookup(q ledger.Queue, id string) (*queues.Payload, error) {
 	}
 	return &found, nil
 }
+
+// sorted returns the users of a request in an order of their own, so that the same users in
+// another order are the same job.
+func sorted(users []user.ID) []user.ID { return slices.SortedFunc(slices.Values(users), user.Compare) }

@@ -11,7 +11,7 @@ import (
 var ErrRedisFull = queues.ErrRedisFull
 
 // ErrJobConflict is wrapped when a job ID is in use by another request: one of another
-// operation, phone number ID or users.
+// operation, phone number ID, queue or users. Nothing was enqueued then.
 var ErrJobConflict = errors.New("the job ID belongs to another request: choose another")
 
 // EnqueueError says how much of a job was accepted before it failed. To repeat the request
@@ -26,8 +26,14 @@ type EnqueueError struct {
 }
 
 func (e *EnqueueError) Error() string {
+	switch {
+	case errors.Is(e.Err, ErrJobConflict):
+		return fmt.Sprintf("tasks: enqueue job %s: %v", e.JobID, e.Err)
+	case e.Tasks == 0:
+		return fmt.Sprintf("tasks: enqueue job %s: it is not known to be accepted; repeating it with the same job ID is safe: %v", e.JobID, e.Err)
+	}
 	return fmt.Sprintf("tasks: enqueue job %s: %d of %d tasks (%d of %d users) were accepted; "+
-		"to repeat it with the same job ID is safe: %v", e.JobID, e.Tasks, e.TotalTasks, e.Users, e.TotalUsers, e.Err)
+		"repeating it with the same job ID is safe, and completes it: %v", e.JobID, e.Tasks, e.TotalTasks, e.Users, e.TotalUsers, e.Err)
 }
 
 // Unwrap returns what went wrong.

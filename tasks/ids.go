@@ -14,7 +14,6 @@ func newJobID() string {
 	return user.Letters(b[:])
 }
 
-// CheckJobID reports what is wrong with a job ID: it has 1 to 64 letters, digits, dots,
-// dashes and underscores, and holds no phone number, since everybody who may look at the
-// queues sees it.
-func CheckJobID(id string) error { return queues.CheckJobID(id) }
+// CheckJobID reports what is wrong with the ID of a job of these users: it has 1 to 255 printable
+// characters, and holds the number of none of them.
+func CheckJobID(id string, users ...user.ID) error { return queues.CheckJobID(id, users...) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -11,54 +12,66 @@ import (
 	"github.com/wablock/wablock/tasks/internal/parallel"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/user"
 )
 
-// ErrJobNotFound is wrapped when no task of a job is there: there never was one, or it ended
+// ErrJobNotFound is wrapped when no task of a job is in Redis: there never was one, or it ended
 // and its retention has passed. The ledger knows of the users all the same.
 var ErrJobNotFound = errors.New("no such job, or its results are past their retention")
+
+// Job is a request that was accepted.
+type Job struct {
+	ID            string
+	Operation     Operation
+	PhoneNumberID string
+	Queue         Queue
+	// Version is what the ledger orders the job by.
+	Version ledger.Version
+	// Users are those accepted, each once, in the order given.
+	Users []user.ID
+	// Accepted is the number of Users.
+	Accepted int
+	// Rejected are the inputs that name no user; they are in no task.
+	Rejected []Rejection
+	// Tasks is how many asynq tasks the job was cut into.
+	Tasks int
+}
 
 // JobStatus is what the tasks of a job say.
 type JobStatus struct {
 	ID            string
-	Operation     ledger.Operation
+	Operation     Operation
 	PhoneNumberID string
-	Queue         ledger.Queue
+	Queue         Queue
 	Version       ledger.Version
 	RequestedAt   time.Time
 	// Tasks is how many the job was cut into. Ended have a result; Gone are past their
 	// retention, or were deleted, or never got into Redis.
 	Tasks, Ended, Gone int
-	// Pending counts the users of the tasks that have not ended. Those that have are in queues.Result,
+	// Pending counts the users of the tasks that have not ended. Those that have are in Result,
 	// users of tasks that are gone in neither.
 	Pending int
-	Result  queues.Result
+	Result  Result
 }
+
+// Result counts how the users of a task, or of several, ended.
+type Result = queues.Result
 
 // Done reports whether every task has ended.
 func (s JobStatus) Done() bool { return s.Ended+s.Gone == s.Tasks }
 
-// Job reads what became of a job from its tasks, which stay for as long as their retention.
-// [Producer.Progress] tells more, sooner, to who has the list of users. The error may wrap
-// ErrJobNotFound.
-func (p *Producer) Job(ctx context.Context, jobID string) (JobStatus, error) {
-	s, err := p.job(ctx, jobID)
-	if err != nil {
-		return JobStatus{}, fmt.Errorf("tasks: job: %w", err)
-	}
-	return s, nil
-}
-
-func (p *Producer) job(ctx context.Context, jobID string) (JobStatus, error) {
+// readJob reads the tasks of a job.
+func readJob(ctx context.Context, p *Producer, jobID string) (JobStatus, error) {
 	if err := CheckJobID(jobID); err != nil {
 		return JobStatus{}, err
 	}
-	s, err := p.findJob(ctx, jobID)
+	q, parts, err := locate(ctx, p, jobID)
 	if err != nil {
 		return JobStatus{}, err
 	}
-	infos := make([]*asynq.TaskInfo, s.Tasks)
-	err = parallel.Each(ctx, parallel.UpTo(0, s.Tasks), func(_ context.Context, n int) (err error) {
-		infos[n], err = p.inspector.GetTaskInfo(string(s.Queue), queues.TaskID(jobID, n))
+	infos := make([]*asynq.TaskInfo, parts)
+	err = parallel.Each(ctx, parallel.UpTo(0, parts), func(_ context.Context, n int) (err error) {
+		infos[n], err = p.inspector.GetTaskInfo(string(q), queues.TaskID(jobID, n))
 		if queues.IsGone(err) {
 			return nil
 		}
@@ -67,32 +80,35 @@ func (p *Producer) job(ctx context.Context, jobID string) (JobStatus, error) {
 	if err != nil {
 		return JobStatus{}, err
 	}
+	s := JobStatus{ID: jobID, Queue: q, Tasks: parts}
 	for _, info := range infos {
 		if err := s.add(info); err != nil {
 			return JobStatus{}, err
 		}
 	}
+	if s.Gone == s.Tasks {
+		return JobStatus{}, ErrJobNotFound
+	}
 	return s, nil
 }
 
-// findJob reads part 0, which says how many there are.
-func (p *Producer) findJob(ctx context.Context, jobID string) (JobStatus, error) {
-	for _, q := range ledger.Queues() {
-		if err := ctx.Err(); err != nil {
-			return JobStatus{}, err
-		}
-		first, err := p.lookup(q, queues.TaskID(jobID, 0))
-		if err != nil {
-			return JobStatus{}, err
-		}
-		if first != nil {
-			return JobStatus{
-				ID: jobID, Operation: first.Operation, PhoneNumberID: first.PhoneNumberID, Queue: q,
-				Version: first.Version, RequestedAt: first.RequestedAt, Tasks: first.Parts,
-			}, nil
-		}
+// locate finds the queue of a job and how many parts it has: by its key, or by part 0.
+func locate(ctx context.Context, p *Producer, jobID string) (ledger.Queue, int, error) {
+	first, q, err := findPart(ctx, p, jobID, 1)
+	if err != nil {
+		return "", 0, err
 	}
-	return JobStatus{}, ErrJobNotFound
+	if first != nil {
+		return q, first.Parts, nil
+	}
+	b, err := readBegun(ctx, p.rdb, jobID)
+	if err != nil {
+		return "", 0, err
+	}
+	if b == nil {
+		return "", 0, ErrJobNotFound
+	}
+	return b.Queue, b.Parts, nil
 }
 
 func (s *JobStatus) add(info *asynq.TaskInfo) error {
@@ -100,23 +116,61 @@ func (s *JobStatus) add(info *asynq.TaskInfo) error {
 		s.Gone++
 		return nil
 	}
-	if info.State == asynq.TaskStateCompleted && len(info.Result) > 0 {
-		r, err := queues.DecodeResult(info.Result)
-		if err != nil {
-			return err
-		}
-		s.Ended++
-		s.Result.Add(r)
-		return nil
-	}
 	payload, err := queues.Decode(info.Type, info.Payload)
 	if err != nil {
 		return err
 	}
-	if info.State == asynq.TaskStateCompleted {
-		s.Ended++
-	} else {
+	s.Operation, s.PhoneNumberID, s.Version, s.RequestedAt = payload.Operation, payload.PhoneNumberID, payload.Version, payload.RequestedAt
+	if info.State != asynq.TaskStateCompleted {
 		s.Pending += len(payload.Users)
+		return nil
 	}
-	return nil
+	s.Ended++
+	if len(info.Result) == 0 {
+		return nil
+	}
+	r, err := queues.DecodeResult(info.Result)
+	if err == nil {
+		s.Result.Add(r)
+	}
+	return err
+}
+
+// Progress counts what has become of a job's users.
+type Progress struct {
+	Succeeded int
+	// DeadLettered failed for good, discarded since or not.
+	DeadLettered int
+	// Superseded were asked for again in a newer request, which alone counts.
+	Superseded int
+	// Pending have not ended yet.
+	Pending int
+}
+
+func readProgress(ctx context.Context, l *ledger.Ledger, v ledger.Version, users []user.ID) (sum Progress, err error) {
+	for chunk := range slices.Chunk(users, ledger.MaxBatch) {
+		entries, err := l.Entries(ctx, chunk)
+		if err != nil {
+			return Progress{}, fmt.Errorf("tasks: progress: %w", err)
+		}
+		for _, e := range entries {
+			sum.count(e, v)
+		}
+	}
+	return sum, nil
+}
+
+func (p *Progress) count(e ledger.Entry, v ledger.Version) {
+	switch {
+	case e.Version > v:
+		p.Superseded++
+	case e.Version < v: // not marked yet
+		p.Pending++
+	case e.State == ledger.Succeeded:
+		p.Succeeded++
+	case e.State == ledger.Dead, e.State == ledger.Discarded:
+		p.DeadLettered++
+	default:
+		p.Pending++
+	}
 }

@@ -19,10 +19,12 @@ import (
 // Rejection is one input that names no user: what it was, its place (from 1), and why.
 type Rejection = numbers.Rejection
 
-// Operation is what a request asks for, and Queue where it waits for its turn.
+// Operation is what a request asks for, Queue where it waits for its turn, and UserStatus where
+// one user stands.
 type (
-	Operation = ledger.Operation
-	Queue     = ledger.Queue
+	Operation  = ledger.Operation
+	Queue      = ledger.Queue
+	UserStatus = ledger.Entry
 )
 
 // The operations, and the queues of producers: interactive work goes before bulk.
@@ -85,24 +87,6 @@ func NewProducer(rdb redis.UniversalClient, cfg ProducerConfig) (*Producer, erro
 	return &Producer{rdb: rdb, cfg: cfg, inspector: asynq.NewInspectorFromRedisClient(rdb)}, nil
 }
 
-// Job is a request that was accepted.
-type Job struct {
-	ID            string
-	Operation     ledger.Operation
-	PhoneNumberID string
-	Queue         ledger.Queue
-	// Version is what the ledger orders the job by.
-	Version ledger.Version
-	// Users are those accepted, each once, in the order given.
-	Users []user.ID
-	// Accepted is the number of Users.
-	Accepted int
-	// Rejected are the inputs that name no user; they are in no task.
-	Rejected []Rejection
-	// Tasks is how many asynq tasks the job was cut into.
-	Tasks int
-}
-
 // Block asks for users to be blocked: phone numbers or BSUIDs as people write them. Inputs
 // that name no user are in the Job's Rejected, and the rest goes on; without any that does,
 // the error is ErrNoUsers. See [Producer.Enqueue] for the other errors.
@@ -130,4 +114,118 @@ func (p *Producer) parseAndEnqueue(ctx context.Context, op ledger.Operation, inp
 	job, err := p.Enqueue(ctx, r)
 	job.Rejected = list.Rejected
 	return job, err
+}
+
+// Enqueue accepts a job: it takes a version, enqueues the tasks, and marks the users in the
+// ledger, which wakes idle workers. It returns when all tasks are in Redis. When only a part
+// got there the error is an [*EnqueueError]; every other error means that nothing was
+// enqueued. The Job that comes with an error has the ID to repeat the request with.
+func (p *Producer) Enqueue(ctx context.Context, r Request) (Job, error) {
+	named := r.JobID != ""
+	given := r.Users
+	r, err := p.complete(r)
+	if err != nil {
+		return Job{ID: r.JobID, Operation: r.Operation}, fmt.Errorf("tasks: enqueue: %w", err)
+	}
+	if !named {
+		r.JobID = newJobID()
+	}
+	e := newEnqueuing(p, r)
+	job := Job{
+		ID: r.JobID, Operation: r.Operation, PhoneNumberID: r.PhoneNumberID, Queue: r.Queue,
+		Users: r.Users, Accepted: len(r.Users), Tasks: e.parts,
+	}
+	if named {
+		job.Users, _ = distinct(given) // complete has seen that they are right
+	}
+	err = e.run(ctx, named)
+	job.Version = e.version
+	if err != nil {
+		job.Accepted, job.Tasks = e.users, e.tasks
+		return job, &EnqueueError{
+			JobID: r.JobID, Tasks: e.tasks, TotalTasks: e.parts,
+			Users: e.users, TotalUsers: len(r.Users), Err: queues.Explain(err),
+		}
+	}
+	return job, nil
+}
+
+// complete returns r with its defaults filled in, each user once, or what is wrong with it.
+func (p *Producer) complete(r Request) (Request, error) {
+	if !r.Operation.Valid() {
+		return r, fmt.Errorf("an operation that is neither %q nor %q", ledger.Block, ledger.Unblock)
+	}
+	if r.PhoneNumberID == "" {
+		r.PhoneNumberID = p.cfg.PhoneNumberID
+	}
+	if err := queues.CheckPhoneNumberID(r.PhoneNumberID); err != nil {
+		return r, err
+	}
+	var err error
+	if r.Users, err = distinct(r.Users); err != nil {
+		return r, err
+	}
+	if r.Queue == "" {
+		r.Queue = ledger.Interactive
+		if len(r.Users) > InteractiveUpTo {
+			r.Queue = ledger.Bulk
+		}
+	}
+	if !r.Queue.Valid() {
+		return r, fmt.Errorf("no such queue: it is one of %v", ledger.Queues())
+	}
+	if r.Delay < 0 || r.Delay > MaxDelay {
+		return r, fmt.Errorf("a delay of %v: it is from 0 to %v", r.Delay, MaxDelay)
+	}
+	if r.Version < 0 || r.Version > 0 && r.Delay > 0 {
+		return r, errors.New("a version that is negative, or goes with a delay")
+	}
+	if r.Retention == 0 {
+		r.Retention = p.cfg.Retention
+	}
+	if err := checkRetention(r.Retention); err != nil {
+		return r, err
+	}
+	if r.JobID == "" {
+		return r, nil
+	}
+	r.Users = sorted(r.Users)
+	return r, CheckJobID(r.JobID, r.Users...)
+}
+
+// Job reads what became of a job from its tasks, which stay for as long as their retention.
+// [Producer.Progress] tells more, sooner, where the list of users is at hand. The error may
+// wrap ErrJobNotFound.
+func (p *Producer) Job(ctx context.Context, jobID string) (JobStatus, error) {
+	s, err := readJob(ctx, p, jobID)
+	if err != nil {
+		return JobStatus{}, fmt.Errorf("tasks: job: %w", err)
+	}
+	return s, nil
+}
+
+// Progress counts what the ledger holds of a job: pass what Enqueue returned. It is exact while
+// the job runs; a user whose request was done and then asked for again counts as superseded.
+func (p *Producer) Progress(ctx context.Context, phoneNumberID string, v ledger.Version, users []user.ID) (Progress, error) {
+	if err := queues.CheckPhoneNumberID(phoneNumberID); err != nil {
+		return Progress{}, fmt.Errorf("tasks: progress: %w", err)
+	}
+	return readProgress(ctx, ledger.New(p.rdb, phoneNumberID), v, users)
+}
+
+// Status returns where one user stands on the producer's phone number ID: a phone number or
+// BSUID as people write it.
+func (p *Producer) Status(ctx context.Context, input string) (UserStatus, error) {
+	id, err := user.Parse(input)
+	if err != nil {
+		return UserStatus{}, fmt.Errorf("tasks: status: %w", err)
+	}
+	if err := queues.CheckPhoneNumberID(p.cfg.PhoneNumberID); err != nil {
+		return UserStatus{}, fmt.Errorf("tasks: status: %w", err)
+	}
+	entries, err := ledger.New(p.rdb, p.cfg.PhoneNumberID).Entries(ctx, []user.ID{id})
+	if err != nil {
+		return UserStatus{}, fmt.Errorf("tasks: status: %w", err)
+	}
+	return entries[0], nil
 }

@@ -64,7 +64,7 @@ func TestNothingToEnqueue(t *testing.T) {
 		"nobody":          {Operation: ledger.Block, Users: make([]user.ID, 1)},
 		"a bad number ID": {Operation: ledger.Block, Users: nums(1), PhoneNumberID: "x"},
 		"a bad queue":     {Operation: ledger.Block, Users: nums(1), Queue: "default"},
-		"a bad job ID":    {Operation: ledger.Block, Users: nums(1), JobID: "a:b"},
+		"a bad job ID":    {Operation: ledger.Block, Users: nums(1), JobID: "a\x00b"},
 		"a bad delay":     {Operation: ledger.Block, Users: nums(1), Delay: -1},
 		"a bad retention": {Operation: ledger.Block, Users: nums(1), Retention: time.Millisecond},
 	} {

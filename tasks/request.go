@@ -1,12 +1,10 @@
 package tasks
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/wablock/wablock/tasks/ledger"
-	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -27,8 +25,8 @@ type Request struct {
 	// known earlier: whatever was asked for since wins. It goes with no Delay. 0 takes a new one.
 	Version ledger.Version
 	// JobID makes the request safe to repeat: the same ID, operation, users and queue again
-	// are the same job, with the delay that it had first, until its retention has passed.
-	// Default a random one.
+	// are the same job, of the version and due time that it had first, until the retention after
+	// its last part's end has passed. Default a random one.
 	JobID string
 	// Retention is how long the tasks and their results stay readable after their end, at
 	// least a second; default the producer's.
@@ -65,48 +63,6 @@ func checkRetention(d time.Duration) error {
 		return fmt.Errorf("a retention of %v: it is from 1s to %v", d, MaxRetention)
 	}
 	return nil
-}
-
-// complete returns r with its defaults filled in, each user once, or what is wrong with it.
-func (p *Producer) complete(r Request) (Request, error) {
-	if !r.Operation.Valid() {
-		return r, fmt.Errorf("an operation that is neither %q nor %q", ledger.Block, ledger.Unblock)
-	}
-	if r.PhoneNumberID == "" {
-		r.PhoneNumberID = p.cfg.PhoneNumberID
-	}
-	if err := queues.CheckPhoneNumberID(r.PhoneNumberID); err != nil {
-		return r, err
-	}
-	var err error
-	if r.Users, err = distinct(r.Users); err != nil {
-		return r, err
-	}
-	if r.Queue == "" {
-		r.Queue = ledger.Interactive
-		if len(r.Users) > InteractiveUpTo {
-			r.Queue = ledger.Bulk
-		}
-	}
-	if !r.Queue.Valid() {
-		return r, fmt.Errorf("no such queue: it is one of %v", ledger.Queues())
-	}
-	if r.Delay < 0 || r.Delay > MaxDelay {
-		return r, fmt.Errorf("a delay of %v: it is from 0 to %v", r.Delay, MaxDelay)
-	}
-	if r.Version < 0 || r.Version > 0 && r.Delay > 0 {
-		return r, errors.New("a version that is negative, or goes with a delay")
-	}
-	if r.Retention == 0 {
-		r.Retention = p.cfg.Retention
-	}
-	if err := checkRetention(r.Retention); err != nil {
-		return r, err
-	}
-	if r.JobID != "" {
-		return r, CheckJobID(r.JobID)
-	}
-	return r, nil
 }
 
 func distinct(users []user.ID) ([]user.ID, error) {

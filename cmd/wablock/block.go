@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +13,6 @@ import (
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	numberfile "github.com/wablock/wablock/tasks/numbers"
-	"github.com/wablock/wablock/tasks/user"
 )
 
 func blockCommand(c *cli) *cobra.Command {
@@ -106,6 +103,11 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 		}
 		return err
 	}
+	if c.job != "" {
+		if err := tasks.CheckJobID(c.job, in.users...); err != nil {
+			return usagef("--job-id: %v", err)
+		}
+	}
 	rdb, err := app.Connect(cmd.Context(), cfg)
 	if err != nil {
 		return err
@@ -114,9 +116,6 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	p, err := tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: number.ID})
 	if err != nil {
 		return err
-	}
-	if c.job != "" { // so that the same numbers in another order are the same job
-		slices.SortFunc(in.users, func(a, b user.ID) int { return strings.Compare(a.Reveal(), b.Reveal()) })
 	}
 	job, err := p.Enqueue(cmd.Context(), tasks.Request{
 		Operation: c.op, Users: in.users, Queue: ledger.Queue(c.queue), Delay: c.delay, JobID: c.job, Retention: c.retention,

@@ -4,48 +4,45 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/wablock/wablock/tasks/user"
 )
 
-const maxJobID = 64
+const maxJobID = 255
 
-// CheckJobID reports what is wrong with a job ID: it has 1 to 64 letters, digits, dots,
-// dashes and underscores, and holds no phone number, since everybody who may look at the
-// queues sees it.
-func CheckJobID(id string) error {
-	if id == "" {
+// CheckJobID reports what is wrong with the ID of a job of these users: it has 1 to 255 printable
+// characters, and holds the number of none of them, with or without what people put between its
+// digits, since job IDs are shown in logs and on web pages. Other runs of digits are an event's.
+func CheckJobID(id string, users ...user.ID) error {
+	switch {
+	case id == "":
 		return errors.New("an empty job ID")
-	}
-	if len(id) > maxJobID {
-		return fmt.Errorf("a job ID of %d characters: it has at most %d", len(id), maxJobID)
-	}
-	for i := range len(id) {
-		if !isJobIDByte(id[i]) {
-			return errors.New("a job ID has letters, digits, dots, dashes and underscores alone")
-		}
-	}
-	if holdsPhoneNumber(id) {
-		return errors.New("a job ID that holds a phone number: job IDs are shown in logs and on web pages")
+	case utf8.RuneCountInString(id) > maxJobID:
+		return fmt.Errorf("a job ID of %d characters: it has at most %d", utf8.RuneCountInString(id), maxJobID)
+	case !utf8.ValidString(id) || strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return errors.New("a job ID with a character that can't be printed")
+	case namesUser(id, users):
+		return errors.New("a job ID that holds the number of one of its users: job IDs are shown in logs and on web pages")
 	}
 	return nil
 }
 
-func isJobIDByte(c byte) bool {
-	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_'
-}
+// shortestNumber is the length of the shortest phone number. A shorter BSUID tells nothing.
+const shortestNumber = 7
 
-// shortestNumber is the length from which a run of digits is held to be a phone number; a
-// date such as 20261122 is shorter.
-const shortestNumber = 9
-
-func holdsPhoneNumber(s string) bool {
-	notDigit := func(r rune) bool { return r < '0' || r > '9' }
-	for run := range strings.FieldsFuncSeq(s, notDigit) {
-		if len(run) < shortestNumber {
-			continue
+func namesUser(jobID string, users []user.ID) bool {
+	digits := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" -.()/", r) {
+			return -1
 		}
-		if _, err := user.Parse(run); err == nil {
+		return r
+	}, jobID)
+	for _, u := range users {
+		number := u.Reveal()
+		number = number[strings.LastIndexAny(number, "+.")+1:]
+		if len(number) >= shortestNumber && strings.Contains(digits, number) {
 			return true
 		}
 	}

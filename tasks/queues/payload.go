@@ -25,8 +25,8 @@ const MaxPayload = 1 << 20
 // it is of the year 2255. A user marked at one far ahead could never be asked for again.
 const maxVersion = 1 << 53
 
-// maxParts bounds what readers of a job set out to read.
-const maxParts = 1 << 17
+// MaxParts bounds what readers of a job set out to read.
+const MaxParts = 1 << 17
 
 // Payload is what a task of TypeBlock or TypeUnblock carries: one chunk of a job.
 type Payload struct {
@@ -74,36 +74,15 @@ func (p Payload) Encode() ([]byte, error) {
 	if reason := p.fault(); reason != "" {
 		return nil, fmt.Errorf("tasks: encode: %s", reason)
 	}
-	// No string below needs escaping: fault has seen that they are digits, letters, ".-_+".
-	b := make([]byte, 0, 256+20*len(p.Users))
-	b = append(b, `{"v":`...)
-	b = strconv.AppendInt(b, Format, 10)
-	b = append(b, `,"job_id":"`...)
-	b = append(b, p.JobID...)
-	b = append(b, `","phone_number_id":"`...)
-	b = append(b, p.PhoneNumberID...)
-	b = append(b, `","version":`...)
-	b = strconv.AppendInt(b, int64(p.Version), 10)
-	b = append(b, `,"part":`...)
-	b = strconv.AppendInt(b, int64(p.Part), 10)
-	b = append(b, `,"parts":`...)
-	b = strconv.AppendInt(b, int64(p.Parts), 10)
-	b = append(b, `,"requested_at":"`...)
-	b = p.RequestedAt.UTC().Truncate(time.Microsecond).AppendFormat(b, time.RFC3339Nano)
-	b = append(b, '"')
-	if p.Delayed {
-		b = append(b, `,"delayed":true`...)
+	w := wirePayload{
+		Format: Format, JobID: p.JobID, PhoneNumberID: p.PhoneNumberID, Version: int64(p.Version), Part: p.Part, Parts: p.Parts,
+		RequestedAt: p.RequestedAt.UTC().Truncate(time.Microsecond).Format(time.RFC3339Nano), Delayed: p.Delayed,
+		Users: make([]string, len(p.Users)),
 	}
-	b = append(b, `,"users":[`...)
 	for i, u := range p.Users {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '"')
-		b = append(b, u.Reveal()...)
-		b = append(b, '"')
+		w.Users[i] = u.Reveal()
 	}
-	return append(b, ']', '}'), nil
+	return json.Marshal(w)
 }
 
 // fault says what is wrong with p, "" for nothing.
@@ -115,7 +94,7 @@ func (p Payload) fault() string {
 		return "no version"
 	case p.Version > maxVersion:
 		return "a version that is out of range"
-	case p.Parts < 1 || p.Parts > maxParts || p.Part < 0 || p.Part >= p.Parts:
+	case p.Parts < 1 || p.Parts > MaxParts || p.Part < 0 || p.Part >= p.Parts:
 		return "a part that is not among its parts, or too many parts"
 	case len(p.Users) == 0:
 		return "no users"
@@ -124,7 +103,7 @@ func (p Payload) fault() string {
 	case p.RequestedAt.Year() < 1 || p.RequestedAt.Year() > 9999:
 		return "a time of request that is out of range"
 	}
-	if err := CheckJobID(p.JobID); err != nil {
+	if err := CheckJobID(p.JobID, p.Users...); err != nil {
 		return err.Error()
 	}
 	if err := CheckPhoneNumberID(p.PhoneNumberID); err != nil {
@@ -132,7 +111,7 @@ func (p Payload) fault() string {
 	}
 	for _, u := range p.Users {
 		if u.IsZero() {
-			return "a user that is nobody"
+			return "a user without a name"
 		}
 	}
 	return ""
@@ -147,7 +126,7 @@ type wirePayload struct {
 	Part          int      `json:"part"`
 	Parts         int      `json:"parts"`
 	RequestedAt   string   `json:"requested_at"`
-	Delayed       bool     `json:"delayed"`
+	Delayed       bool     `json:"delayed,omitempty"`
 	Users         []string `json:"users"`
 }
 

@@ -3,8 +3,6 @@ package reconcile
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -110,8 +108,7 @@ func (k *keeping) dropCarried(ctx context.Context, waiting map[user.ID]want) err
 }
 
 // requeue enqueues again what is left, at the version that it has: nothing changes but that a
-// task wakes a worker for it. The job's ID follows from its contents, so that two processes
-// that do this at once make one job.
+// task wakes a worker for it. Two processes that do this at once make two tasks that say the same.
 func (k *keeping) requeue(ctx context.Context, waiting map[user.ID]want) error {
 	jobs := map[want][]user.ID{}
 	for u, w := range waiting {
@@ -124,7 +121,7 @@ func (k *keeping) requeue(ctx context.Context, waiting map[user.ID]want) error {
 		users := jobs[w]
 		slices.SortFunc(users, user.Compare)
 		_, err := k.producer.Enqueue(ctx, tasks.Request{
-			Operation: w.op, Users: users, PhoneNumberID: k.phoneNumberID, Queue: w.queue, Version: w.version, JobID: requeueID(w, users),
+			Operation: w.op, Users: users, PhoneNumberID: k.phoneNumberID, Queue: w.queue, Version: w.version,
 		})
 		if err != nil {
 			return err
@@ -132,13 +129,4 @@ func (k *keeping) requeue(ctx context.Context, waiting map[user.ID]want) error {
 		k.kept.Requeued += len(users)
 	}
 	return nil
-}
-
-func requeueID(w want, users []user.ID) string {
-	h := sha256.New()
-	_, _ = fmt.Fprintf(h, "%s %s %d", w.op, w.queue, w.version) // a hash takes everything
-	for _, u := range users {
-		_, _ = fmt.Fprintf(h, "\n%s", u.Reveal()) //nolint:forbidigo // a hash of it is all that is kept
-	}
-	return "again-" + user.Letters(h.Sum(nil)[:12])
 }
