@@ -79,7 +79,7 @@ func TestProgress(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		job := must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(5)}))(t)
-		c := must(f.ledger.Claim(t.Context(), ledger.ClaimOptions{ID: "c", Max: 4, Hold: time.Hour}))(t)
+		c := must(f.ledger.Claim(t.Context(), ledger.ClaimOptions{ID: "c", Max: 4, Hold: 10 * time.Minute}))(t)
 		verdicts := []ledger.Verdict{ledger.Succeed, ledger.Kill, ledger.Retry, ledger.Succeed}
 		settlements := make([]ledger.Settlement, 4)
 		for i, u := range c.Users {

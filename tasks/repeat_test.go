@@ -29,7 +29,7 @@ func (f *fixture) forget(queue string, ids ...string) {
 // succeed ends the requests of those users who wait longest.
 func (f *fixture) succeed(n int) {
 	f.Helper()
-	c := must(f.ledger.Claim(f.Context(), ledger.ClaimOptions{ID: "c", Max: n, Hold: time.Hour}))(f)
+	c := must(f.ledger.Claim(f.Context(), ledger.ClaimOptions{ID: "c", Max: n, Hold: 10 * time.Minute}))(f)
 	settlements := make([]ledger.Settlement, len(c.Users))
 	for i, u := range c.Users {
 		settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed}

@@ -16,7 +16,7 @@ func TestPokesLeaveRoomForTasks(t *testing.T) {
 		stop := b.run()
 		<-time.After(time.Second) // until it listens
 		for i := range 2500 {
-			if err := b.rdb.Publish(t.Context(), ledger.PokeChannel, fmt.Sprint(5_000_000+i)).Err(); err != nil {
+			if err := b.rdb.Publish(t.Context(), ledger.WakeChannel, fmt.Sprint(5_000_000+i)).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}

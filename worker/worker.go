@@ -155,7 +155,7 @@ func (w *Worker) server(concurrency int, queues map[string]int) *asynq.Server {
 
 // listen wakes lanes when a producer says that users begin to wait.
 func (w *Worker) listen(ctx context.Context) {
-	sub := w.cfg.Redis.Subscribe(ctx, ledger.PokeChannel)
+	sub := w.cfg.Redis.Subscribe(ctx, ledger.WakeChannel)
 	defer func() { _ = sub.Close() }()
 	for {
 		select {

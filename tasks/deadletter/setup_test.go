@@ -135,7 +135,7 @@ func (f *fixture) settle(op ledger.Operation, verdict ledger.Verdict, failure *l
 	f.Helper()
 	v := f.mark(op, users...)
 	id := fmt.Sprintf("claim-%d", v)
-	c := must(f.ledger.Claim(f.Context(), ledger.ClaimOptions{ID: id, Max: len(users), Hold: time.Hour}))(f)
+	c := must(f.ledger.Claim(f.Context(), ledger.ClaimOptions{ID: id, Max: len(users), Hold: 10 * time.Minute}))(f)
 	if len(c.Users) != len(users) {
 		f.Fatalf("claimed %d users of %d", len(c.Users), len(users))
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Backlog counts the users that wait for a call.
@@ -66,41 +64,4 @@ func parseTally(reply []any) (Backlog, error) {
 		Interactive: int(n[0]), Bulk: int(n[1]), Reconcile: int(n[2]), Later: int(n[3]),
 		NextDue: time.Duration(n[4]) * time.Millisecond,
 	}, nil
-}
-
-// Line is one line of waiting users.
-type Line struct {
-	Queue     Queue
-	Operation Operation
-	Users     int
-	// Oldest is the version of the request that has waited longest, zero when nobody waits.
-	Oldest Version
-}
-
-// Lines looks at each line of waiting users, in the order in which their queues are served.
-func (l *Ledger) Lines(ctx context.Context) ([]Line, error) {
-	lines := make([]Line, 0, len(l.keys)-keyWaiting)
-	cards := make([]*redis.IntCmd, 0, cap(lines))
-	heads := make([]*redis.ZSliceCmd, 0, cap(lines))
-	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, q := range Queues() {
-			for _, o := range []Operation{Block, Unblock} {
-				key := l.keys[keyWaiting+len(lines)]
-				lines = append(lines, Line{Queue: q, Operation: o})
-				cards = append(cards, p.ZCard(ctx, key))
-				heads = append(heads, p.ZRangeWithScores(ctx, key, 0, 0))
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ledger: lines: %w", err)
-	}
-	for i := range lines {
-		lines[i].Users = int(cards[i].Val())
-		if head := heads[i].Val(); len(head) > 0 {
-			lines[i].Oldest = Version(head[0].Score)
-		}
-	}
-	return lines, nil
 }

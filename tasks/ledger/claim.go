@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -36,7 +37,7 @@ type ClaimOptions struct {
 	ID string
 	// Max is how many users the call can carry, at most MaxBatch. Zero claims nobody.
 	Max int
-	// Hold is the time until the deadline; it must outlast the call.
+	// Hold is the time until the deadline, at most MaxWait; it must outlast the call.
 	Hold time.Duration
 	// Only restricts the claim to one operation; "" allows both.
 	Only Operation
@@ -79,8 +80,8 @@ func (o ClaimOptions) validate() error {
 	switch {
 	case !isWord(o.ID):
 		return fmt.Errorf("%w: the ID of a claim must be one word", ErrInvalid)
-	case o.Hold < time.Millisecond:
-		return fmt.Errorf("%w: a claim that ends at once", ErrInvalid)
+	case o.Hold < time.Millisecond || o.Hold > MaxWait:
+		return fmt.Errorf("%w: a claim that ends at once, or after more than %v", ErrInvalid, MaxWait)
 	case o.Only != "" && !o.Only.Valid():
 		return fmt.Errorf("%w: a claim for an operation that does not exist", ErrInvalid)
 	}
@@ -141,18 +142,20 @@ func cutLast(s string) (before, after string) {
 	return s, ""
 }
 
-// Renew keeps users of a claim for one more call, until hold from now. It returns one state
-// per user: InFlight when it is kept; Superseded when a newer request was marked, in which
-// case it waits; Unknown when the claim was lost.
-func (l *Ledger) Renew(ctx context.Context, claimID string, users []Claimed, hold time.Duration) ([]State, error) {
+// Renew keeps users of a claim for one more call, until hold from now. Effect is what the last
+// call under the claim has, or may have, carried out, as in a [Settlement]. It returns one state
+// per user: InFlight when it is kept; Superseded when a newer request was marked, in which case it
+// waits; Unknown when the claim was lost; Waiting when it was, and the call may have undone what
+// another one did since, so that the record's request waits again.
+func (l *Ledger) Renew(ctx context.Context, claimID string, users []Claimed, hold time.Duration, effect Operation) ([]State, error) {
 	if len(users) == 0 {
 		return nil, nil
 	}
 	if err := checkBatch(len(users)); err != nil {
 		return nil, fmt.Errorf("ledger: renew: %w", err)
 	}
-	args := make([]any, 0, 2+2*len(users))
-	args = append(args, claimID, hold.Milliseconds())
+	args := make([]any, 0, 3+2*len(users))
+	args = append(args, claimID, hold.Milliseconds(), effect.letter())
 	for _, u := range users {
 		args = append(args, u.User.Reveal(), int64(u.Version))
 	}
@@ -163,5 +166,149 @@ func (l *Ledger) Renew(ctx context.Context, claimID string, users []Claimed, hol
 	if len(letters) != len(users) {
 		return nil, fmt.Errorf("ledger: renew: %w", ErrReply)
 	}
-	return statesOf(strings.ReplaceAll(letters, "l", "\x00")), nil
+	return statesOf(strings.NewReplacer("l", string(rune(Unknown)), "L", string(rune(Waiting))).Replace(letters)), nil
+}
+
+// Verdict is what is to become of a user after a call.
+type Verdict byte
+
+// The verdicts.
+const (
+	Succeed Verdict = 's'
+	Retry   Verdict = 'r' // wait for Delay, with an attempt used up
+	Wait    Verdict = 'w' // wait for Delay, with none used up
+	Kill    Verdict = 'd' // dead: failed for good, an attempt used up
+)
+
+// Valid reports whether v is one of the verdicts.
+func (v Verdict) Valid() bool { return v == Succeed || v == Retry || v == Wait || v == Kill }
+
+// Settlement is the verdict on one user of a claim.
+type Settlement struct {
+	User    user.ID
+	Version Version // as it was claimed
+	Verdict Verdict
+	Delay   time.Duration // of Retry and Wait; below a millisecond is none
+	WaID    string        // as the API told it; "" leaves what is known
+	Failure *Failure      // of Retry, Wait and Kill; nil leaves the last one
+	// Effect is the operation that the call has carried out on the user, or may have; "" if it
+	// certainly has not. It counts when the claim was lost.
+	Effect Operation
+}
+
+// Settled is what the ledger made of a Settlement.
+type Settled struct {
+	// State is Succeeded, Dead or Waiting; Superseded when a newer request waits now; Unknown
+	// when the claim was lost, so that nothing was written. When the claim was lost and the
+	// user has ended at this version all the same, State says so: another claim ended it, or
+	// the first try of a Settle whose reply got lost.
+	State         State
+	Attempts      int
+	FirstFailedAt time.Time // zero for never
+	// Repeats is set when the claim was lost, and the call may have undone what another call did
+	// for the record's request since: that request waits again, for one more call.
+	Repeats bool
+}
+
+// Settle ends the flight of users of a claim, and returns what became of each, in order. It
+// takes at most MaxBatch users, each once; neighbours with equal verdicts cost least.
+func (l *Ledger) Settle(ctx context.Context, claimID string, settlements []Settlement) ([]Settled, error) {
+	if len(settlements) == 0 {
+		return nil, nil
+	}
+	args, err := settleArgs(claimID, settlements)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: settle: %w", err)
+	}
+	text, err := settleScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.deadKey), args...).Text()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: settle: %w", err)
+	}
+	settled := make([]Settled, 0, len(settlements))
+	for line := range strings.SplitSeq(text, "\n") {
+		s, err := parseSettled(line)
+		if err != nil {
+			return nil, fmt.Errorf("ledger: settle: %w", err)
+		}
+		settled = append(settled, s)
+	}
+	if len(settled) != len(settlements) {
+		return nil, fmt.Errorf("ledger: settle: %w", ErrReply)
+	}
+	return settled, nil
+}
+
+func settleArgs(claimID string, settlements []Settlement) ([]any, error) {
+	if err := checkBatch(len(settlements)); err != nil {
+		return nil, err
+	}
+	args := make([]any, 0, 6+3*len(settlements))
+	args = append(args, claimID)
+	for len(settlements) > 0 {
+		n := run(settlements, (*Settlement).sameButUser)
+		s := settlements[0]
+		if !s.Verdict.Valid() {
+			return nil, fmt.Errorf("%w: a settlement without a verdict", ErrInvalid)
+		}
+		failure, err := s.Failure.encode()
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, string(s.Verdict), s.Delay.Milliseconds(), failure, s.Effect.letter(), n)
+		for _, s := range settlements[:n] {
+			waID := s.WaID
+			if !isWord(waID) {
+				waID = ""
+			}
+			args = append(args, s.User.Reveal(), int64(s.Version), waID)
+		}
+		settlements = settlements[n:]
+	}
+	return args, nil
+}
+
+func (s *Settlement) sameButUser(other *Settlement) bool {
+	return s.Verdict == other.Verdict && s.Delay == other.Delay && s.Failure == other.Failure && s.Effect == other.Effect
+}
+
+// maxText bounds the texts of a Failure, in bytes: one stands in the record of each user that
+// fails, for ever.
+const maxText = 1024
+
+func (f *Failure) encode() (string, error) {
+	if f == nil {
+		return "", nil
+	}
+	short := *f
+	for _, text := range []*string{&short.Message, &short.Details, &short.FBTraceID} {
+		if len(*text) > maxText {
+			*text = strings.ToValidUTF8((*text)[:maxText], "") + "…"
+		}
+	}
+	b, err := json.Marshal(short)
+	return string(b), err
+}
+
+func parseSettled(line string) (Settled, error) {
+	if line == "s 0 0" {
+		return Settled{State: Succeeded}, nil
+	}
+	words := strings.Fields(line)
+	if len(words) != 3 || len(words[0]) != 1 {
+		return Settled{}, ErrReply
+	}
+	attempts, err := strconv.Atoi(words[1])
+	if err != nil {
+		return Settled{}, ErrReply
+	}
+	first, err := milliTime(words[2])
+	if err != nil {
+		return Settled{}, err
+	}
+	letter := strings.ToLower(words[0])
+	s := Settled{State: State(letter[0]), Attempts: attempts, FirstFailedAt: first, Repeats: letter != words[0]}
+	if s.State == 'l' {
+		s.State = Unknown
+	}
+	return s, nil
 }

@@ -26,7 +26,7 @@ func (w *world) claimAgain(t *rapid.T) {
 		return
 	}
 	again, err := w.Claim(w.ctx, ledger.ClaimOptions{
-		ID: c.ID, Max: rapid.IntRange(0, 4).Draw(t, "max"), Hold: time.Hour,
+		ID: c.ID, Max: rapid.IntRange(0, 4).Draw(t, "max"), Hold: 10 * time.Minute,
 		Only: rapid.SampledFrom([]ledger.Operation{"", ledger.Block, ledger.Unblock}).Draw(t, "only"),
 	})
 	ok(t, err)

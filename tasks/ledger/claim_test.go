@@ -32,7 +32,7 @@ func TestClaimOldest(t *testing.T) {
 		f.mark(ledger.Unblock, ledger.Bulk, f.version(), num(t, 1))
 		f.mark(ledger.Block, ledger.Interactive, f.version(), num(t, 2))
 		f.mark(ledger.Unblock, ledger.Interactive, f.version(), num(t, 3))
-		c, err := f.Claim(t.Context(), ledger.ClaimOptions{ID: "oldest", Max: 2, Hold: time.Hour, Oldest: true})
+		c, err := f.Claim(t.Context(), ledger.ClaimOptions{ID: "oldest", Max: 2, Hold: 10 * time.Minute, Oldest: true})
 		if err != nil {
 			t.Fatal(err)
 		}

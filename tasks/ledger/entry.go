@@ -61,13 +61,13 @@ func (l *Ledger) Entries(ctx context.Context, users []user.ID) ([]Entry, error) 
 }
 
 // record is the form of one, as lua/record.lua describes it and reads it.
-var record = regexp.MustCompile(`^([bu]) ([wfsdx]) ([ibr]) (\d+) (\d+) (\S+) (\S+) (\d+) (\d+)$`)
+var record = regexp.MustCompile(`^([bu]) ([a-z]) ([ibr]) (\d+) (\d+) (\S+) (\S+) (\d+) (\d+)( \d+(?: .*)?)?$`)
 
 // parseEntry reads a record. One that is not of the form gives an Unknown entry.
 func parseEntry(id user.ID, text string) Entry {
 	line, failure, failed := strings.Cut(text, "\n")
 	w := record.FindStringSubmatch(line)
-	if w == nil {
+	if w == nil || w[10] == "" && !strings.Contains("wfsdx", w[2]) { // a newer format may have states of its own
 		return Entry{User: id}
 	}
 	e := Entry{User: id, Operation: operationOf(w[1]), State: State(w[2][0]), Queue: queueOf(w[3]), Busy: w[6] != "-"}

@@ -15,6 +15,10 @@ import (
 // MaxBatch is how many users one call of a Ledger's method takes.
 const MaxBatch = 1000
 
+// MaxWait bounds every time until which a user waits or is in flight, and every Hold. A time that
+// is further ahead was written before Redis's clock was set back, and counts no more.
+const MaxWait = 15 * time.Minute
+
 // Ledger is the ledger of one phone number ID. It holds no state but its keys: make one
 // wherever it is needed. Safe for concurrent use.
 type Ledger struct {
@@ -22,6 +26,7 @@ type Ledger struct {
 	phoneNumberID string
 	versionKey    string
 	holdKey       string
+	deadKey       string
 	claimPrefix   string // of what is kept of a claim, by its ID
 	keys          []string
 }
@@ -43,10 +48,14 @@ func New(rdb redis.UniversalClient, phoneNumberID string) *Ledger {
 		}
 	}
 	return &Ledger{
-		rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", holdKey: prefix + "hold",
+		rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", holdKey: prefix + "hold", deadKey: DeadKey(phoneNumberID),
 		claimPrefix: prefix + "claim:", keys: keys,
 	}
 }
+
+// DeadKey returns the key of the set of a phone number ID's users who may have a dead letter:
+// Settle puts those in who die, and the dead-letter queue takes them out.
+func DeadKey(phoneNumberID string) string { return "wablock:{" + phoneNumberID + "}:dead" }
 
 // PhoneNumberID returns whose ledger it is.
 func (l *Ledger) PhoneNumberID() string { return l.phoneNumberID }

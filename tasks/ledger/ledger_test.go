@@ -67,7 +67,7 @@ func (f *fixture) claim(limit int, only ledger.Operation) ledger.Claim {
 	f.t.Helper()
 	f.claims++
 	c, err := f.Claim(f.t.Context(), ledger.ClaimOptions{
-		ID: fmt.Sprintf("claim-%d", f.claims), Max: limit, Hold: time.Hour, Only: only,
+		ID: fmt.Sprintf("claim-%d", f.claims), Max: limit, Hold: 10 * time.Minute, Only: only,
 	})
 	if err != nil {
 		f.t.Fatal(err)
@@ -192,7 +192,7 @@ func TestFullBatch(t *testing.T) {
 		if len(c.Users) != ledger.MaxBatch {
 			t.Fatalf("claimed %d", len(c.Users))
 		}
-		if states, err := f.Renew(t.Context(), c.ID, c.Users, time.Hour); err != nil || len(states) != len(users) {
+		if states, err := f.Renew(t.Context(), c.ID, c.Users, 10*time.Minute, ""); err != nil || len(states) != len(users) {
 			t.Fatal(len(states), err)
 		}
 		for _, s := range f.settle(c, ledger.Settlement{Verdict: ledger.Succeed, WaID: "1"}) {

@@ -101,7 +101,7 @@ func (w *world) drain(t *rapid.T) {
 				w.makeDue(t, u)
 			}
 		}
-		o := ledger.ClaimOptions{ID: "drain-" + time.Duration(round).String(), Max: 3, Hold: time.Hour}
+		o := ledger.ClaimOptions{ID: "drain-" + time.Duration(round).String(), Max: 3, Hold: 10 * time.Minute}
 		c, err := w.Claim(w.ctx, o)
 		ok(t, err)
 		w.ref.claim(o)

@@ -127,7 +127,7 @@ func (w *world) mark(t *rapid.T, requests []ledger.Request) {
 func (w *world) claim(t *rapid.T) {
 	w.claims++
 	o := ledger.ClaimOptions{
-		ID: fmt.Sprintf("claim-%d", w.claims), Max: rapid.IntRange(0, 4).Draw(t, "max"), Hold: time.Hour,
+		ID: fmt.Sprintf("claim-%d", w.claims), Max: rapid.IntRange(0, 4).Draw(t, "max"), Hold: 10 * time.Minute,
 		Only:   rapid.SampledFrom([]ledger.Operation{"", "", ledger.Block, ledger.Unblock}).Draw(t, "only"),
 		Oldest: rapid.Bool().Draw(t, "oldest"),
 	}
@@ -231,7 +231,7 @@ func (w *world) renew(t *rapid.T) {
 	if c == nil {
 		return
 	}
-	states, err := w.Renew(w.ctx, c.ID, c.Users, time.Hour)
+	states, err := w.Renew(w.ctx, c.ID, c.Users, 10*time.Minute, "")
 	ok(t, err)
 	var want []ledger.State
 	var kept []ledger.Claimed

@@ -3,12 +3,13 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
-// PokeChannel is the Redis pub/sub channel on which Mark says the phone number ID whose users
+// WakeChannel is the Redis pub/sub channel on which Mark publishes the phone number ID whose users
 // begin to wait, so that an idle worker starts at once. A message that gets lost costs time,
 // nothing else: the task that follows is the wake-up that can't get lost.
-const PokeChannel = "wablock:poke"
+const WakeChannel = "wablock:poke"
 
 // Mark writes down each request that is newer than what the ledger holds for its user, and
 // returns where each request stands, in the order given. Marking what is marked already
@@ -23,7 +24,7 @@ func (l *Ledger) Mark(ctx context.Context, requests []Request) ([]State, error) 
 	if err != nil {
 		return nil, fmt.Errorf("ledger: mark: %w", err)
 	}
-	letters, err := markScript.Run(ctx, l.rdb, l.keys, args...).Text()
+	letters, err := markScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.versionKey), args...).Text()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: mark: %w", err)
 	}
@@ -38,7 +39,7 @@ func (l *Ledger) markArgs(requests []Request) ([]any, error) {
 		return nil, err
 	}
 	args := make([]any, 0, len(requests)+6)
-	args = append(args, PokeChannel, l.phoneNumberID)
+	args = append(args, WakeChannel, l.phoneNumberID)
 	for len(requests) > 0 {
 		n := run(requests, (*Request).sameButUser)
 		r := requests[0]

@@ -12,7 +12,7 @@ import (
 func TestPokeWhenSomebodyBeginsToWait(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		sub := f.rdb.Subscribe(t.Context(), ledger.PokeChannel)
+		sub := f.rdb.Subscribe(t.Context(), ledger.WakeChannel)
 		defer func() { _ = sub.Close() }()
 		if _, err := sub.Receive(t.Context()); err != nil {
 			t.Fatal(err)
@@ -56,7 +56,7 @@ func TestPokeWhenSomebodyLeavesBackOff(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1))
 		f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Retry, Delay: time.Hour})
-		sub := f.rdb.Subscribe(t.Context(), ledger.PokeChannel)
+		sub := f.rdb.Subscribe(t.Context(), ledger.WakeChannel)
 		defer func() { _ = sub.Close() }()
 		if _, err := sub.Receive(t.Context()); err != nil {
 			t.Fatal(err)

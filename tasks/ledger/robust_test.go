@@ -146,17 +146,17 @@ func TestBadArguments(t *testing.T) {
 	_, tooMany := f.Mark(ctx, make([]ledger.Request, ledger.MaxBatch+1))
 	_, noVerdict := f.Settle(ctx, "c", []ledger.Settlement{{User: alice, Version: 1}})
 	_, tooManySettled := f.Settle(ctx, "c", make([]ledger.Settlement, ledger.MaxBatch+1))
-	_, tooManyRenewed := f.Renew(ctx, "c", make([]ledger.Claimed, ledger.MaxBatch+1), time.Hour)
+	_, tooManyRenewed := f.Renew(ctx, "c", make([]ledger.Claimed, ledger.MaxBatch+1), time.Minute, "")
 	for name, err := range map[string]error{
 		"no user":          mark(func(r *ledger.Request) { r.User = user.ID{} }),
 		"no operation":     mark(func(r *ledger.Request) { r.Operation = "" }),
 		"no queue":         mark(func(r *ledger.Request) { r.Queue = "low" }),
 		"no version":       mark(func(r *ledger.Request) { r.Version = 0 }),
-		"no claim ID":      claim(ledger.ClaimOptions{Max: 1, Hold: time.Hour}),
-		"a spaced ID":      claim(ledger.ClaimOptions{ID: "a b", Max: 1, Hold: time.Hour}),
-		"the ID of none":   claim(ledger.ClaimOptions{ID: "-", Max: 1, Hold: time.Hour}),
+		"no claim ID":      claim(ledger.ClaimOptions{Max: 1, Hold: 10 * time.Minute}),
+		"a spaced ID":      claim(ledger.ClaimOptions{ID: "a b", Max: 1, Hold: 10 * time.Minute}),
+		"the ID of none":   claim(ledger.ClaimOptions{ID: "-", Max: 1, Hold: 10 * time.Minute}),
 		"no hold":          claim(ledger.ClaimOptions{ID: "a", Max: 1}),
-		"no such op":       claim(ledger.ClaimOptions{ID: "a", Max: 1, Hold: time.Hour, Only: "x"}),
+		"no such op":       claim(ledger.ClaimOptions{ID: "a", Max: 1, Hold: 10 * time.Minute, Only: "x"}),
 		"too many":         tooMany,
 		"no verdict":       noVerdict,
 		"too many settled": tooManySettled,
@@ -200,7 +200,7 @@ func TestRedisOutOfMemory(t *testing.T) {
 	if len(c.Users) != 3 {
 		t.Fatalf("claimed: %+v", c)
 	}
-	if states, err := f.Renew(t.Context(), c.ID, c.Users, time.Hour); err != nil || states[0] != ledger.InFlight {
+	if states, err := f.Renew(t.Context(), c.ID, c.Users, 10*time.Minute, ""); err != nil || states[0] != ledger.InFlight {
 		t.Errorf("renewed: %v, %v", states, err)
 	}
 	for _, s := range f.settle(c, ledger.Settlement{Verdict: ledger.Retry, Delay: time.Hour}) {

@@ -120,25 +120,13 @@ func TestForgettable(t *testing.T) {
 	}
 }
 
-func TestLinesAndBacklog(t *testing.T) {
+func TestBacklog(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		v1, v2 := f.version(), f.version()
 		f.mark(ledger.Unblock, ledger.Bulk, v2, num(t, 1))
 		f.mark(ledger.Unblock, ledger.Bulk, v1, num(t, 2))
 		f.mark(ledger.Block, ledger.Interactive, v2, num(t, 3))
-		lines, err := f.Lines(t.Context())
-		want := []ledger.Line{
-			{ledger.Interactive, ledger.Block, 1, v2},
-			{ledger.Interactive, ledger.Unblock, 0, 0},
-			{ledger.Bulk, ledger.Block, 0, 0},
-			{ledger.Bulk, ledger.Unblock, 2, v1},
-			{ledger.Reconcile, ledger.Block, 0, 0},
-			{ledger.Reconcile, ledger.Unblock, 0, 0},
-		}
-		if d := cmp.Diff(want, lines); d != "" || err != nil {
-			t.Errorf("%v, %s", err, d)
-		}
 		b, err := f.Backlog(t.Context())
 		if d := cmp.Diff(ledger.Backlog{Interactive: 1, Bulk: 2, NextDue: -time.Millisecond}, b); d != "" || err != nil {
 			t.Errorf("%v, %s", err, d)

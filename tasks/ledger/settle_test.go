@@ -18,13 +18,13 @@ func TestRetryWaitDead(t *testing.T) {
 		f.mark(ledger.Block, ledger.Interactive, v, alice)
 		failure := &ledger.Failure{Code: 139103, Message: "Internal error\nline two", At: 7}
 
-		s := f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Retry, Delay: time.Hour, Failure: failure})
+		s := f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Retry, Delay: 10 * time.Minute, Failure: failure})
 		if s[0].State != ledger.Waiting || s[0].Attempts != 1 || s[0].FirstFailedAt.IsZero() {
 			t.Errorf("retry: %+v", s)
 		}
 		first := s[0].FirstFailedAt
 		c := f.claim(1, "")
-		if len(c.Users) != 0 || c.Backlog.Later != 1 || c.Backlog.NextDue < 59*time.Minute {
+		if len(c.Users) != 0 || c.Backlog.Later != 1 || c.Backlog.NextDue < 9*time.Minute {
 			t.Errorf("before the delay has passed: %+v", c)
 		}
 		f.expire()
@@ -82,7 +82,7 @@ func TestLostClaimWritesNothing(t *testing.T) {
 				t.Errorf("a lost claim settled: %+v", s)
 			}
 		}
-		states, err := f.Renew(t.Context(), lost.ID, lost.Users, time.Hour)
+		states, err := f.Renew(t.Context(), lost.ID, lost.Users, 10*time.Minute, "")
 		if err != nil || states[0] != ledger.Unknown || states[1] != ledger.Unknown {
 			t.Errorf("a lost claim was renewed: %v, %v", states, err)
 		}
@@ -98,7 +98,7 @@ func TestRenewDropsTheSuperseded(t *testing.T) {
 		f.mark(ledger.Block, ledger.Interactive, f.version(), num(t, 1), num(t, 2))
 		c := f.claim(2, "")
 		f.mark(ledger.Unblock, ledger.Interactive, f.version(), num(t, 2))
-		states, err := f.Renew(t.Context(), c.ID, c.Users, time.Hour)
+		states, err := f.Renew(t.Context(), c.ID, c.Users, 10*time.Minute, "")
 		if err != nil || states[0] != ledger.InFlight || states[1] != ledger.Superseded {
 			t.Errorf("%v, %v", states, err)
 		}

@@ -16,7 +16,7 @@ const (
 	Unblock Operation = "unblock"
 )
 
-func (o Operation) letter() string { return string(o[:1]) }
+func (o Operation) letter() string { return string(o[:min(1, len(o))]) }
 
 // Valid reports whether o is Block or Unblock.
 func (o Operation) Valid() bool { return o == Block || o == Unblock }

@@ -213,7 +213,7 @@ func (f *fixture) fail(l *ledger.Ledger, numbers ...string) []user.ID {
 	if _, err := l.Mark(ctx, requests); err != nil {
 		f.t.Fatal(err)
 	}
-	if _, err := l.Claim(ctx, ledger.ClaimOptions{ID: "c", Max: len(users), Hold: time.Hour}); err != nil {
+	if _, err := l.Claim(ctx, ledger.ClaimOptions{ID: "c", Max: len(users), Hold: 10 * time.Minute}); err != nil {
 		f.t.Fatal(err)
 	}
 	if _, err := l.Settle(ctx, "c", settlements); err != nil {

@@ -44,8 +44,8 @@ func (s *system) quietWorker(name string) *process {
 	s.t.Helper()
 	w := s.start(name, "worker")
 	s.eventually("the worker serves", 20*time.Second, func() bool {
-		n, err := s.rdb.PubSubNumSub(s.t.Context(), ledger.PokeChannel).Result()
-		return err == nil && n[ledger.PokeChannel] > 0
+		n, err := s.rdb.PubSubNumSub(s.t.Context(), ledger.WakeChannel).Result()
+		return err == nil && n[ledger.WakeChannel] > 0
 	})
 	return w
 }

@@ -18,7 +18,7 @@ for k, user in ipairs(users) do
   if still then
     if wa_id == '' then wa_id = r and r.wa_id or NONE end
     put(writes, user, {op = 'b', state = 's', queue = 'r', attempts = '0', version = version,
-      claim = NONE, wa_id = wa_id, settled = now, first = '0', failure = ''})
+      claim = NONE, wa_id = wa_id, settled = now, first = '0', more = r and r.more or '', failure = ''})
     adopted = adopted + 1
   end
 end

@@ -1,6 +1,6 @@
 -- claim.lua: takes up to a call's worth of users, of one operation, for one call.
 --
--- KEYS     as record.lua, then [9] the key that holds all calls back while it exists, and [10] what
+-- KEYS     as record.lua, then [9] the key that holds all calls back while it lasts, and [10] what
 --          is kept of this claim until its deadline: operation and deadline
 -- ARGV[1]  ID of the claim; of the same one when a reply got lost
 -- ARGV[2]  how many users at the most
@@ -30,6 +30,17 @@ local function again(deadline)
     end
   end
   return claimed
+end
+
+-- Times that a clock which was set back since has left far ahead come at this claim's deadline:
+-- no sooner, since a call may be out.
+local function pull_in()
+  local far = redis.call('ZRANGEBYSCORE', LATER, '(' .. whole(now + FAR), '+inf', 'LIMIT', 0, SWEEP)
+  if #far == 0 then return end
+  local writes = batch()
+  writes.leave = far -- only so that the first write is one that removes
+  for _, user in ipairs(far) do put_later(writes, user, deadline) end
+  flush(writes)
 end
 
 -- Whom a deadline has passed waits again: a retry that is due, or a call that never ended.
@@ -86,8 +97,10 @@ local function take(queue, op, want, writes, claimed)
 end
 
 local function claim()
+  pull_in()
   sweep()
-  local held = redis.call('EXISTS', KEYS[9]) == 1
+  local left = redis.call('PTTL', KEYS[9])
+  local held = left >= 0 and left <= FAR
   local op, claimed, writes = not held and choose(), {}, batch()
   if not op then return '', claimed end
   for _, queue in ipairs(QUEUES) do

@@ -9,7 +9,7 @@ for i = 1, #ARGV, 2 do users[#users + 1] = ARGV[i] end
 local lines = redis.call('HMGET', USERS, unpack(users))
 for k, user in ipairs(users) do
   local r = parse(lines[k])
-  if r and r.op == 'u' and r.state == 's' and r.version == ARGV[2 * k] and r.claim == NONE then
+  if r and r.op == 'u' and r.state == 's' and r.version == ARGV[2 * k] and r.claim == NONE and r.more == '' then
     gone[#gone + 1] = user
   end
 end

@@ -3,8 +3,8 @@
 -- KEYS[1]  the hold
 -- ARGV[1]  whose it is
 -- ARGV[2]  ms until it ends by itself, 0 to end it now
--- ARGV[3]  channel to poke at its end
--- ARGV[4]  what to say there: the phone number ID
+-- ARGV[3]  channel to publish on at its end
+-- ARGV[4]  the message: the phone number ID
 -- Returns  1 when it is, or was, the caller's, 0 when it is somebody else's
 
 local owner = redis.call('GET', KEYS[1])

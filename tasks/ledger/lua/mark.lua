@@ -1,21 +1,22 @@
 -- mark.lua: writes down what is wanted, if newer than what the ledger holds, and tells where
 -- each user stands. Marking again changes nothing, so it is also how a task looks.
 --
--- KEYS     as record.lua
--- ARGV[1]  channel to poke when users begin to wait in a line where none did
--- ARGV[2]  what to say there: the phone number ID
+-- KEYS     as record.lua, then [9] the last version that was given out
+-- ARGV[1]  channel to publish on when users begin to wait in a line where none did
+-- ARGV[2]  the message: the phone number ID
 -- ARGV[3…] segments: op, queue, version, n, then n users
 -- Returns  one letter per user, in the order given: n wanted in a newer version, else the
 --          state at this version: w waiting, f in flight, s succeeded, d dead, x discarded
 
 local RANK = {i = 1, b = 2, r = 3}
-local states, poke, looked_at = {}, false, {}
+local HOUR = 3600000000 -- in µs
+local states, wake, looked_at = {}, false, {}
 
--- joins pokes when the line that a user joins has been empty until now.
+-- joins wakes the lanes when the line that a user joins has been empty until now.
 local function joins(line)
   if not looked_at[line] then
     looked_at[line] = true
-    if redis.call('ZCARD', line) == 0 then poke = true end
+    if redis.call('ZCARD', line) == 0 then wake = true end
   end
 end
 
@@ -30,7 +31,7 @@ end
 local function mark(writes, user, old, op, queue, version)
   local r = {op = op, state = 'w', queue = queue, attempts = '0', version = version,
     claim = old and old.claim or NONE, wa_id = old and old.wa_id or NONE,
-    settled = '0', first = '0', failure = ''}
+    settled = '0', first = '0', more = old and old.more or '', failure = ''}
   local waits = old and old.state == 'w'
   -- Asking again must not mean waiting longer: the better queue and the older place stay.
   if waits and RANK[old.queue] < RANK[queue] then r.queue = old.queue end
@@ -46,12 +47,24 @@ local function look(line)
   if not line then return nil end
   local op, state, version, at = string.match(line, '^([bu]) ([wfsdx]) [ibr] %d+ (%d+) %S+ %S+ %d+ %d+()')
   if op and (at > #line or string.byte(line, at) == 10) then return op, state, version end
+  local r = parse(line)
+  if r then return r.op, r.state, r.version end
+end
+
+-- The version counter may have lost its end (a failover) while the clock was set back: then what
+-- is asked for from now on must not get a version below one that was given out before.
+local function catch_up(version)
+  local t = redis.call('TIME')
+  local now = t[1] * 1000000 + t[2]
+  if version <= now or version > now + HOUR then return end
+  if version > (tonumber(redis.call('GET', KEYS[9]) or '') or 0) then redis.call('SET', KEYS[9], whole(version)) end
 end
 
 local i = 3
 while i <= #ARGV do
   local op, queue, version, n = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local wanted = tonumber(version)
+  catch_up(wanted)
   local lines, writes = redis.call('HMGET', USERS, unpack(ARGV, i + 4, i + 3 + n)), batch()
   local marked = {} -- here, by user: a second mark would not find the place that the first took over
   for j = 1, n do
@@ -70,5 +83,5 @@ while i <= #ARGV do
   flush(writes) -- before the next segment, which may name the same users
   i = i + 4 + n
 end
-if poke then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
+if wake then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
 return table.concat(states)

@@ -16,6 +16,8 @@
 --   first     when an attempt at this version first failed, in ms, 0 for never
 --
 -- and behind a line feed, if an attempt failed, the failure as JSON, which no script reads. A
+-- tenth word, a number, is the format of a newer program's record, and what follows it is that
+-- program's: both stay as they are, whatever is written here. Without one the format is 1. A
 -- record that is not of this form counts as none: it can spoil its own user, no other.
 --
 -- A user that waits, and is under no claim, stands in exactly one of
@@ -27,6 +29,11 @@ local USERS, LATER = KEYS[1], KEYS[2]
 local WAITING = {ib = KEYS[3], iu = KEYS[4], bb = KEYS[5], bu = KEYS[6], rb = KEYS[7], ru = KEYS[8]}
 local QUEUES = {'i', 'b', 'r'}
 local NONE = '-'
+local REVOKED = '!' -- in front of a claim that its holder has lost, and that still keeps others out
+
+-- No time in LATER is meant to be further ahead than this, in ms. One that is was written before
+-- the clock was set back.
+local FAR = 900000
 
 local function now_ms()
   local t = redis.call('TIME')
@@ -37,16 +44,19 @@ local function whole(number) return string.format('%.0f', number) end
 
 local function parse(line)
   if not line then return nil end
-  local op, state, queue, attempts, version, claim, wa_id, settled, first, failure =
-    string.match(line, '^([bu]) ([wfsdx]) ([ibr]) (%d+) (%d+) (%S+) (%S+) (%d+) (%d+)(.*)$')
-  if not op or (failure ~= '' and string.byte(failure) ~= 10) then return nil end
-  return {op = op, state = state, queue = queue, attempts = attempts, version = version,
-    claim = claim, wa_id = wa_id, settled = settled, first = first, failure = failure}
+  local op, state, queue, attempts, version, claim, wa_id, settled, first, rest =
+    string.match(line, '^([bu]) (%l) ([ibr]) (%d+) (%d+) (%S+) (%S+) (%d+) (%d+)(.*)$')
+  if not op then return nil end
+  local more, failure = string.match(rest, '^([^\n]*)(.*)$')
+  if more ~= '' and not string.match(more .. ' ', '^ %d+ ') then return nil end
+  if more == '' and not string.find('wfsdx', state, 1, true) then return nil end
+  return {op = op, state = state, queue = queue, attempts = attempts, version = version, claim = claim,
+    wa_id = wa_id, settled = settled, first = first, more = more, failure = failure}
 end
 
 local function format(r)
   return r.op .. ' ' .. r.state .. ' ' .. r.queue .. ' ' .. r.attempts .. ' ' .. r.version .. ' ' ..
-    r.claim .. ' ' .. r.wa_id .. ' ' .. r.settled .. ' ' .. r.first .. r.failure
+    r.claim .. ' ' .. r.wa_id .. ' ' .. r.settled .. ' ' .. r.first .. r.more .. r.failure
 end
 
 -- A script gathers its writes, and flush sends them in few calls. What removes goes first: a
@@ -87,4 +97,21 @@ local function flush(b)
   send('HSET', USERS, b.records)
   send('ZADD', LATER, b.later)
   for line, args in pairs(b.waiting) do send('ZADD', line, args) end
+end
+
+-- undone mends what a call may have undone whose claim was lost, by a failover, a stopped process
+-- or a clock that was set forward: another call has carried out the opposite, or is about to.
+local function undone(writes, user, r, effect)
+  if not r or effect == '' or r.op == effect then return false end
+  if r.state == 's' and r.claim == NONE then
+    r.state, r.settled = 'w', '0'
+    wait_now(writes, user, r)
+  elseif r.state == 'f' and r.claim ~= NONE and string.sub(r.claim, 1, 1) ~= REVOKED then
+    r.claim = REVOKED .. r.claim -- that call may have ended before this one: it counts for nothing
+  else
+    return false -- another call follows in any case, or none has changed anything
+  end
+  leave_later(writes, '') -- only so that the first write is one that removes
+  put(writes, user, r)
+  return true
 end

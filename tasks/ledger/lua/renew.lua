@@ -4,18 +4,20 @@
 -- KEYS     as record.lua
 -- ARGV[1]  ID of the claim
 -- ARGV[2]  ms from now until the new deadline
--- ARGV[3…] user, version
--- Returns  one letter per user: f kept, n wanted in a newer version, l claim lost
+-- ARGV[3]  op that the last call under the claim has, or may have, carried out ("" for none)
+-- ARGV[4…] user, version
+-- Returns  one letter per user: f kept, n wanted in a newer version, l claim lost, L claim lost
+--          where the call may have undone a later one: its user waits for one more call
 
 local id, deadline = ARGV[1], whole(now_ms() + tonumber(ARGV[2]))
 local users, letters, writes = {}, {}, batch()
-for i = 3, #ARGV, 2 do users[#users + 1] = ARGV[i] end
+for i = 4, #ARGV, 2 do users[#users + 1] = ARGV[i] end
 local lines = redis.call('HMGET', USERS, unpack(users))
 for k, user in ipairs(users) do
   local r = parse(lines[k])
   if not r or r.claim ~= id then
-    letters[k] = 'l'
-  elseif r.version == ARGV[2 + 2 * k] then
+    letters[k] = undone(writes, user, r, ARGV[3]) and 'L' or 'l'
+  elseif r.version == ARGV[3 + 2 * k] then
     letters[k] = 'f'
     leave_later(writes, user) -- only so that the first write is one that removes
     put_later(writes, user, deadline)

@@ -1,15 +1,17 @@
 -- settle.lua: writes down what came of a call, for each of its users.
 --
--- KEYS     as record.lua
+-- KEYS     as record.lua, then [9] the set of users who may have a dead letter
 -- ARGV[1]  ID of the claim
--- ARGV[2…] segments: verdict, delay in ms, failure (JSON, or ""), n, then n times user,
+-- ARGV[2…] segments: verdict, delay in ms, failure (JSON, or ""), effect, n, then n times user,
 --          version, wa_id ("" when not told)
 --          verdict: s succeeded, r retry, w wait (a retry that uses up no attempt), d dead
+--          effect: op that the call has, or may have, carried out ("" for none)
 -- Returns  a text with one line per user: letter, attempts, first failure in ms. Letter: s,
 --          w, d as it stands now; n wanted in a newer version, which waits now; l claim lost.
---          Under a lost claim nothing is written; but s, d and n are told if they are true of
---          this version: a client that repeats the script when a reply got lost must hear
---          what its first try did.
+--          Under a lost claim nothing is written of this version; but s, d and n are told if
+--          they are true of it: a client that repeats the script when a reply got lost must
+--          hear what its first try did. N and L are n and l where the call may have come after
+--          another one that carried out the opposite: its user waits for one more call.
 
 local id, now = ARGV[1], now_ms()
 local stamp = whole(now)
@@ -39,7 +41,7 @@ local function fail(user, r, how)
     r.state, r.settled = 'd', stamp
   elseif how.delay > 0 then
     r.state = 'w'
-    put_later(writes, user, whole(due(now + how.delay)))
+    put_later(writes, user, whole(due(now + math.min(how.delay, FAR - 1000))))
   else
     r.state = 'w'
     wait_now(writes, user, r)
@@ -65,13 +67,14 @@ local function settle(user, r, version, wa_id, how)
   return letter
 end
 
+local dead = {}
 local users, places, hows = {}, {}, {} -- of each user: where its words are, and what it gets
 local i = 2
 while i <= #ARGV do
-  local how = {verdict = ARGV[i], delay = tonumber(ARGV[i + 1]), failure = ARGV[i + 2]}
-  local last = i + 3 * ARGV[i + 3]
-  i = i + 4
-  while i <= last + 1 do
+  local how = {verdict = ARGV[i], delay = tonumber(ARGV[i + 1]), failure = ARGV[i + 2], effect = ARGV[i + 3]}
+  local last = i + 3 * ARGV[i + 4]
+  i = i + 5
+  while i <= last + 2 do
     local k = #users + 1
     users[k], places[k], hows[k] = ARGV[i], i, how
     i = i + 3
@@ -83,14 +86,17 @@ for k, user in ipairs(users) do
   local letter
   if r and r.claim == id then
     letter = settle(user, r, version, wa_id, hows[k])
+    if letter == 'd' then dead[#dead + 1] = user end
   else
     letter = lost(r, version)
+    if undone(writes, user, r, hows[k].effect) then letter = string.upper(letter) end
   end
-  if letter == 'l' then
-    replies[k] = 'l 0 0'
+  if letter == 'l' or letter == 'L' then
+    replies[k] = letter .. ' 0 0'
   else
     replies[k] = letter .. ' ' .. r.attempts .. ' ' .. r.first
   end
 end
 flush(writes)
+send('SADD', KEYS[9], dead)
 return table.concat(replies, '\n')

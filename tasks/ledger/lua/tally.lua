@@ -1,7 +1,7 @@
 -- tally.lua: counts what waits; the script "backlog", and the tail of claim.lua's answer.
 --
 -- Returns  users who wait in line by queue (i, b, r), users in LATER, ms until the first of
---          them is due (-1 for none)
+--          them is due (-1 for none, 0 where the clock was set back: the next claim mends that)
 
 local function tally(now)
   local reply = {}
@@ -11,5 +11,6 @@ local function tally(now)
   local first = redis.call('ZRANGE', LATER, 0, 0, 'WITHSCORES')
   reply[4] = redis.call('ZCARD', LATER)
   reply[5] = first[2] and math.max(0, tonumber(first[2]) - now) or -1
+  if reply[5] > FAR then reply[5] = 0 end
   return reply
 end

@@ -14,7 +14,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/wablock/wablock/tasks/ledger"
-	"github.com/wablock/wablock/tasks/ledger/model"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -29,9 +28,9 @@ type replay struct {
 	rdb    redis.UniversalClient
 	user   user.ID
 	prefix string
-	blocks [model.Versions]bool
+	blocks [Versions]bool
 	claims int
-	held   [model.Workers]ledger.Claim
+	held   [Workers]ledger.Claim
 }
 
 // TestScriptsDoAsTheModel walks the model at random, and the scripts with it.
@@ -39,22 +38,22 @@ func TestScriptsDoAsTheModel(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		var mu sync.Mutex
-		walks, kinds := 0, map[model.Kind]bool{}
+		walks, kinds := 0, map[Kind]bool{}
 		rapid.Check(t, func(rt *rapid.T) {
 			mu.Lock()
 			walks++
 			id := fmt.Sprintf("1%014d", walks) // a ledger of its own for each walk
 			mu.Unlock()
-			p := model.Protocol{Blocks: alternating}
+			p := Protocol{Blocks: alternating, Unruly: walks%2 == 0}
 			r := newReplay(t.Context(), rt, rdb, id, p.Blocks)
-			s := model.Start()
+			s := Start()
 			for range rapid.IntRange(5, 30).Draw(rt, "steps") {
 				moves := p.Next(s)
 				if len(moves) == 0 {
 					break // everything has ended
 				}
 				mu.Lock()
-				fresh := slices.DeleteFunc(slices.Clone(moves), func(m model.Move) bool { return kinds[m.Step.Kind] })
+				fresh := slices.DeleteFunc(slices.Clone(moves), func(m Move) bool { return kinds[m.Step.Kind] })
 				mu.Unlock()
 				if len(fresh) > 0 && rapid.Bool().Draw(rt, "rare") {
 					moves = fresh // left to chance, one kind or another may not come to pass
@@ -76,7 +75,7 @@ func TestScriptsDoAsTheModel(t *testing.T) {
 	})
 }
 
-func newReplay(ctx context.Context, t *rapid.T, rdb redis.UniversalClient, id string, blocks [model.Versions]bool) *replay {
+func newReplay(ctx context.Context, t *rapid.T, rdb redis.UniversalClient, id string, blocks [Versions]bool) *replay {
 	who, err := user.FromCanonical(somebody)
 	if err != nil {
 		t.Fatal(err)
@@ -88,31 +87,31 @@ func newReplay(ctx context.Context, t *rapid.T, rdb redis.UniversalClient, id st
 }
 
 // do takes one step, from one state of the model to the next.
-func (r *replay) do(step model.Step, from, to model.State) {
+func (r *replay) do(step Step, from, to State) {
 	switch step.Kind {
-	case model.Mark:
+	case Mark:
 		r.mark(to, step.Version)
-	case model.Sweep:
+	case Sweep:
 		r.claim(0)
-	case model.Pass:
+	case Pass:
 		if err := r.rdb.ZAdd(r.ctx, r.prefix+"later", redis.Z{Score: 1, Member: somebody}).Err(); err != nil {
 			r.t.Fatal(err)
 		}
-	case model.Claim, model.ClaimLost:
+	case Claim, ClaimLost:
 		c := r.claim(1)
 		if len(c.Users) != 1 || version(c.Users[0].Version) != to.Version {
 			r.t.Fatalf("%v: %+v", step, c)
 		}
 		r.held[step.Worker] = c
-	case model.ClaimAgain:
+	case ClaimAgain:
 		c := r.claimAs(r.held[step.Worker].ID, 1)
-		holds := to.Workers[step.Worker].Phase == model.Holding
+		holds := to.Workers[step.Worker].Phase == Holding
 		if holds != (len(c.Users) == 1) || holds && version(c.Users[0].Version) != to.Version {
 			r.t.Fatalf("%v: %+v, in the model %v", step, c, to)
 		}
-	case model.Renew:
+	case Renew:
 		r.renew(step, from, to)
-	case model.SettleOK, model.SettleNow, model.SettleLater, model.SettleDead:
+	case SettleOK, SettleNow, SettleLater, SettleDead:
 		r.settle(step, from, to)
 	default: // between a worker and the API alone
 	}
@@ -123,7 +122,7 @@ func wire(v uint8) ledger.Version    { return ledger.Version(v) * 1_000_000 }
 func version(v ledger.Version) uint8 { return uint8(v / 1_000_000) }
 
 // mark marks versions, and looks where they stand in the state that follows.
-func (r *replay) mark(after model.State, versions ...int) {
+func (r *replay) mark(after State, versions ...int) {
 	requests := make([]ledger.Request, len(versions))
 	for i, v := range versions {
 		requests[i] = ledger.Request{User: r.user, Operation: ledger.Unblock, Queue: ledger.Bulk, Version: wire(uint8(v))}
@@ -152,24 +151,24 @@ func (r *replay) claim(limit int) ledger.Claim {
 }
 
 func (r *replay) claimAs(id string, limit int) ledger.Claim {
-	c, err := r.Claim(r.ctx, ledger.ClaimOptions{ID: id, Max: limit, Hold: time.Hour})
+	c, err := r.Claim(r.ctx, ledger.ClaimOptions{ID: id, Max: limit, Hold: 10 * time.Minute})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	return c
 }
 
-func (r *replay) renew(step model.Step, from, to model.State) {
+func (r *replay) renew(step Step, from, to State) {
 	c := r.held[step.Worker]
-	states, err := r.Renew(r.ctx, c.ID, c.Users, time.Hour)
+	states, err := r.Renew(r.ctx, c.ID, c.Users, 10*time.Minute, effect(c, from.Workers[step.Worker]))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	want := ledger.Superseded
 	switch {
-	case int(from.Claim) != step.Worker+1:
+	case !from.holds(step.Worker):
 		want = ledger.Unknown
-	case to.Workers[step.Worker].Phase == model.Holding:
+	case to.Workers[step.Worker].Phase == Holding:
 		want = ledger.InFlight
 	}
 	if states[0] != want {
@@ -177,15 +176,24 @@ func (r *replay) renew(step model.Step, from, to model.State) {
 	}
 }
 
-func (r *replay) settle(step model.Step, from, to model.State) {
+// effect is what the call of a worker has, or may have, carried out.
+func effect(c ledger.Claim, w Worker) ledger.Operation {
+	if w.Phase == Heard || w.Phase == Unsure {
+		return c.Operation
+	}
+	return ""
+}
+
+func (r *replay) settle(step Step, from, to State) {
 	c := r.held[step.Worker]
-	s := map[model.Kind]ledger.Settlement{
-		model.SettleOK:    {Verdict: ledger.Succeed},
-		model.SettleNow:   {Verdict: ledger.Retry},
-		model.SettleLater: {Verdict: ledger.Wait, Delay: time.Hour},
-		model.SettleDead:  {Verdict: ledger.Kill},
+	s := map[Kind]ledger.Settlement{
+		SettleOK:    {Verdict: ledger.Succeed},
+		SettleNow:   {Verdict: ledger.Retry},
+		SettleLater: {Verdict: ledger.Wait, Delay: time.Hour},
+		SettleDead:  {Verdict: ledger.Kill},
 	}[step.Kind]
 	s.User, s.Version = r.user, c.Users[0].Version
+	s.Effect = effect(c, from.Workers[step.Worker])
 	settled, err := r.Settle(r.ctx, c.ID, []ledger.Settlement{s})
 	if err != nil {
 		r.t.Fatal(err)
@@ -194,7 +202,7 @@ func (r *replay) settle(step model.Step, from, to model.State) {
 	switch {
 	case version(s.Version) < to.Version:
 		want = ledger.Superseded
-	case int(from.Claim) != step.Worker+1 && !want.Ended():
+	case !from.holds(step.Worker) && !want.Ended():
 		want = ledger.Unknown
 	}
 	if settled[0].State != want {
@@ -203,22 +211,22 @@ func (r *replay) settle(step model.Step, from, to model.State) {
 }
 
 // compare compares all that the scripts keep.
-func (r *replay) compare(step model.Step, s model.State) {
+func (r *replay) compare(step Step, s State) {
 	for i, w := range s.Workers {
-		if w.Phase == model.Idle {
+		if w.Phase == Idle {
 			r.held[i] = ledger.Claim{}
 		}
 	}
-	if got, want := r.abstract(), (model.State{
-		Version: s.Version, Status: s.Status, Claim: s.Claim, Place: s.Place,
+	if got, want := r.abstract(), (State{
+		Version: s.Version, Status: s.Status, Claim: s.Claim, Revoked: s.Revoked, Place: s.Place,
 	}); got != want {
 		r.t.Fatalf("%v:\nscripts %v\nmodel   %v", step, got, want)
 	}
 }
 
 // abstract reads the ledger as a state of the model without workers.
-func (r *replay) abstract() model.State {
-	s := model.State{Status: model.None, Place: model.Nowhere}
+func (r *replay) abstract() State {
+	s := State{Status: None, Place: Nowhere}
 	record, err := r.rdb.HGet(r.ctx, r.prefix+"users", somebody).Result()
 	if errors.Is(err, redis.Nil) {
 		return s
@@ -229,45 +237,45 @@ func (r *replay) abstract() model.State {
 		r.t.Fatal(record, err)
 	}
 	e, claim := entries[0], words[5]
-	s.Version, s.Status = version(e.Version), model.Status(e.State)
+	s.Version, s.Status = version(e.Version), Status(e.State)
 	if claim != "-" {
-		s.Claim = model.Orphan
+		s.Claim = Orphan
 		for i, h := range r.held {
-			if h.ID == claim {
-				s.Claim = uint8(i + 1)
+			if h.ID == strings.TrimPrefix(claim, "!") {
+				s.Claim, s.Revoked = uint8(i+1), h.ID != claim
 			}
 		}
 	}
-	lines, err := r.Lines(r.ctx)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for _, line := range lines {
-		if line.Users == 0 {
+	for _, op := range []ledger.Operation{ledger.Block, ledger.Unblock} {
+		line, err := r.rdb.ZRangeWithScores(r.ctx, r.prefix+"waiting:bulk:"+string(op), 0, -1).Result()
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if len(line) == 0 {
 			continue
 		}
-		if s.Place != model.Nowhere || line.Queue != ledger.Bulk || line.Operation != e.Operation || line.Oldest > e.Version {
-			r.t.Fatalf("stands in %+v, wanted is %+v", line, e)
+		if s.Place != Nowhere || op != e.Operation || ledger.Version(line[0].Score) > e.Version {
+			r.t.Fatalf("stands in line for %s at %v, wanted is %+v", op, line[0].Score, e)
 		}
-		s.Place = model.Line
+		s.Place = Line
 	}
 	b, err := r.Backlog(r.ctx)
 	switch {
 	case err != nil:
 		r.t.Fatal(err)
-	case b.Later == 1 && s.Place != model.Nowhere:
+	case b.Later == 1 && s.Place != Nowhere:
 		r.t.Fatal("stands in two places")
 	case b.Later == 1 && b.NextDue == 0:
-		s.Place = model.Due
+		s.Place = Due
 	case b.Later == 1:
-		s.Place = model.Later
+		s.Place = Later
 	}
 	return s
 }
 
 // probe takes steps that must change nothing, which the model leaves out: marking what is
 // marked, claiming when there is nobody to claim, and claims that come a second time, late.
-func (r *replay) probe(s model.State) {
+func (r *replay) probe(s State) {
 	var versions []int
 	for i, marked := range s.Marked {
 		if marked {
@@ -275,7 +283,7 @@ func (r *replay) probe(s model.State) {
 		}
 	}
 	r.mark(s, versions...)
-	if s.Place == model.Later || s.Place == model.Nowhere {
+	if s.Place == Later || s.Place == Nowhere {
 		if c := r.claim(1); len(c.Users) != 0 {
 			r.t.Fatalf("claimed %+v in %v", c, s)
 		}
@@ -285,5 +293,5 @@ func (r *replay) probe(s model.State) {
 			r.claimAs(c.ID, 1)
 		}
 	}
-	r.compare(model.Step{Kind: "a step that changes nothing"}, s)
+	r.compare(Step{Kind: "a step that changes nothing"}, s)
 }

@@ -2,28 +2,28 @@ package model_test
 
 import (
 	"testing"
-
-	"github.com/wablock/wablock/tasks/ledger/model"
 )
 
 // alternating requests show best who came last.
-var alternating = [model.Versions]bool{true, false, true}
+var alternating = [Versions]bool{true, false, true}
 
 func TestProtocol(t *testing.T) {
 	t.Parallel()
-	for n := range 1 << model.Versions {
-		var p model.Protocol
+	for n := range 1 << Versions {
+		var p Protocol
 		for i := range p.Blocks {
 			p.Blocks[i] = n>>i&1 == 1
 		}
-		states, broken := model.Check(p)
-		for _, v := range broken {
-			t.Errorf("blocks %v: %v", p.Blocks, v)
+		for _, p.Unruly = range []bool{false, true} {
+			states, broken := Check(p)
+			for _, v := range broken {
+				t.Errorf("blocks %v, unruly %v: %v", p.Blocks, p.Unruly, v)
+			}
+			if states < 3000 {
+				t.Errorf("blocks %v, unruly %v: %d states are too few to be all", p.Blocks, p.Unruly, states)
+			}
+			t.Logf("blocks %v, unruly %v: %d states", p.Blocks, p.Unruly, states)
 		}
-		if states < 3000 {
-			t.Errorf("blocks %v: %d states are too few to be all", p.Blocks, states)
-		}
-		t.Logf("blocks %v: %d states", p.Blocks, states)
 	}
 }
 
@@ -31,22 +31,25 @@ func TestProtocol(t *testing.T) {
 // that its rule is there to keep. The log (go test -v) shows how.
 func TestFaultsAreFound(t *testing.T) {
 	t.Parallel()
-	keeps := map[model.Fault]model.Promise{
-		model.SettleUnclaimed:  model.OneCall,
-		model.SettleOldVersion: model.LatestWins,
-		model.SettleLoses:      model.Settles,
-		model.MarkClearsClaim:  model.OneCall,
-		model.OldMarkWins:      model.Newest,
-		model.ClaimInFlight:    model.OneCall,
-		model.SweepLoses:       model.Settles,
-		model.EarlyExpiry:      model.OneCall,
-		model.LateCall:         model.OneCall,
-		model.UnsureIsSuccess:  model.LatestWins,
+	keeps := map[Fault]Promise{
+		SettleUnclaimed:  OneCall,
+		SettleOldVersion: LatestWins,
+		SettleLoses:      Settles,
+		MarkClearsClaim:  OneCall,
+		OldMarkWins:      Newest,
+		ClaimInFlight:    OneCall,
+		SweepLoses:       Settles,
+		EarlyExpiry:      OneCall,
+		LateCall:         OneCall,
+		UnsureIsSuccess:  LatestWins,
+		LateIsForgotten:  LatestWins,
+		LateBesideCall:   LatestWins,
 	}
-	for _, fault := range model.Faulty() {
+	for _, fault := range Faulty() {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
-			_, broken := model.Check(model.Protocol{Blocks: alternating, Fault: fault})
+			unruly := fault == LateIsForgotten || fault == LateBesideCall
+			_, broken := Check(Protocol{Blocks: alternating, Fault: fault, Unruly: unruly})
 			for _, v := range broken {
 				if v.Promise == keeps[fault] {
 					t.Log(v)

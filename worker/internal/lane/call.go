@@ -142,7 +142,7 @@ func (c *call) renew() error {
 	}
 	asked := time.Now()
 	for _, part := range c.parts {
-		states, err := c.ledger.Renew(c.ctx.calls, c.claimID, part, c.claimFor())
+		states, err := c.ledger.Renew(c.ctx.calls, c.claimID, part, c.claimFor(), c.op)
 		if err != nil {
 			return err
 		}
@@ -154,8 +154,12 @@ func (c *call) renew() error {
 				c.lost = map[user.ID]bool{}
 			}
 			c.lost[u.User] = true
-			if states[i] == ledger.Superseded {
+			switch states[i] {
+			case ledger.Superseded:
 				c.watches.settled(u.User, u.Version, ledger.Superseded, 0)
+			case ledger.Waiting:
+				c.logLate(1)
+			default:
 			}
 		}
 	}
@@ -233,6 +237,9 @@ func (c *call) logCall(users int, v verdict.Verdict, took time.Duration) {
 func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
 	ctx, cancel := context.WithTimeout(c.ctx.settles, c.claimFor()+claimMargin)
 	defer cancel()
+	for i := range v.Settlements {
+		v.Settlements[i].Effect = c.effect(v, v.Settlements[i])
+	}
 	var settled []ledger.Settled
 	err := c.persist(ctx, func() (err error) {
 		settled, err = c.ledger.Settle(ctx, c.claimID, v.Settlements)
@@ -244,7 +251,11 @@ func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
 	}
 	var dead []deadletter.Letter
 	var succeeded []user.ID
+	late := 0
 	for i, s := range settled {
+		if s.Repeats {
+			late++
+		}
 		switch s.State {
 		case ledger.Succeeded:
 			succeeded = append(succeeded, users[i].User)
@@ -257,6 +268,9 @@ func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
 		}
 		c.cfg.Metrics.Settled(string(c.op), s.State.String(), codeOf(v.Settlements[i].Failure), 1)
 	}
+	if late > 0 {
+		c.logLate(late)
+	}
 	err = c.persist(ctx, func() error {
 		return errors.Join(c.cfg.Dead.Put(ctx, dead...), c.cfg.Dead.Remove(ctx, c.number.ID, succeeded...))
 	})
@@ -267,6 +281,19 @@ func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
 	for i, s := range settled {
 		c.watches.settled(users[i].User, users[i].Version, s.State, codeOf(v.Settlements[i].Failure))
 	}
+}
+
+// effect returns what a call has, or may have, done to a user: "" if it certainly did nothing.
+func (c *call) effect(v verdict.Verdict, s ledger.Settlement) ledger.Operation {
+	refused := v.Err == nil && s.Verdict != ledger.Succeed && s.Failure != nil && s.Failure.Code != 0
+	if refused || errors.Is(v.Err, verdict.ErrLate) {
+		return ""
+	}
+	return c.op
+}
+
+func (c *call) logLate(users int) {
+	c.log.Warn("lane: a call ended after its claim was lost, and may have undone newer requests; one more call follows", keyUsers, users)
 }
 
 // persist repeats do until it succeeds or ctx ends.

@@ -1,9 +1,9 @@
-// Package model is the ledger's protocol made small enough to be walked in full: two workers,
+// Package model_test is the ledger's protocol made small enough to be walked in full: two workers,
 // one user, three requests, and a crash, a lost reply or a passed deadline at every step that
 // can have one. [Check] visits each state that any order of these steps leads to, and reports
 // the first that breaks a promise with the shortest way there.
 //
-// Nothing outside of tests uses it. One test checks the protocol, one checks that the check
+// One test checks the protocol, one checks that the check
 // rejects each broken variant of [Faulty], and one replays random walks of the model on the
 // real scripts, on miniredis and on a real Redis, and compares each step: so the model cannot
 // drift from what it stands for.
@@ -31,7 +31,8 @@
 //
 // A claim's deadline outlasts its call, and no call begins after the deadline: Pass does not
 // come while the call is out, and Send not after Pass. The worker sees to both; a machine that
-// was stopped in between cannot, which is the broken variant LateCall and the one way in which
-// a user can get into two calls at once. A call that has ended (cut by its timeout, for
+// was stopped in between cannot, which is the broken variant LateCall and, with a failover or a
+// clock that is set forward, the way in which a user can get into two calls at once. Protocol.Unruly
+// does without both: then the list is right once each worker has told what its call did. A call that has ended (cut by its timeout, for
 // example) has no effect afterwards: the API gives no means to be sure of more.
-package model
+package model_test

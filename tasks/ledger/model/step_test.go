@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import "fmt"
 
@@ -67,6 +67,10 @@ func (s Step) Unlucky() bool {
 type Protocol struct {
 	Blocks [Versions]bool
 	Fault  Fault
+	// Unruly lets claims be lost, and calls begin and end, at any time: what a failover that loses
+	// the last second, a clock that is set forward and a stopped process come to. Then a user may
+	// be in two calls, and the list is right as soon as the workers have told what their calls did.
+	Unruly bool
 }
 
 // Move is a step and where it leads.
@@ -120,7 +124,8 @@ func (p Protocol) workerSteps(s State, i int, add func(Step, State)) {
 			to := s
 			to.Workers[i].Phase = Calling
 			add(step(Send), to)
-		} else { // it gives its claim up, as one that retries at once
+		}
+		if !p.canSend(s, i) || p.Unruly { // it gives its claim up, as one that retries at once
 			p.settleSteps(s, i, add, SettleNow)
 		}
 		add(step(Renew), p.renew(s, i))
@@ -141,7 +146,8 @@ func (p Protocol) workerSteps(s State, i int, add func(Step, State)) {
 		p.settleSteps(s, i, add, p.whenUnsure()...)
 		add(step(Renew), p.renew(s, i))
 	}
-	if w.Phase != Idle && w.Phase != Ghost {
+	tells := w.Phase == Calling || w.Phase == Heard || w.Phase == Unsure
+	if w.Phase != Idle && w.Phase != Ghost && !(p.Unruly && tells) {
 		add(step(Crash), crash(s, i))
 	}
 }
@@ -160,7 +166,7 @@ func (p Protocol) canPass(s State) bool {
 	if s.Place != Later {
 		return false
 	}
-	if s.Claim == Nobody || s.Claim == Orphan || p.Fault == EarlyExpiry {
+	if s.Claim == Nobody || s.Claim == Orphan || p.Fault == EarlyExpiry || p.Unruly {
 		return true
 	}
 	return !s.Workers[s.Claim-1].Phase.live()
@@ -168,7 +174,7 @@ func (p Protocol) canPass(s State) bool {
 
 // canSend: the deadline has not passed, as far as the worker's clock tells.
 func (p Protocol) canSend(s State, i int) bool {
-	return p.Fault == LateCall || (int(s.Claim) == i+1 && s.Place == Later)
+	return p.Fault == LateCall || p.Unruly || (int(s.Claim) == i+1 && s.Place == Later)
 }
 
 // end ends the call of worker i, with or without effect.
@@ -187,7 +193,7 @@ func crash(s State, i int) State {
 		return s
 	}
 	if int(s.Claim) == i+1 {
-		s.Claim = Orphan
+		s.Claim, s.Revoked = Orphan, false // its name says no more: no worker will settle it
 	}
 	s.Workers[i] = Worker{Phase: Idle}
 	return s

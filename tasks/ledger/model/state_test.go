@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"fmt"
@@ -71,6 +71,7 @@ type State struct {
 	Version uint8          // of the record, 1 to Versions; 0 without a record
 	Status  Status
 	Claim   uint8
+	Revoked bool // the claim counts for nothing, and keeps others out until its deadline
 	Place   Place
 	Workers [Workers]Worker
 }
@@ -101,7 +102,7 @@ func (s State) Quiet() bool {
 
 func (s State) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "v%d %c claim %d place %c blocked %v", s.Version, s.Status, s.Claim, s.Place, s.Blocked)
+	fmt.Fprintf(&b, "v%d %c claim %d revoked %v place %c blocked %v", s.Version, s.Status, s.Claim, s.Revoked, s.Place, s.Blocked)
 	for _, w := range s.Workers {
 		fmt.Fprintf(&b, " | %c v%d", w.Phase, w.Version)
 	}

@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"fmt"
@@ -21,13 +21,15 @@ const (
 	EarlyExpiry      Fault = "the deadline passes before the call has ended"
 	LateCall         Fault = "the call begins after the deadline"
 	UnsureIsSuccess  Fault = "a cut call counts as a success"
+	LateIsForgotten  Fault = "a call that ends after its claim was lost repeats nothing"
+	LateBesideCall   Fault = "a call that ends late does not look at the call that is out"
 )
 
 // Faulty lists the broken variants.
 func Faulty() []Fault {
 	return []Fault{
 		SettleUnclaimed, SettleOldVersion, SettleLoses, MarkClearsClaim, OldMarkWins,
-		ClaimInFlight, SweepLoses, EarlyExpiry, LateCall, UnsureIsSuccess,
+		ClaimInFlight, SweepLoses, EarlyExpiry, LateCall, UnsureIsSuccess, LateIsForgotten, LateBesideCall,
 	}
 }
 
@@ -62,10 +64,13 @@ const (
 
 // holds reports which of the promises about a single state s keeps.
 func (p Protocol) holds(s State) map[Promise]bool {
-	calls, newest := 0, 0
+	calls, untold, newest := 0, 0, 0
 	for _, w := range s.Workers {
 		if w.Phase.live() {
 			calls++
+		}
+		if w.Phase.live() || w.Phase == Heard || w.Phase == Unsure {
+			untold++
 		}
 	}
 	for i, m := range s.Marked {
@@ -74,8 +79,8 @@ func (p Protocol) holds(s State) map[Promise]bool {
 		}
 	}
 	return map[Promise]bool{
-		OneCall:    calls <= 1,
-		LatestWins: s.Status != Succeeded || s.Blocked == p.Blocks[s.Version-1],
+		OneCall:    calls <= 1 || p.Unruly,
+		LatestWins: s.Status != Succeeded || s.Blocked == p.Blocks[s.Version-1] || p.Unruly && untold > 0,
 		Newest:     int(s.Version) == newest,
 		Indexed:    s.indexed(),
 	}

@@ -1,4 +1,4 @@
-package model
+package model_test
 
 // What the scripts do, one function for each.
 
@@ -10,7 +10,7 @@ func (p Protocol) mark(s State, v uint8) State {
 	}
 	s.Version, s.Status = v, Waiting
 	if p.Fault == MarkClearsClaim {
-		s.Claim = Nobody
+		s.Claim, s.Revoked = Nobody, false
 	}
 	if s.Claim == Nobody || p.Fault == ClaimInFlight {
 		s.Place = Line
@@ -25,7 +25,7 @@ func (p Protocol) sweep(s State) State {
 	}
 	s.Place = Nowhere
 	if s.Status == Waiting || s.Status == InFlight {
-		s.Status, s.Claim = Waiting, Nobody
+		s.Status, s.Claim, s.Revoked = Waiting, Nobody, false
 		s.Place = Line
 		if p.Fault == SweepLoses {
 			s.Place = Nowhere
@@ -43,7 +43,7 @@ func (p Protocol) claim(s State, i int) State {
 	if s.Claim != Nobody && p.Fault != ClaimInFlight {
 		return s
 	}
-	s.Status, s.Claim, s.Place = InFlight, uint8(i+1), Later
+	s.Status, s.Claim, s.Revoked, s.Place = InFlight, uint8(i+1), false, Later
 	s.Workers[i] = Worker{Phase: Holding, Version: s.Version}
 	return s
 }
@@ -51,19 +51,23 @@ func (p Protocol) claim(s State, i int) State {
 // claimAgain is lua/claim.lua for a claim that was made already. It changes nothing but what its
 // worker knows.
 func (p Protocol) claimAgain(s State, i int) State {
-	if int(s.Claim) == i+1 && s.Status == InFlight && s.Place == Later {
+	if s.holds(i) && s.Status == InFlight && s.Place == Later {
 		s.Workers[i].Phase = Holding
 		return s
 	}
 	return crash(s, i) // without its users, whose claim nobody will settle
 }
 
+// holds reports whether worker i's claim still counts.
+func (s State) holds(i int) bool { return int(s.Claim) == i+1 && !s.Revoked }
+
 // renew is lua/renew.lua, and what the worker does about its answer.
 func (p Protocol) renew(s State, i int) State {
 	w := &s.Workers[i]
 	switch {
-	case int(s.Claim) != i+1:
-		*w = Worker{Phase: Idle}
+	case !s.holds(i):
+		s = p.undone(s, i)
+		s.Workers[i] = Worker{Phase: Idle}
 	case s.Version == w.Version:
 		s.Place = Later
 		w.Phase = Holding
@@ -76,10 +80,10 @@ func (p Protocol) renew(s State, i int) State {
 
 // settle is lua/settle.lua.
 func (p Protocol) settle(s State, i int, verdict Kind) State {
-	if int(s.Claim) != i+1 && p.Fault != SettleUnclaimed {
-		return s
+	if !s.holds(i) && p.Fault != SettleUnclaimed {
+		return p.undone(s, i)
 	}
-	s.Claim, s.Place = Nobody, Nowhere
+	s.Claim, s.Revoked, s.Place = Nobody, false, Nowhere
 	if s.Version != s.Workers[i].Version && p.Fault != SettleOldVersion {
 		s.Place = Line
 		if p.Fault == SettleLoses {
@@ -97,6 +101,21 @@ func (p Protocol) settle(s State, i int, verdict Kind) State {
 	case SettleLater:
 		s.Status, s.Place = Waiting, Later
 	default: // no verdict
+	}
+	return s
+}
+
+// undone is what lua/settle.lua does under a claim that was lost.
+func (p Protocol) undone(s State, i int) State {
+	w := s.Workers[i]
+	if p.Fault == LateIsForgotten || w.Phase != Heard && w.Phase != Unsure || p.Blocks[s.Version-1] == p.Blocks[w.Version-1] {
+		return s
+	}
+	switch {
+	case s.Status == Succeeded && s.Claim == Nobody:
+		s.Status, s.Place = Waiting, Line
+	case s.Status == InFlight && p.Fault != LateBesideCall:
+		s.Revoked = true
 	}
 	return s
 }
