@@ -32,8 +32,9 @@ type Config struct {
 	// Limiter is shared with all other workers.
 	Limiter ratelimit.Limiter
 
-	// Configured are the phone number IDs that an operator configured; Ready depends on them. Others
-	// are served all the same.
+	// Configured are the phone number IDs that an operator configured: Ready depends on them, and the
+	// worker looks for their waiting users and missing dead letters by itself. Others are served all
+	// the same.
 	Configured []string
 	// Slots runs the tasks of schedules. nil leaves them to other workers.
 	Slots Slots

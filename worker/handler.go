@@ -43,7 +43,7 @@ func (h *handler) process(ctx context.Context, t *asynq.Task) error {
 	switch t.Type() {
 	case queues.TypeBlock, queues.TypeUnblock:
 	case queues.TypeDeadLetter:
-		return h.dead.RedriveTask(ctx, h.producer, t)
+		return deadletter.RedriveTask(ctx, h.dead, h.producer, t)
 	case queues.TypeReconcile:
 		return h.runSlot(ctx, t)
 	default:

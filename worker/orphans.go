@@ -69,6 +69,23 @@ func (o *orphans) take(ctx context.Context, q ledger.Queue, p queues.Payload) bo
 	return o.lanes.Mark(ctx, p, q) == nil
 }
 
+// wakeWaiting opens the lanes of phone number IDs that have users waiting, once at a worker's start:
+// no task need be left that would lead there. While Redis fails it tries again.
+func wakeWaiting(ctx context.Context, rdb redis.UniversalClient, phoneNumberIDs []string, wake func(string)) {
+	for _, id := range phoneNumberIDs {
+		for ctx.Err() == nil {
+			b, err := ledger.New(rdb, id).Backlog(ctx)
+			if err == nil && !b.Empty() {
+				wake(id)
+			}
+			if err == nil {
+				break
+			}
+			pause(ctx, redisRetryDelay)
+		}
+	}
+}
+
 // pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)

@@ -15,21 +15,24 @@ const (
 	stalePass  = 10 * time.Minute // at the most
 )
 
-// removeStale removes dead letters that were left over: a worker that dies, or loses Redis for
-// long, between the ledger and the dead-letter queue leaves those of users who have succeeded.
-func removeStale(ctx context.Context, dead *deadletter.Queue, log *slog.Logger) {
+// syncDeadLetters makes the dead-letter queue fit the ledger: a worker that dies, or loses Redis for
+// long, between the two leaves entries of users who have succeeded, and dead users without one.
+func syncDeadLetters(ctx context.Context, dead *deadletter.Queue, phoneNumberIDs []string, log *slog.Logger) {
 	for wait := rand.N(staleFirst); ; wait = spread(staleEvery) {
 		if pause(ctx, wait); ctx.Err() != nil {
 			return
 		}
 		pass, cancel := context.WithTimeout(ctx, stalePass)
-		n, err := dead.RemoveStale(pass)
+		synced, err := dead.Sync(pass, phoneNumberIDs...)
 		cancel()
 		if err != nil && ctx.Err() == nil {
 			log.Error("worker: the dead-letter queue could not be looked through", keyError, err.Error())
 		}
-		if n > 0 {
-			log.Info("worker: dead letters of users who had succeeded since were left over, and removed", keyUsers, n)
+		if synced.Removed > 0 {
+			log.Info("worker: dead letters of users who had succeeded since were left over, and removed", keyUsers, synced.Removed)
+		}
+		if synced.Put > 0 {
+			log.Info("worker: dead letters that were missing were put", keyUsers, synced.Put)
 		}
 	}
 }

@@ -81,7 +81,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.cfg.Logger.Info("worker: started", "worker_id", w.id)
 	parts.Go(func() { w.listen(ctx) })
 	parts.Go(func() { w.watchLimits(ctx) })
-	parts.Go(func() { removeStale(ctx, w.handler.dead, w.cfg.Logger) })
+	parts.Go(func() { syncDeadLetters(ctx, w.handler.dead, w.cfg.Configured, w.cfg.Logger) })
+	parts.Go(func() { wakeWaiting(ctx, w.cfg.Redis, w.cfg.Configured, w.lanes.Wake) })
 	orphans := orphans{redis: w.cfg.Redis, lanes: w.lanes, log: w.cfg.Logger}
 	parts.Go(func() { orphans.run(ctx) })
 

@@ -112,7 +112,7 @@ func (c *redrive) redrive(ctx context.Context, d *deadLetters) (deadletter.Redri
 		}
 	}
 	for _, f := range d.filters {
-		report, err := d.queue.Redrive(ctx, d.producer, f, o)
+		report, err := deadletter.Redrive(ctx, d.queue, d.producer, f, o)
 		sum.Redriven += report.Redriven
 		sum.Obsolete += report.Obsolete
 		sum.Refused += report.Refused

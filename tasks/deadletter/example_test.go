@@ -37,7 +37,7 @@ func ExampleQueue() {
 		}
 		fmt.Println(e.User, e.Operation, e.Code) // masked; Reveal shows who it is
 	}
-	report, err := dead.Redrive(ctx, producer, outsideWindow, deadletter.RedriveOptions{})
+	report, err := deadletter.Redrive(ctx, dead, producer, outsideWindow, deadletter.RedriveOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}

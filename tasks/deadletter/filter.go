@@ -1,8 +1,6 @@
 package deadletter
 
 import (
-	"context"
-	"iter"
 	"slices"
 	"time"
 
@@ -47,24 +45,4 @@ func (f Filter) match(e Letter) bool {
 		(f.PhoneNumberID == "" || e.PhoneNumberID == f.PhoneNumberID) &&
 		(len(f.Users) == 0 || slices.Contains(f.Users, e.User)) &&
 		(len(f.Codes) == 0 || slices.Contains(f.Codes, e.Code))
-}
-
-// All yields the entries that pass the filter, each once, those of one phone number ID together
-// and in no order otherwise. What is in the queue all the while is yielded; what comes or goes
-// meanwhile may be. It reads in chunks, and the loop's body may put, redrive and discard. An
-// error ends it.
-func (d *Queue) All(ctx context.Context, f Filter) iter.Seq2[Letter, error] {
-	return func(yield func(Letter, error) bool) {
-		for chunk, err := range d.chunks(ctx, f) {
-			if err != nil {
-				yield(Letter{}, err)
-				return
-			}
-			for _, e := range chunk {
-				if !yield(e, nil) {
-					return
-				}
-			}
-		}
-	}
 }

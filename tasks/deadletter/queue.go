@@ -2,108 +2,44 @@ package deadletter
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"strconv"
-	"time"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wablock/wablock/tasks/internal/parallel"
+	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// Queue is the dead-letter queue: users whose requests failed for good, and malformed
-// tasks, until somebody redrives or discards them. Each is one asynq task in queues.DeadLetter,
-// scheduled for the year 2099, so that the web UI shows it and nothing drops it. Its ID is
-// made of the phone number ID and a keyed hash of the user: one entry a user, found at once.
-// Safe for concurrent use.
-type Queue struct {
-	rdb       redis.UniversalClient
-	inspector *asynq.Inspector
-}
+// Queue is the dead-letter queue: users whose requests failed for good, and malformed tasks, until
+// they are redriven or discarded. Each is one asynq task in queues.DeadLetter, scheduled for the
+// year 2099, so that the web UI shows it and nothing drops it. Its ID is made of the phone number
+// ID and a keyed hash of the user: one entry a user, found at once. Safe for concurrent use.
+//
+// The ledger is true, and written first. Putting and removing are several commands each, and two
+// processes may do both for one user at the same time, one of them late: so each looks at the
+// ledger afterwards (see align), and the last one to write looks last. What a process that died in
+// between has left is for Sync.
+type Queue struct{ store }
 
 // New returns the dead-letter queue in rdb, which stays the caller's to close.
 func New(rdb redis.UniversalClient) *Queue {
-	return &Queue{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}
+	return &Queue{store{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}}
 }
 
-// hashKeyName is where the key of the hashes in task IDs stands. It is read with every batch,
-// never kept: after a FLUSHDB two processes with different keys would not find each other's
-// entries.
-const hashKeyName = "wablock:dead-letter:key"
-
-// indexName is the set of the users of a phone number ID that may have an entry: written
-// before the entry, removed after it, so that a worker need not ask for each user that
-// succeeds.
-func indexName(phoneNumberID string) string { return "wablock:{" + phoneNumberID + "}:dead" }
-
-const malformedPrefix = "malformed"
-
-// hasher makes task IDs.
-type hasher struct{ key []byte }
-
-func (h hasher) sum(parts ...string) string {
-	mac := hmac.New(sha256.New, h.key)
-	for _, p := range parts { // with their lengths, so that no two rows of parts are the same bytes
-		_, _ = mac.Write([]byte(strconv.Itoa(len(p)) + ":" + p))
-	}
-	return user.Letters(mac.Sum(nil)[:16])
-}
-
-func (h hasher) user(phoneNumberID string, u user.ID) string {
-	return phoneNumberID + ":" + h.sum("user", phoneNumberID, u.Reveal())
-}
-
-func (h hasher) users(phoneNumberID string, users []user.ID) []string {
-	ids := make([]string, len(users))
-	for i, u := range users {
-		ids[i] = h.user(phoneNumberID, u)
-	}
-	return ids
-}
-
-func (h hasher) of(d Letter) string {
-	if m := d.Malformed; m != nil {
-		return malformedPrefix + ":" + h.sum(malformedPrefix, m.Queue, m.Type, m.SHA256)
-	}
-	return h.user(d.PhoneNumberID, d.User)
-}
-
-// hasher reads the key, and makes one where there is none yet.
-func (d *Queue) hasher(ctx context.Context) (hasher, error) {
-	text, err := d.rdb.Get(ctx, hashKeyName).Result()
-	if errors.Is(err, redis.Nil) {
-		var fresh [32]byte
-		_, _ = rand.Read(fresh[:]) // never fails: see crypto/rand
-		if err := d.rdb.SetNX(ctx, hashKeyName, hex.EncodeToString(fresh[:]), 0).Err(); err != nil {
-			return hasher{}, fmt.Errorf("make the key of the task IDs: %w", queues.Explain(err))
-		}
-		text, err = d.rdb.Get(ctx, hashKeyName).Result() // somebody else's, perhaps
-	}
-	if err != nil {
-		return hasher{}, fmt.Errorf("read the key of the task IDs: %w", err)
-	}
-	return parseHasher(text)
-}
-
-func parseHasher(text string) (hasher, error) {
-	key, err := hex.DecodeString(text)
-	if err != nil || len(key) < 16 {
-		return hasher{}, fmt.Errorf("the Redis key %s is not what was written there: "+
-			"dead letters can't be found until it is put back", hashKeyName)
-	}
-	return hasher{key}, nil
-}
-
+// restsUntil is when asynq would run the entries: never, for all that anybody plans.
+// An entry that is just being redriven can't be replaced; it is for milliseconds.
+// ErrBusy is wrapped when an entry stays in the hands of a handler: do it again later.
 // Get returns the entry of a user, and whether there is one.
 func (d *Queue) Get(ctx context.Context, phoneNumberID string, u user.ID) (Letter, bool, error) {
-	h, err := d.hasher(ctx)
+	h, err := readHasher(ctx, d.rdb)
 	if err != nil {
 		return Letter{}, false, fmt.Errorf("tasks: get dead letter: %w", err)
 	}
@@ -118,26 +54,375 @@ func (d *Queue) Get(ctx context.Context, phoneNumberID string, u user.ID) (Lette
 }
 
 // fetch returns the entry of a task ID, nil when there is none.
-func (d *Queue) fetch(id string) (*Letter, error) {
-	info, err := d.inspector.GetTaskInfo(queues.DeadLetter, id)
-	if queues.IsGone(err) {
-		return nil, nil //nolint:nilnil // the comment says so
-	}
-	if err != nil {
-		return nil, err
-	}
-	e := Read(info.Type, id, info.Payload)
-	return &e, nil
-}
-
 // Read decodes the payload of a task in the queue. A task that is not an entry comes out as a
 // malformed one.
-func Read(typ, id string, payload []byte) Letter {
-	e, err := decodeDeadLetter(typ, payload)
-	if err != nil {
-		e = NewMalformed(typ, queues.DeadLetter, id, payload, err)
-		e.FirstFailedAt, e.LastFailedAt = time.Time{}, time.Time{} // nobody knows
+// Put takes entries in. A user's entry replaces an older one; putting the same again changes
+// nothing; one that the ledger says succeeded or was discarded meanwhile is dropped. After an
+// error some may have been put: put all again.
+func (d *Queue) Put(ctx context.Context, entries ...Letter) error {
+	if len(entries) == 0 {
+		return nil
 	}
-	e.ID = id
-	return e
+	if err := d.put(ctx, entries); err != nil {
+		return fmt.Errorf("tasks: put dead letters: %w", queues.Explain(err))
+	}
+	return nil
+}
+
+func (d *Queue) put(ctx context.Context, entries []Letter) error {
+	h, err := readHasher(ctx, d.rdb)
+	if err != nil {
+		return err
+	}
+	byID := make(map[string]Letter, len(entries))
+	byNumber := make(map[string]map[user.ID]ledger.Version)
+	for _, e := range entries {
+		if e.Malformed == nil {
+			if reason := e.fault(); reason != "" {
+				return errors.New("an entry with " + reason)
+			}
+		}
+		e.ID = h.of(e)
+		if old, twice := byID[e.ID]; twice && old.Version >= e.Version {
+			continue
+		}
+		byID[e.ID] = e
+		if e.Malformed == nil {
+			if byNumber[e.PhoneNumberID] == nil {
+				byNumber[e.PhoneNumberID] = make(map[user.ID]ledger.Version)
+			}
+			byNumber[e.PhoneNumberID][e.User] = e.Version
+		}
+	}
+	if err := d.write(ctx, slices.Collect(maps.Values(byID)), byNumber); err != nil {
+		return err
+	}
+	for number, have := range byNumber {
+		if err := d.align(ctx, h, number, have); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write puts the index first, then the entries.
+func (d *Queue) write(ctx context.Context, entries []Letter, byNumber map[string]map[user.ID]ledger.Version) error {
+	for number, users := range byNumber {
+		for chunk := range slices.Chunk(slices.Collect(maps.Keys(users)), ledger.MaxBatch) {
+			if err := d.rdb.SAdd(ctx, ledger.DeadKey(number), revealed(chunk)...).Err(); err != nil {
+				return err
+			}
+		}
+	}
+	// Of its own: a Client registers a queue once in its life, and not again after Redis has
+	// lost its data.
+	client := asynq.NewClientFromRedisClient(d.rdb)
+	return parallel.Each(ctx, entries, func(ctx context.Context, e Letter) error {
+		return d.putOne(ctx, client, e)
+	})
+}
+
+func revealed(users []user.ID) []any {
+	out := make([]any, len(users))
+	for i, u := range users {
+		out[i] = u.Reveal()
+	}
+	return out
+}
+
+// replace puts e in the place of the entry of the same ID, if that is older. Neither done nor
+// an error means that e is to be enqueued again.
+// alignRounds bounds the mending; a second round is needed only when the ledger changed again
+// in the meantime, and whoever changed it looks as well.
+const alignRounds = 3
+
+// align makes the entries of some users fit the ledger: have is the version of the entry that
+// was just written for each, 0 when it was removed.
+func (d *Queue) align(ctx context.Context, h hasher, phoneNumberID string, have map[user.ID]ledger.Version) error {
+	l := ledger.New(d.rdb, phoneNumberID)
+	for range alignRounds {
+		var put []Letter
+		var drop []user.ID
+		for chunk := range slices.Chunk(slices.Collect(maps.Keys(have)), ledger.MaxBatch) {
+			entries, err := l.Entries(ctx, chunk)
+			if err != nil {
+				return err
+			}
+			for _, e := range entries {
+				switch {
+				case e.State == ledger.Dead && e.Version > have[e.User]:
+					dead := Of(phoneNumberID, e)
+					dead.ID = h.of(dead)
+					put = append(put, dead)
+				case (e.State == ledger.Succeeded || e.State == ledger.Discarded) &&
+					have[e.User] > 0 && e.Version >= have[e.User]:
+					drop = append(drop, e.User)
+				}
+			}
+		}
+		if len(put)+len(drop) == 0 {
+			return nil
+		}
+		clear(have)
+		for _, e := range put {
+			have[e.User] = e.Version
+		}
+		if err := d.write(ctx, put, map[string]map[user.ID]ledger.Version{phoneNumberID: maps.Clone(have)}); err != nil {
+			return err
+		}
+		if err := d.drop(ctx, phoneNumberID, drop, h.users(phoneNumberID, drop)); err != nil {
+			return err
+		}
+		for _, u := range drop {
+			have[u] = 0
+		}
+	}
+	return nil
+}
+
+// drop deletes entries of users of one phone number ID, then takes the users off the index.
+func (d *Queue) drop(ctx context.Context, phoneNumberID string, users []user.ID, ids []string) error {
+	if len(users) == 0 {
+		return nil
+	}
+	if err := d.deleteTasks(ctx, ids); err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(users, ledger.MaxBatch) {
+		if err := d.rdb.SRem(ctx, ledger.DeadKey(phoneNumberID), revealed(chunk)...).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteTasks deletes entries, waiting for a handler that holds one.
+// Remove deletes the entries of users that succeeded since. It costs one round trip when none
+// of them has one. An entry that the ledger still holds dead comes back: to let go of it is
+// [Queue.Discard].
+func (d *Queue) Remove(ctx context.Context, phoneNumberID string, users ...user.ID) error {
+	for chunk := range slices.Chunk(users, ledger.MaxBatch) {
+		if err := d.remove(ctx, phoneNumberID, chunk); err != nil {
+			return fmt.Errorf("tasks: remove dead letters: %w", err)
+		}
+	}
+	return nil
+}
+
+func (d *Queue) remove(ctx context.Context, phoneNumberID string, users []user.ID) error {
+	listed, err := d.rdb.SMIsMember(ctx, ledger.DeadKey(phoneNumberID), revealed(users)...).Result()
+	if err != nil {
+		return err
+	}
+	have := make(map[user.ID]ledger.Version)
+	for i, yes := range listed {
+		if yes {
+			have[users[i]] = 0
+		}
+	}
+	if len(have) == 0 {
+		return nil
+	}
+	h, err := readHasher(ctx, d.rdb)
+	if err != nil {
+		return err
+	}
+	found := slices.Collect(maps.Keys(have))
+	if err := d.drop(ctx, phoneNumberID, found, h.users(phoneNumberID, found)); err != nil {
+		return err
+	}
+	return d.align(ctx, h, phoneNumberID, have)
+}
+
+// Synced counts what Sync did.
+type Synced struct{ Put, Removed int }
+
+// Sync makes the queue fit the ledger, for these phone number IDs and all that have an entry: it
+// puts the entries of dead users who have none, and removes those of users who have succeeded or
+// were discarded since. It reads the IDs of the queue's tasks, then a thousand users at a time:
+// some microseconds an entry.
+func (d *Queue) Sync(ctx context.Context, phoneNumberIDs ...string) (Synced, error) {
+	var sum Synced
+	ids, err := d.ids(ctx, Filter{})
+	if err != nil {
+		return sum, fmt.Errorf("tasks: sync dead letters: %w", err)
+	}
+	numbers := slices.Clone(phoneNumberIDs)
+	for _, id := range ids { // those of a phone number ID stand together
+		number, _, _ := strings.Cut(id, ":")
+		if (len(numbers) == 0 || number != numbers[len(numbers)-1]) && queues.CheckPhoneNumberID(number) == nil { // else of a malformed task
+			numbers = append(numbers, number)
+		}
+	}
+	slices.Sort(numbers)
+	for _, number := range slices.Compact(numbers) {
+		if err := d.syncNumber(ctx, number, &sum); err != nil {
+			return sum, fmt.Errorf("tasks: sync dead letters: %w", queues.Explain(err))
+		}
+	}
+	return sum, nil
+}
+
+func (d *Queue) syncNumber(ctx context.Context, phoneNumberID string, sum *Synced) error {
+	for cursor := uint64(0); ; {
+		names, next, err := d.rdb.SScan(ctx, ledger.DeadKey(phoneNumberID), cursor, "", chunkSize).Result()
+		if err != nil {
+			return err
+		}
+		for chunk := range slices.Chunk(names, ledger.MaxBatch) {
+			users := make([]user.ID, 0, len(chunk))
+			for _, name := range chunk {
+				if u, err := user.FromCanonical(name); err == nil {
+					users = append(users, u)
+				}
+			}
+			if err := d.syncUsers(ctx, phoneNumberID, users, sum); err != nil {
+				return err
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// syncUsers looks at the queue first: what is redriven or discarded in between is no longer dead
+// by the ledger when that is looked at.
+func (d *Queue) syncUsers(ctx context.Context, phoneNumberID string, users []user.ID, sum *Synced) error {
+	h, err := readHasher(ctx, d.rdb)
+	if err != nil {
+		return err
+	}
+	pipe := d.rdb.Pipeline()
+	there := make([]*redis.IntCmd, len(users))
+	for i, id := range h.users(phoneNumberID, users) {
+		there[i] = pipe.Exists(ctx, queueKey("t:"+id))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	entries, err := ledger.New(d.rdb, phoneNumberID).Entries(ctx, users)
+	if err != nil {
+		return err
+	}
+	have := make(map[user.ID]ledger.Version)
+	for i, e := range entries {
+		switch {
+		case e.State == ledger.Dead && there[i].Val() == 0:
+			have[e.User] = 0
+			sum.Put++
+		case e.State == ledger.Succeeded, e.State == ledger.Discarded:
+			have[e.User] = 1 // some version, or none: the index is to forget the user in any case
+			sum.Removed += int(there[i].Val())
+		}
+	}
+	return d.align(ctx, h, phoneNumberID, have)
+}
+
+// dropEntries deletes entries of one phone number ID as they were read, by their own IDs: so
+// those go too that were put under a key of the hashes that is lost. What died again meanwhile
+// comes back.
+func (d *Queue) dropEntries(ctx context.Context, phoneNumberID string, entries []Letter) error {
+	h, err := readHasher(ctx, d.rdb)
+	if err != nil {
+		return err
+	}
+	users, ids := make([]user.ID, len(entries)), make([]string, len(entries))
+	have := make(map[user.ID]ledger.Version, len(entries))
+	for i, e := range entries {
+		users[i], ids[i] = e.User, e.ID
+		have[e.User] = 0
+	}
+	if err := d.drop(ctx, phoneNumberID, users, ids); err != nil {
+		return err
+	}
+	return d.align(ctx, h, phoneNumberID, have)
+}
+
+// All yields the entries that pass the filter, each once, those of one phone number ID together
+// and in no order otherwise. What is in the queue all the while is yielded; what comes or goes
+// meanwhile may be. It reads in chunks, and the loop's body may put, redrive and discard. An
+// error ends it.
+func (d *Queue) All(ctx context.Context, f Filter) iter.Seq2[Letter, error] {
+	return func(yield func(Letter, error) bool) {
+		for chunk, err := range d.chunks(ctx, f) {
+			if err != nil {
+				yield(Letter{}, err)
+				return
+			}
+			for _, e := range chunk {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// asynq's keys of the queue, by what they hold: a sorted set or a list of task IDs. An entry
+// rests in scheduled; "run" in the web UI moves it on, in the order of these. They are read
+// directly because asynq's own listing pages by position, and would miss entries whenever
+// others go.
+// chunkSize is how many entries are read, redriven or discarded at a time.
+// chunks yields the entries that pass f, in chunks of 1 to chunkSize. The IDs are all read
+// first, 6 MB for 100,000, so that the loop's body may delete entries; the entries are read
+// chunk by chunk.
+// fetchAll returns those of the entries that exist.
+// ids returns the task IDs that may pass f, each once, those of a phone number ID together.
+// readList reads a list of IDs, whatever match: lists can't be searched, and are short but for
+// minutes after somebody ran the whole queue.
+// DiscardOptions tune Discard; the zero value discards.
+type DiscardOptions struct {
+	// DryRun changes nothing.
+	DryRun bool
+	// Each, if set, is told of each entry.
+	Each func(e Letter)
+}
+
+// Discard deletes the entries that pass f without another try; their users may be asked for anew.
+// It returns how many. After an error it is safe to repeat.
+func (d *Queue) Discard(ctx context.Context, f Filter, o DiscardOptions) (int, error) {
+	n := 0
+	for chunk, err := range d.chunks(ctx, f) {
+		if err == nil && !o.DryRun {
+			err = d.discard(ctx, chunk)
+		}
+		if err != nil {
+			return n, fmt.Errorf("tasks: discard: %w", queues.Explain(err))
+		}
+		n += len(chunk)
+		if o.Each != nil {
+			for _, e := range chunk {
+				o.Each(e)
+			}
+		}
+	}
+	return n, nil
+}
+
+// discard tells the ledger first: else a task that runs again puts the entry back.
+func (d *Queue) discard(ctx context.Context, entries []Letter) error {
+	byNumber := make(map[string][]Letter)
+	var malformed []string
+	for _, e := range entries {
+		if e.Malformed != nil {
+			malformed = append(malformed, e.ID)
+			continue
+		}
+		byNumber[e.PhoneNumberID] = append(byNumber[e.PhoneNumberID], e)
+	}
+	for number, entries := range byNumber {
+		l := ledger.New(d.rdb, number)
+		err := parallel.Each(ctx, entries, func(ctx context.Context, e Letter) error {
+			_, err := l.Discard(ctx, e.User, e.Version) // false: a newer request has taken its place
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := d.dropEntries(ctx, number, entries); err != nil {
+			return err
+		}
+	}
+	return d.deleteTasks(ctx, malformed)
 }

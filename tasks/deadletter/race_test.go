@@ -20,13 +20,13 @@ func TestRedriveYieldsToNewRequests(t *testing.T) {
 	for name, redrive := range map[string]func(t *testing.T, f *fixture){
 		"by command": func(t *testing.T, f *fixture) {
 			t.Helper()
-			must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
+			must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
 		},
 		"by the web UI": func(t *testing.T, f *fixture) {
 			t.Helper()
 			id := must(f.rdb.ZRange(t.Context(), "asynq:{dead-letter}:scheduled", 0, 0).Result())(t)[0]
 			info := f.task(queues.DeadLetter, id)
-			if err := f.dead.RedriveTask(t.Context(), f.producer, asynq.NewTask(info.Type, info.Payload)); err != nil {
+			if err := deadletter.RedriveTask(t.Context(), f.dead, f.producer, asynq.NewTask(info.Type, info.Payload)); err != nil {
 				t.Fatal(err)
 			}
 		},

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/hibiken/asynq"
 
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
@@ -46,7 +49,7 @@ var ErrRefused = errors.New("the task is still malformed: discard it")
 // Redrive asks again for what the entries that pass f asked for, as new versions, and then
 // deletes them. After an error it is safe to repeat: entries that were redriven, but not yet
 // deleted, are obsolete then. The report counts what was done until then.
-func (d *Queue) Redrive(ctx context.Context, p *tasks.Producer, f Filter, o RedriveOptions) (RedriveReport, error) {
+func Redrive(ctx context.Context, d *Queue, p *tasks.Producer, f Filter, o RedriveOptions) (RedriveReport, error) {
 	r := &redriving{d: d, p: p, o: o, groups: make(map[group][]Letter)}
 	if err := r.run(ctx, f); err != nil {
 		return r.report, fmt.Errorf("tasks: redrive: %w", err)
@@ -104,17 +107,17 @@ func (r *redriving) flush(ctx context.Context, g group) error {
 	var v ledger.Version
 	if !r.o.DryRun {
 		var err error
-		if v, err = r.d.versionOf(ctx, g.phoneNumberID, entries); err != nil {
+		if v, err = versionOf(ctx, r.d, g.phoneNumberID, entries); err != nil {
 			return err
 		}
 	}
-	live, obsolete, err := r.d.sift(ctx, g.phoneNumberID, entries)
+	live, obsolete, err := sift(ctx, r.d, g.phoneNumberID, entries)
 	if err != nil {
 		return err
 	}
 	if !r.o.DryRun {
 		if len(live) > 0 {
-			job, err := r.d.enqueueAgain(ctx, r.p, g, live, v, r.o.Queue)
+			job, err := enqueueAgain(ctx, r.p, g, live, v, r.o.Queue)
 			if err != nil {
 				return err
 			}
@@ -141,14 +144,17 @@ func (r *redriving) tell(entries []Letter, a Action, reason string) {
 }
 
 func (r *redriving) malformed(ctx context.Context, e Letter) error {
-	payload, reason := readable(e.Malformed)
+	payload, reason, err := readable(ctx, r.d, e.Malformed)
+	if err != nil {
+		return err
+	}
 	if reason != "" {
 		r.report.Refused++
 		r.tell([]Letter{e}, Refused, reason)
 		return nil
 	}
 	if !r.o.DryRun {
-		if err := r.d.enqueueOriginal(ctx, r.p, e.Malformed, payload); err != nil {
+		if err := enqueueOriginal(ctx, r.d, e.Malformed, payload); err != nil {
 			return err
 		}
 		if err := r.d.deleteTasks(ctx, []string{e.ID}); err != nil {
@@ -161,7 +167,7 @@ func (r *redriving) malformed(ctx context.Context, e Letter) error {
 }
 
 // sift parts the entries that the ledger still holds dead from those that are obsolete.
-func (d *Queue) sift(ctx context.Context, phoneNumberID string, entries []Letter) (live, obsolete []Letter, err error) {
+func sift(ctx context.Context, d *Queue, phoneNumberID string, entries []Letter) (live, obsolete []Letter, err error) {
 	users := make([]user.ID, len(entries))
 	for i, e := range entries {
 		users[i] = e.User
@@ -187,7 +193,7 @@ const redriveYield = time.Minute
 
 // versionOf returns the version by which entries are asked for again, and is to be called before
 // it is looked at whether they still should be: whatever is asked for since is newer.
-func (d *Queue) versionOf(ctx context.Context, phoneNumberID string, entries []Letter) (ledger.Version, error) {
+func versionOf(ctx context.Context, d *Queue, phoneNumberID string, entries []Letter) (ledger.Version, error) {
 	v, err := ledger.New(d.rdb, phoneNumberID).NextVersion(ctx)
 	v -= ledger.Version(redriveYield.Microseconds())
 	for _, e := range entries {
@@ -196,7 +202,7 @@ func (d *Queue) versionOf(ctx context.Context, phoneNumberID string, entries []L
 	return v, queues.Explain(err)
 }
 
-func (d *Queue) enqueueAgain(ctx context.Context, p *tasks.Producer, g group, entries []Letter, v ledger.Version, q ledger.Queue) (tasks.Job, error) {
+func enqueueAgain(ctx context.Context, p *tasks.Producer, g group, entries []Letter, v ledger.Version, q ledger.Queue) (tasks.Job, error) {
 	users := make([]user.ID, len(entries))
 	for i, e := range entries {
 		users[i] = e.User
@@ -204,22 +210,133 @@ func (d *Queue) enqueueAgain(ctx context.Context, p *tasks.Producer, g group, en
 	return p.Enqueue(ctx, tasks.Request{Operation: g.operation, PhoneNumberID: g.phoneNumberID, Users: users, Queue: q, Version: v})
 }
 
-// dropEntries deletes entries of one phone number ID as they were read, by their own IDs: so
-// those go too that were put under a key of the hashes that is lost. What died again meanwhile
-// comes back.
-func (d *Queue) dropEntries(ctx context.Context, phoneNumberID string, entries []Letter) error {
-	h, err := d.hasher(ctx)
+// readable decodes a malformed task, which an older worker may have put here; reason says why
+// it can't go back.
+func readable(ctx context.Context, d *Queue, m *Malformed) (p queues.Payload, reason string, err error) {
+	if m.Truncated() {
+		return p, "its payload was too long to keep", nil
+	}
+	p, unreadable := queues.Decode(m.Type, m.Payload)
+	if unreadable != nil {
+		return p, strings.TrimPrefix(unreadable.Error(), "tasks: "), nil
+	}
+	reason, err = forgotten(ctx, d, p)
+	return p, reason, err
+}
+
+// forgotten returns why a task may not be put back: it is so old that the ledger may have dropped
+// what was asked for since of a user whom it does not know.
+func forgotten(ctx context.Context, d *Queue, p queues.Payload) (reason string, err error) {
+	if time.Since(p.Version.Time()) < ledger.ForgetAfter {
+		return "", nil
+	}
+	entries, err := ledger.New(d.rdb, p.PhoneNumberID).Entries(ctx, p.Users)
+	for _, e := range entries {
+		if e.State == ledger.Unknown {
+			return "it is of " + p.Version.Time().UTC().Format(time.DateOnly) +
+				", and what was asked for since may be forgotten: ask anew for its users, then discard it", err
+		}
+	}
+	return "", err
+}
+
+// enqueueOriginal puts a task back as it was. It keeps its version: what was asked for since
+// still wins. A task of its ID that is there counts only until it has ended: asynq keeps
+// completed ones, and the worker that could not read it has completed it.
+func enqueueOriginal(ctx context.Context, d *Queue, m *Malformed, payload queues.Payload) error {
+	q := ledger.Queue(m.Queue)
+	if !q.Valid() {
+		q = ledger.Bulk
+	}
+	task := asynq.NewTask(m.Type, m.Payload, append(queues.Options(payload.TaskID()),
+		asynq.Queue(string(q)), asynq.Retention(tasks.DefaultRetention))...)
+	for range putTries {
+		_, err := asynq.NewClientFromRedisClient(d.rdb).EnqueueContext(ctx, task)
+		if !errors.Is(err, asynq.ErrTaskIDConflict) {
+			return queues.Explain(err)
+		}
+		info, err := d.inspector.GetTaskInfo(string(q), payload.TaskID())
+		switch {
+		case queues.IsGone(err):
+			continue
+		case err != nil:
+			return err
+		case info.State != asynq.TaskStateCompleted && info.State != asynq.TaskStateArchived:
+			return nil
+		}
+		if err := d.inspector.DeleteTask(string(q), payload.TaskID()); err != nil && !queues.IsGone(err) && !queues.HasMoved(err) {
+			return err
+		}
+	}
+	return ErrBusy
+}
+
+// RedriveTask is the handler for queues.DeadLetter: "run" in the web UI makes an entry pending,
+// and the worker that consumes the queue redrives it. asynq deletes the entry when it returns
+// nil. After an error the entry stays; use [RedriveDelay] for the time until the next try.
+func RedriveTask(ctx context.Context, d *Queue, p *tasks.Producer, t *asynq.Task) error {
+	e, err := decodeDeadLetter(t.Type(), t.Payload())
+	if err != nil {
+		err = adoptStray(ctx, d, t, err)
+	} else {
+		err = redriveOne(ctx, d, p, e)
+	}
+	if err != nil {
+		return fmt.Errorf("tasks: redrive: %w", err)
+	}
+	return nil
+}
+
+// adoptStray takes in a task of another kind in the queue: it goes where it belongs if it can be
+// read, and else becomes an entry.
+func adoptStray(ctx context.Context, d *Queue, t *asynq.Task, reason error) error {
+	id := ""
+	if w := t.ResultWriter(); w != nil {
+		id = w.TaskID()
+	}
+	e := NewMalformed(t.Type(), queues.DeadLetter, id, t.Payload(), reason)
+	payload, unreadable, err := readable(ctx, d, e.Malformed)
 	if err != nil {
 		return err
 	}
-	users, ids := make([]user.ID, len(entries)), make([]string, len(entries))
-	have := make(map[user.ID]ledger.Version, len(entries))
-	for i, e := range entries {
-		users[i], ids[i] = e.User, e.ID
-		have[e.User] = 0
+	if unreadable == "" {
+		return enqueueOriginal(ctx, d, e.Malformed, payload)
 	}
-	if err := d.drop(ctx, phoneNumberID, users, ids); err != nil {
+	return d.put(ctx, []Letter{e})
+}
+
+func redriveOne(ctx context.Context, d *Queue, p *tasks.Producer, e Letter) error {
+	if m := e.Malformed; m != nil {
+		payload, reason, err := readable(ctx, d, m)
+		if err != nil {
+			return err
+		}
+		if reason != "" {
+			return fmt.Errorf("%w: %s", ErrRefused, reason)
+		}
+		return enqueueOriginal(ctx, d, m, payload)
+	}
+	v, err := versionOf(ctx, d, e.PhoneNumberID, []Letter{e})
+	if err != nil {
 		return err
 	}
-	return d.align(ctx, h, phoneNumberID, have)
+	live, _, err := sift(ctx, d, e.PhoneNumberID, []Letter{e})
+	if err != nil || len(live) == 0 {
+		return err
+	}
+	_, err = enqueueAgain(ctx, p, group{e.PhoneNumberID, e.Operation}, live, v, "")
+	return err
+}
+
+// redriveRetry is the time until an entry is tried again whose redriving failed, because of
+// Redis most likely.
+const redriveRetry = 5 * time.Second
+
+// RedriveDelay is the RetryDelayFunc of an asynq server that consumes queues.DeadLetter: an entry
+// that was refused rests again until 2099, with the reason on it.
+func RedriveDelay(_ int, err error, _ *asynq.Task) time.Duration {
+	if errors.Is(err, ErrRefused) {
+		return time.Until(restsUntil)
+	}
+	return redriveRetry
 }

@@ -3,6 +3,7 @@ package deadletter_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
@@ -45,7 +47,7 @@ func TestRedrive(t *testing.T) {
 		f.mark(ledger.Unblock, num(3)) // last: it stays waiting
 
 		want := deadletter.RedriveReport{Redriven: 2, Obsolete: 3}
-		dry := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{DryRun: true}))(t)
+		dry := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{DryRun: true}))(t)
 		if diff := cmp.Diff(want, dry); diff != "" {
 			t.Errorf("dry run: %s", diff)
 		}
@@ -53,7 +55,7 @@ func TestRedrive(t *testing.T) {
 			t.Errorf("%d entries after a dry run", n)
 		}
 		told := map[string]deadletter.Action{}
-		got := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{
+		got := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{
 			Each: func(e deadletter.Letter, a deadletter.Action, _ string) { told[e.User.Reveal()] = a },
 		}))(t)
 		if diff := cmp.Diff(want, got, ignoreJobs); diff != "" || len(got.Jobs) != 2 {
@@ -66,7 +68,7 @@ func TestRedrive(t *testing.T) {
 		if diff := cmp.Diff(wantTold, told); diff != "" {
 			t.Error(diff)
 		}
-		if n := must(f.dead.Len(t.Context()))(t); n != 0 {
+		if n := f.count(); n != 0 {
 			t.Errorf("%d entries are left", n)
 		}
 		for i, e := range must(f.ledger.Entries(t.Context(), nums(6)[1:]))(t) {
@@ -118,7 +120,7 @@ func TestRedriveWithFilter(t *testing.T) {
 				t.Errorf("%s: %s", name, diff)
 			}
 		}
-		report := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{Codes: []int{131021}}, deadletter.RedriveOptions{Queue: ledger.Bulk}))(t)
+		report := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{Codes: []int{131021}}, deadletter.RedriveOptions{Queue: ledger.Bulk}))(t)
 		if report.Redriven != 1 || report.Jobs[0].Queue != ledger.Bulk || len(f.all(deadletter.Filter{})) != 4 {
 			t.Errorf("%d redriven, %d left", report.Redriven, len(f.all(deadletter.Filter{})))
 		}
@@ -167,7 +169,7 @@ func TestDiscard(t *testing.T) {
 		}
 		told := 0
 		n = must(f.dead.Discard(t.Context(), deadletter.Filter{}, deadletter.DiscardOptions{Each: func(deadletter.Letter) { told++ }}))(t)
-		if left := must(f.dead.Len(t.Context()))(t); n != 2 || told != 2 || left != 0 {
+		if left := f.count(); n != 2 || told != 2 || left != 0 {
 			t.Errorf("%d discarded, %d told, %d left", n, told, left)
 		}
 	})
@@ -198,14 +200,14 @@ func TestMalformed(t *testing.T) {
 				t.Errorf("ID %s", e.ID)
 			}
 		}
-		report := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
+		report := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
 		if diff := cmp.Diff(deadletter.RedriveReport{Refused: 1}, report); diff != "" || len(f.all(deadletter.Filter{})) != 1 {
 			t.Error(diff)
 		}
 	})
 }
 
-const goodPayload = `{"v":1,"job_id":"j","phone_number_id":"106","version":7,"part":0,"parts":1,` +
+const goodPayload = `{"v":1,"job_id":"j","phone_number_id":"106","version":4102444800000000,"part":0,"parts":1,` +
 	`"requested_at":"2026-01-02T03:04:05Z","users":["+16505551234"]}`
 
 func TestMalformedThatCanBeReadByNow(t *testing.T) {
@@ -213,12 +215,86 @@ func TestMalformedThatCanBeReadByNow(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		// As an older worker would have put it here.
 		f.put(deadletter.NewMalformed(queues.TypeUnblock, "interactive", "j:0", []byte(goodPayload), errors.New("payload format 1 is newer")))
-		report := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
+		report := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
 		if report.Redriven != 1 || len(f.all(deadletter.Filter{})) != 0 {
 			t.Errorf("%d redriven, %d left", report.Redriven, len(f.all(deadletter.Filter{})))
 		}
 		if info := f.task("interactive", "j:0"); string(info.Payload) != goodPayload || info.Type != queues.TypeUnblock {
 			t.Errorf("%s %s", info.Type, info.Payload)
+		}
+	})
+}
+
+// TestMalformedWhoseTaskIsKept redrives a task that an older worker has completed as malformed, and
+// that asynq keeps under its ID, by command and by the web UI.
+func TestMalformedWhoseTaskIsKept(t *testing.T) {
+	t.Parallel()
+	for name, redrive := range map[string]func(t *testing.T, f *fixture){
+		"by command": func(t *testing.T, f *fixture) {
+			t.Helper()
+			must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
+		},
+		"by the web UI": func(t *testing.T, f *fixture) {
+			t.Helper()
+			for _, e := range f.all(deadletter.Filter{}) {
+				info := f.task(queues.DeadLetter, e.ID)
+				if err := deadletter.RedriveTask(t.Context(), f.dead, f.producer, asynq.NewTask(info.Type, info.Payload)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			each(t, func(t *testing.T, f *fixture) {
+				f.put(deadletter.NewMalformed(queues.TypeUnblock, "interactive", "j:0", []byte(goodPayload), errors.New("payload format 1 is newer")))
+				task := asynq.NewTask(queues.TypeUnblock, []byte(goodPayload), asynq.TaskID("j:0"), asynq.Queue("interactive"), asynq.Retention(time.Hour))
+				if _, err := asynq.NewClientFromRedisClient(f.rdb).Enqueue(task); err != nil {
+					t.Fatal(err)
+				}
+				// The task's end, as asynq's script leaves it.
+				f.rdb.LRem(t.Context(), "asynq:{interactive}:pending", 0, "j:0")
+				f.rdb.HSet(t.Context(), "asynq:{interactive}:t:j:0", "state", "completed")
+				f.rdb.ZAdd(t.Context(), "asynq:{interactive}:completed", redis.Z{Score: 4e9, Member: "j:0"})
+				redrive(t, f)
+				if info := f.task("interactive", "j:0"); info.State != asynq.TaskStatePending {
+					t.Errorf("the request is lost: its task is %v", info.State)
+				}
+				redrive(t, f) // it is there now
+				if n := must(f.rdb.LLen(t.Context(), "asynq:{interactive}:pending").Result())(t); n != 1 {
+					t.Errorf("%d tasks wait", n)
+				}
+			})
+		})
+	}
+}
+
+// TestMalformedThatIsTooOld redrives a block that was asked for so long ago that the unblock which
+// followed may be forgotten.
+func TestMalformedThatIsTooOld(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		for i, age := range []time.Duration{ledger.ForgetAfter - time.Hour, ledger.ForgetAfter + time.Hour} {
+			p := queues.Payload{
+				JobID: fmt.Sprint("j", i), PhoneNumberID: phoneNumberID, Operation: ledger.Block, Users: nums(i + 1)[i:], Parts: 1,
+				Version: ledger.Version(time.Now().Add(-age).UnixMicro()), RequestedAt: time.Now().Add(-age),
+			}
+			f.put(deadletter.NewMalformed(queues.TypeBlock, "bulk", p.TaskID(), must(p.Encode())(t), errors.New("payload format 1 is newer")))
+		}
+		told := ""
+		o := deadletter.RedriveOptions{Each: func(_ deadletter.Letter, a deadletter.Action, reason string) {
+			if a == deadletter.Refused {
+				told = reason
+			}
+		}}
+		report := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, o))(t)
+		if report.Redriven != 1 || report.Refused != 1 || !strings.Contains(told, "ask anew") {
+			t.Errorf("%+v: %s", report, told)
+		}
+		f.mark(ledger.Unblock, num(1)) // now the ledger knows better
+		report = must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, o))(t)
+		if report.Redriven != 1 {
+			t.Errorf("%+v", report)
 		}
 	})
 }
@@ -238,7 +314,7 @@ func TestHugeGarbageIsCut(t *testing.T) {
 		}
 	}
 	told := ""
-	report := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{
+	report := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{
 		Each: func(_ deadletter.Letter, _ deadletter.Action, reason string) { told = reason },
 	}))(t)
 	if report.Refused != 1 || !strings.Contains(told, "too long") {
@@ -254,7 +330,7 @@ func (f *fixture) serve(done func() bool) {
 		RetryDelayFunc: deadletter.RedriveDelay, LogLevel: asynq.FatalLevel, Concurrency: 4,
 	})
 	err := srv.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
-		return f.dead.RedriveTask(ctx, f.producer, t)
+		return deadletter.RedriveTask(ctx, f.dead, f.producer, t)
 	}))
 	if err != nil {
 		f.Fatal(err)
@@ -301,8 +377,7 @@ func TestRunInTheWebUI(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.serve(func() bool {
-			n, err := f.dead.Len(t.Context())
-			return err == nil && n == 2 && f.processed() >= 4
+			return f.count() == 2 && f.processed() >= 4
 		})
 		states := must(f.ledger.Entries(t.Context(), nums(3)[1:]))(t)
 		if states[0].State != ledger.Waiting || states[0].Operation != ledger.Block || states[1].Operation != ledger.Unblock {
@@ -342,7 +417,7 @@ func TestManyEntriesStayAndAreFoundWhileOthersGo(t *testing.T) {
 			}
 		}
 		f.put(entries...)
-		if got := must(f.dead.Len(t.Context()))(t); got != n {
+		if got := f.count(); got != n {
 			t.Fatalf("%d entries", got)
 		}
 		// Every second one goes while the others are read.
@@ -363,8 +438,8 @@ func TestManyEntriesStayAndAreFoundWhileOthersGo(t *testing.T) {
 				t.Fatalf("entry %d was passed over", j)
 			}
 		}
-		report := must(f.dead.Redrive(t.Context(), f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
-		if report.Redriven != n/2 || len(report.Jobs) != 2 || must(f.dead.Len(t.Context()))(t) != 0 {
+		report := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
+		if report.Redriven != n/2 || len(report.Jobs) != 2 || f.count() != 0 {
 			t.Errorf("%d redriven in %d jobs", report.Redriven, len(report.Jobs))
 		}
 	})

@@ -160,3 +160,9 @@ func (f *fixture) mark(op ledger.Operation, users ...user.ID) ledger.Version {
 }
 
 var compareIDs = cmp.Comparer(func(a, b user.ID) bool { return a == b })
+
+// count returns how many entries there are.
+func (f *fixture) count() int {
+	f.Helper()
+	return len(f.all(deadletter.Filter{}))
+}

@@ -41,6 +41,10 @@ func (l *Ledger) Scan(ctx context.Context) iter.Seq2[Entry, error] {
 	}
 }
 
+// ForgetAfter is how long the record of an unblocked user is kept: longer than a task can wait. An
+// older request of a user without a record can't be ordered any more.
+const ForgetAfter = 30 * 24 * time.Hour
+
 // Forgettable reports whether the entry says no more than no entry would: that the user was
 // unblocked, and before t. Only the time that t lies back protects it from a task older than
 // itself, which without the entry would be carried out: leave more than any task can wait.

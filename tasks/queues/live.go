@@ -91,7 +91,7 @@ func livePayloads(ctx context.Context, inspector *asynq.Inspector, q ledger.Queu
 }
 
 // Orphan is a task that a worker took before it died, or was cut off from Redis: its lease has
-// run out. asynq hands it to another worker in its own time, up to 90 s after that.
+// run out, or is missing. asynq hands it to another worker in its own time, up to 90 s after that.
 type Orphan struct {
 	TaskID  string
 	Payload Payload
@@ -99,23 +99,32 @@ type Orphan struct {
 	Lease time.Time
 }
 
+// orphansScript returns the active tasks whose lease has run out, and when it did. A task without
+// a lease gets one that has run out: asynq would never hand it over otherwise.
+//
+// KEYS  the queue's active tasks, its leases (by when they run out on the workers' clocks)
+// ARGV  the time now, in seconds
+var orphansScript = redis.NewScript(`
+for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+  redis.call('ZADD', KEYS[2], 'NX', ARGV[1], id)
+end
+return redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'WITHSCORES')`)
+
 // Orphans returns up to limit of q's orphans, those first that have waited longest, less those
-// for which skip is true, and those that cannot be read: asynq's recovery is soon enough for
-// these. It changes nothing.
+// for which skip is true, and those that can't be read: asynq's recovery is soon enough for these.
 func Orphans(ctx context.Context, rdb redis.UniversalClient, q ledger.Queue, limit int, skip func(taskID string, lease time.Time) bool) ([]Orphan, error) {
-	// asynq keeps the leases of active tasks here, by when they run out on the workers' clocks.
-	key := Key(string(q), "lease")
-	leases, err := rdb.ZRangeByScoreWithScores(ctx, key, &redis.ZRangeBy{
-		Min: "-inf", Max: strconv.FormatInt(time.Now().Unix(), 10), Count: int64(limit),
-	}).Result()
+	leases, err := orphansScript.Run(ctx, rdb, []string{Key(string(q), "active"), Key(string(q), "lease")}, time.Now().Unix()).StringSlice()
 	if err != nil {
 		return nil, fmt.Errorf("tasks: find orphans: %w", err)
 	}
 	inspector := asynq.NewInspectorFromRedisClient(rdb)
 	var orphans []Orphan
-	for _, l := range leases {
-		id, _ := l.Member.(string)
-		lease := time.Unix(int64(l.Score), 0)
+	for i := 0; i+1 < len(leases) && len(orphans) < limit; i += 2 {
+		seconds, err := strconv.ParseFloat(leases[i+1], 64)
+		if err != nil {
+			return orphans, fmt.Errorf("tasks: find orphans: %w", err)
+		}
+		id, lease := leases[i], time.Unix(int64(seconds), 0)
 		if skip(id, lease) {
 			continue
 		}

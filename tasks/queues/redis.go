@@ -28,3 +28,9 @@ func Explain(err error) error {
 	}
 	return err
 }
+
+// HasMoved reports whether err of an [asynq.Inspector] means that the task was in another state
+// than the action needs, as one that a handler has just taken. asynq gives such errors no kind.
+func HasMoved(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "FAILED_PRECONDITION")
+}

@@ -16,10 +16,9 @@ import (
 
 // The bounds of housekeeping.
 const (
-	forgetAfter = 30 * 24 * time.Hour // since a user was unblocked
-	orphanAfter = 10 * time.Minute    // since a request, until its task counts as lost
-	maxOrphans  = 50_000              // users of one pass that are enqueued again
-	maxRequeues = 2_000               // jobs of one pass; the next goes on
+	orphanAfter = 10 * time.Minute // since a request, until its task counts as lost
+	maxOrphans  = 50_000           // users of one pass that are enqueued again
+	maxRequeues = 2_000            // jobs of one pass; the next goes on
 	keepTimeout = 4 * time.Minute
 )
 
@@ -43,13 +42,15 @@ func (k *keeping) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	waiting, dead, err := k.scan(ctx, now)
+	waiting, err := k.scan(ctx, now)
 	if err != nil {
 		return err
 	}
-	if k.kept.DeadLettered, err = deadletter.New(k.cfg.Redis).PutMissing(ctx, k.phoneNumberID, dead); err != nil {
+	synced, err := deadletter.New(k.cfg.Redis).Sync(ctx, k.phoneNumberID)
+	if err != nil {
 		return err
 	}
+	k.kept.DeadLettered = synced.Put
 	if len(waiting) == 0 {
 		return nil
 	}
@@ -59,9 +60,8 @@ func (k *keeping) do(ctx context.Context) error {
 	return k.requeue(ctx, waiting)
 }
 
-// scan forgets users who were unblocked long ago, and returns users who have waited for long,
-// and users who are dead.
-func (k *keeping) scan(ctx context.Context, now time.Time) (waiting map[user.ID]want, dead []user.ID, err error) {
+// scan forgets users who were unblocked long ago, and returns users who have waited for long.
+func (k *keeping) scan(ctx context.Context, now time.Time) (waiting map[user.ID]want, err error) {
 	waiting = map[user.ID]want{}
 	old := make([]ledger.Entry, 0, ledger.MaxBatch)
 	forget := func() error {
@@ -72,24 +72,22 @@ func (k *keeping) scan(ctx context.Context, now time.Time) (waiting map[user.ID]
 	}
 	for e, err := range k.ledger.Scan(ctx) {
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		open := e.State == ledger.Waiting || e.State == ledger.InFlight
 		switch {
-		case e.Forgettable(now.Add(-forgetAfter)):
+		case e.Forgettable(now.Add(-ledger.ForgetAfter)):
 			if old = append(old, e); len(old) < ledger.MaxBatch {
 				continue
 			}
 			if err := forget(); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-		case e.State == ledger.Dead:
-			dead = append(dead, e.User)
 		case open && now.Sub(e.Version.Time()) > orphanAfter && len(waiting) < maxOrphans:
 			waiting[e.User] = want{e.Operation, e.Queue, e.Version}
 		}
 	}
-	return waiting, dead, forget()
+	return waiting, forget()
 }
 
 // dropCarried takes from waiting the users that a task carries.

@@ -35,17 +35,16 @@ func (f *fixture) has(users ...user.ID) {
 	}
 }
 
-// TestRemoveStale: users succeeded, or were let go, and whoever should have removed their entries
-// died before it could.
-func TestRemoveStale(t *testing.T) {
+// TestSyncRemoves: users succeeded, or were discarded, and the process that should have removed
+// their entries died before it could.
+func TestSyncRemoves(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		n := must(f.dead.RemoveStale(t.Context()))(t)
-		if n != 0 {
-			t.Errorf("removed %d entries of none", n)
+		if n := must(f.dead.Sync(t.Context(), phoneNumberID))(t); n != (deadletter.Synced{}) {
+			t.Errorf("changed entries of none: %+v", n)
 		}
 		var v ledger.Version
-		for _, u := range nums(5) { // 0 stays dead, 1 is let go, 2 waits, 3 and 4 succeed
+		for _, u := range nums(5) { // 0 stays dead, 1 is discarded, 2 waits, 3 and 4 succeed
 			v = f.bury(ledger.Block, int(u.Reveal()[11]-'0'))
 			if u == num(1) {
 				must(f.ledger.Discard(t.Context(), u, v))(t)
@@ -56,19 +55,18 @@ func TestRemoveStale(t *testing.T) {
 		other := entry(9, v)
 		other.PhoneNumberID = "7" // of whom the ledger knows nothing
 		f.put(other, deadletter.NewMalformed("t", "bulk", "id", []byte("x"), queues.ErrMalformed))
-		if n := must(f.dead.RemoveStale(t.Context()))(t); n != 3 {
-			t.Errorf("removed %d entries", n)
+		if n := must(f.dead.Sync(t.Context()))(t); n != (deadletter.Synced{Removed: 3}) {
+			t.Errorf("%+v", n)
 		}
 		f.has(num(0), num(2))
-		if n := must(f.dead.Len(t.Context()))(t); n != 4 {
+		if n := f.count(); n != 4 {
 			t.Errorf("%d entries are left", n)
 		}
 	})
 }
 
-// TestRemoveStaleYieldsToALatePut lets a user who had succeeded die anew, just when that has been
-// seen.
-func TestRemoveStaleYieldsToALatePut(t *testing.T) {
+// TestSyncYieldsToALatePut lets a user who had succeeded die anew, just when that has been seen.
+func TestSyncYieldsToALatePut(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		f.bury(ledger.Block, 0)
@@ -81,7 +79,7 @@ func TestRemoveStaleYieldsToALatePut(t *testing.T) {
 			}
 			return false
 		}})
-		must(f.dead.RemoveStale(t.Context()))(t)
+		must(f.dead.Sync(t.Context()))(t)
 		if !looked {
 			t.Error("the ledger was not asked")
 		}
@@ -89,22 +87,19 @@ func TestRemoveStaleYieldsToALatePut(t *testing.T) {
 	})
 }
 
-// TestPutMissing: users are dead, and whoever should have put their entries died before it could,
-// before it wrote the index or after that.
-func TestPutMissing(t *testing.T) {
+// TestSyncPuts: users are dead, and the process that should have put their entries died before it
+// could.
+func TestSyncPuts(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		f.bury(ledger.Block, 0)
 		f.die(ledger.Block, num(1))
 		f.die(ledger.Block, num(2))
-		if err := f.rdb.SAdd(t.Context(), indexKey, num(2).Reveal()).Err(); err != nil {
-			t.Fatal(err)
-		}
 		f.die(ledger.Block, num(3))
 		f.succeed(ledger.Block, num(3))
-		for _, want := range []int{2, 0} {
-			if n := must(f.dead.PutMissing(t.Context(), phoneNumberID, nums(4)))(t); n != want {
-				t.Errorf("put %d, want %d", n, want)
+		for _, want := range []deadletter.Synced{{Put: 2}, {}} {
+			if n := must(f.dead.Sync(t.Context(), phoneNumberID))(t); n != want {
+				t.Errorf("%+v, want %+v", n, want)
 			}
 			f.has(nums(3)...)
 		}

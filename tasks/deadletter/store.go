@@ -1,0 +1,233 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/tasks/internal/parallel"
+	"github.com/wablock/wablock/tasks/queues"
+)
+
+// store is the asynq side of the queue: its tasks, found by ID and by state.
+type store struct {
+	rdb       redis.UniversalClient
+	inspector *asynq.Inspector
+}
+
+var restsUntil = time.Date(2099, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+const (
+	putTries = 40
+	putPause = 50 * time.Millisecond
+)
+
+var ErrBusy = errors.New("the entry is being redriven at this moment: do it again")
+
+func (s *store) fetch(id string) (*Letter, error) {
+	info, err := s.inspector.GetTaskInfo(queues.DeadLetter, id)
+	if queues.IsGone(err) {
+		return nil, nil //nolint:nilnil // the comment says so
+	}
+	if err != nil {
+		return nil, err
+	}
+	e := Read(info.Type, id, info.Payload)
+	return &e, nil
+}
+
+func Read(typ, id string, payload []byte) Letter {
+	e, err := decodeDeadLetter(typ, payload)
+	if err != nil {
+		e = NewMalformed(typ, queues.DeadLetter, id, payload, err)
+		e.FirstFailedAt, e.LastFailedAt = time.Time{}, time.Time{} // nobody knows
+	}
+	e.ID = id
+	return e
+}
+
+func (s *store) putOne(ctx context.Context, client *asynq.Client, e Letter) error {
+	payload, err := e.encode()
+	if err != nil {
+		return err
+	}
+	task := asynq.NewTask(queues.TypeDeadLetter, payload, append(queues.Options(e.ID),
+		asynq.Queue(queues.DeadLetter), asynq.ProcessAt(restsUntil))...)
+	for range putTries {
+		_, err := client.EnqueueContext(ctx, task)
+		if !errors.Is(err, asynq.ErrTaskIDConflict) {
+			return err
+		}
+		done, err := s.replace(ctx, e, payload)
+		if err != nil || done {
+			return err
+		}
+	}
+	return ErrBusy
+}
+
+func (s *store) replace(ctx context.Context, e Letter, payload []byte) (done bool, err error) {
+	info, err := s.inspector.GetTaskInfo(queues.DeadLetter, e.ID)
+	if queues.IsGone(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if old, err := decodeDeadLetter(info.Type, info.Payload); err == nil && old.Version >= e.Version {
+		return true, nil
+	}
+	switch info.State {
+	case asynq.TaskStateActive:
+		return false, pause(ctx, putPause)
+	case asynq.TaskStateScheduled:
+		if err = s.inspector.UpdateTaskPayload(queues.DeadLetter, e.ID, payload); err == nil {
+			return true, nil
+		}
+	default:
+		err = s.inspector.DeleteTask(queues.DeadLetter, e.ID)
+	}
+	if queues.IsGone(err) || queues.HasMoved(err) {
+		err = nil
+	}
+	return false, err
+}
+
+func (s *store) deleteTasks(ctx context.Context, ids []string) error {
+	return parallel.Each(ctx, ids, func(ctx context.Context, id string) error {
+		for range putTries {
+			err := s.inspector.DeleteTask(queues.DeadLetter, id)
+			if err == nil || queues.IsGone(err) {
+				return nil
+			}
+			if !queues.HasMoved(err) { // else it is being redriven, or was a moment ago
+				return err
+			}
+			if err := pause(ctx, putPause); err != nil {
+				return err
+			}
+		}
+		return ErrBusy
+	})
+}
+
+var (
+	restingKeys = []string{queueKey("scheduled")}
+	runningKeys = []string{queueKey("pending"), queueKey("active")}
+	stuckKeys   = []string{queueKey("retry"), queueKey("archived")}
+)
+
+func queueKey(state string) string { return queues.Key(queues.DeadLetter, state) }
+
+const chunkSize = 1000
+
+func (s *store) chunks(ctx context.Context, f Filter) iter.Seq2[[]Letter, error] {
+	return func(yield func([]Letter, error) bool) {
+		ids, err := s.ids(ctx, f)
+		if err != nil {
+			yield(nil, fmt.Errorf("tasks: read dead letters: %w", err))
+			return
+		}
+		for chunk := range slices.Chunk(ids, chunkSize) {
+			entries, err := s.fetchAll(ctx, chunk)
+			if err != nil {
+				yield(nil, fmt.Errorf("tasks: read dead letters: %w", err))
+				return
+			}
+			entries = slices.DeleteFunc(entries, func(e Letter) bool { return !f.match(e) })
+			if len(entries) > 0 && !yield(entries, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *store) fetchAll(ctx context.Context, ids []string) ([]Letter, error) {
+	found := make([]*Letter, len(ids))
+	err := parallel.Each(ctx, parallel.UpTo(0, len(ids)), func(_ context.Context, i int) (err error) {
+		found[i], err = s.fetch(ids[i])
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]Letter, 0, len(found))
+	for _, e := range found {
+		if e != nil {
+			entries = append(entries, *e)
+		}
+	}
+	return entries, nil
+}
+
+func (s *store) ids(ctx context.Context, f Filter) ([]string, error) {
+	if len(f.IDs) > 0 {
+		return slices.Compact(slices.Sorted(slices.Values(f.IDs))), nil
+	}
+	if f.PhoneNumberID != "" && len(f.Users) > 0 {
+		h, err := readHasher(ctx, s.rdb)
+		if err != nil {
+			return nil, err
+		}
+		ids := h.users(f.PhoneNumberID, f.Users)
+		slices.Sort(ids)
+		return slices.Compact(ids), nil
+	}
+	match := "*"
+	if queues.CheckPhoneNumberID(f.PhoneNumberID) == nil { // digits alone: nothing that a pattern reads
+		match = f.PhoneNumberID + ":*"
+	}
+	var ids []string
+	for _, key := range slices.Concat(restingKeys, runningKeys, stuckKeys) {
+		read := s.scanSet
+		if slices.Contains(runningKeys, key) {
+			read = s.readList
+		}
+		found, err := read(ctx, key, match)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, found...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil // Redis may scan one twice, or it moved meanwhile
+}
+
+func (s *store) scanSet(ctx context.Context, key, match string) ([]string, error) {
+	var ids []string
+	for cursor := uint64(0); ; {
+		// Members and scores by turns.
+		pairs, next, err := s.rdb.ZScan(ctx, key, cursor, match, chunkSize).Result()
+		if err != nil {
+			return nil, err
+		}
+		for i := 0; i < len(pairs); i += 2 {
+			ids = append(ids, pairs[i])
+		}
+		if next == 0 {
+			return ids, nil
+		}
+		cursor = next
+	}
+}
+
+func (s *store) readList(ctx context.Context, key, _ string) ([]string, error) {
+	return s.rdb.LRange(ctx, key, 0, -1).Result()
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
