@@ -59,6 +59,13 @@ func (e *enqueuing) run(ctx context.Context, named bool) error {
 	if err := e.remember(ctx, false); err != nil {
 		return err
 	}
+	ids := make([]string, e.parts)
+	for n := range ids {
+		ids[n] = queues.TaskID(e.r.JobID, n)
+	}
+	if err := queues.Index(ctx, e.p.rdb, e.r.PhoneNumberID, e.r.Queue, ids...); err != nil {
+		return err
+	}
 	// Part 0 goes first: of two first attempts at once, the one that enqueues it decides over
 	// the version of the rest.
 	first, err := e.part(ctx, 0)

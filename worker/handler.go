@@ -91,6 +91,9 @@ func (h *handler) follow(ctx context.Context, t *asynq.Task, p queues.Payload) e
 		return &deferral{after: spread(redisRetryDelay), why: "the dead-letter queue could not be written"}
 	}
 	if progress.Left == 0 {
+		if err := queues.Unindex(ctx, h.redis, p.PhoneNumberID, queueOf(ctx), p.TaskID()); err != nil {
+			h.log.Warn("worker: the index of tasks still has one that ended", keyError, err.Error()) // until it is read
+		}
 		return writeResult(t, progress.Result)
 	}
 	why := fmt.Sprintf("%d of %d users wait (%s)", progress.Left, len(p.Users), progress.Why)

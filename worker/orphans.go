@@ -86,6 +86,21 @@ func wakeWaiting(ctx context.Context, rdb redis.UniversalClient, phoneNumberIDs 
 	}
 }
 
+// indexEvery is the time between two looks for tasks that producers of an older version enqueued.
+const indexEvery = 24 * time.Hour
+
+// indexTasks puts them into the indexes of their phone number IDs.
+func indexTasks(ctx context.Context, rdb redis.UniversalClient, log *slog.Logger) {
+	for wait := rand.N(staleFirst); ; wait = spread(indexEvery) {
+		if pause(ctx, wait); ctx.Err() != nil {
+			return
+		}
+		if err := queues.IndexAll(ctx, rdb); err != nil && ctx.Err() == nil {
+			log.Error("worker: the tasks of older producers could not be indexed", keyError, err.Error())
+		}
+	}
+}
+
 // pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)

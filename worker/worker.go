@@ -83,6 +83,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	parts.Go(func() { w.watchLimits(ctx) })
 	parts.Go(func() { syncDeadLetters(ctx, w.handler.dead, w.cfg.Configured, w.cfg.Logger) })
 	parts.Go(func() { wakeWaiting(ctx, w.cfg.Redis, w.cfg.Configured, w.lanes.Wake) })
+	parts.Go(func() { indexTasks(ctx, w.cfg.Redis, w.cfg.Logger) })
 	orphans := orphans{redis: w.cfg.Redis, lanes: w.lanes, log: w.cfg.Logger}
 	parts.Go(func() { orphans.run(ctx) })
 

@@ -250,6 +250,9 @@ func enqueueOriginal(ctx context.Context, d *Queue, m *Malformed, payload queues
 	}
 	task := asynq.NewTask(m.Type, m.Payload, append(queues.Options(payload.TaskID()),
 		asynq.Queue(string(q)), asynq.Retention(tasks.DefaultRetention))...)
+	if err := queues.Index(ctx, d.rdb, payload.PhoneNumberID, q, payload.TaskID()); err != nil {
+		return queues.Explain(err)
+	}
 	for range putTries {
 		_, err := asynq.NewClientFromRedisClient(d.rdb).EnqueueContext(ctx, task)
 		if !errors.Is(err, asynq.ErrTaskIDConflict) {

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -15,64 +16,77 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-// liveKeys are asynq's keys of tasks that have not ended, in the order in which tasks go from
-// one to the next: who moves on while they are read is met again, not missed. An active task
-// may go back, so where it goes is read once more.
-var liveKeys = []string{"scheduled", "retry", "pending", "active", "retry", "pending"}
+// indexKey returns the key of a sorted set: the tasks of a phone number ID, as "queue task ID", by
+// when they were put there, in Unix seconds. Producers put them in before they enqueue, workers
+// take them out when they end, so that reading them does not read those of all phone number IDs.
+func indexKey(phoneNumberID string) string { return "wablock:{" + phoneNumberID + "}:tasks" }
 
-// Live yields the tasks of a phone number ID that have not ended, some perhaps twice. A task
-// that is there from beginning to end comes; one that comes or ends meanwhile may. It reads
-// every task of the three queues of work, a fraction of a millisecond each. An error is the
-// last thing that comes.
+// unindexed is how long a producer may take from the index to the task.
+const unindexed = time.Hour
+
+func member(q ledger.Queue, taskID string) string { return string(q) + " " + taskID }
+
+// Index puts tasks that are about to be enqueued into the index of their phone number ID.
+func Index(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, q ledger.Queue, taskIDs ...string) error {
+	now := float64(time.Now().Unix())
+	for chunk := range slices.Chunk(taskIDs, 1000) {
+		members := make([]redis.Z, len(chunk))
+		for i, id := range chunk {
+			members[i] = redis.Z{Score: now, Member: member(q, id)}
+		}
+		if err := rdb.ZAdd(ctx, indexKey(phoneNumberID), members...).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Unindex takes a task that ends out of the index. What stays there by mistake goes with Live.
+func Unindex(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, q ledger.Queue, taskID string) error {
+	return rdb.ZRem(ctx, indexKey(phoneNumberID), member(q, taskID)).Err()
+}
+
+// Live yields the tasks of a phone number ID that have not ended. A task that is in Redis from
+// beginning to end comes; one that comes or ends meanwhile may. It reads those of this phone
+// number ID alone, a fraction of a millisecond each. An error is the last thing that comes.
 func Live(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string) iter.Seq2[Payload, error] {
 	return func(yield func(Payload, error) bool) {
+		indexed, err := rdb.ZRangeWithScores(ctx, indexKey(phoneNumberID), 0, -1).Result()
+		if err != nil {
+			yield(Payload{}, fmt.Errorf("tasks: read tasks: %w", err))
+			return
+		}
 		inspector := asynq.NewInspectorFromRedisClient(rdb)
-		for _, q := range ledger.Queues() {
-			ids, err := liveIDs(ctx, rdb, q)
+		old := float64(time.Now().Add(-unindexed).Unix())
+		for chunk := range slices.Chunk(indexed, 1000) {
+			found, err := payloads(ctx, inspector, chunk)
 			if err != nil {
 				yield(Payload{}, fmt.Errorf("tasks: read tasks: %w", err))
 				return
 			}
-			for chunk := range slices.Chunk(ids, 1000) {
-				found, err := livePayloads(ctx, inspector, q, chunk)
-				if err != nil {
-					yield(Payload{}, fmt.Errorf("tasks: read tasks: %w", err))
+			var ended []any
+			for i, f := range found {
+				if f == nil && chunk[i].Score < old {
+					ended = append(ended, chunk[i].Member)
+				}
+				if f != nil && f.PhoneNumberID == phoneNumberID && !yield(*f, nil) {
 					return
 				}
-				for _, f := range found {
-					if f != nil && f.PhoneNumberID == phoneNumberID && !yield(*f, nil) {
-						return
-					}
-				}
+			}
+			if len(ended) > 0 {
+				rdb.ZRem(ctx, indexKey(phoneNumberID), ended...) // or the next time
 			}
 		}
 	}
 }
 
-func liveIDs(ctx context.Context, rdb redis.UniversalClient, q ledger.Queue) ([]string, error) {
-	var ids []string
-	for _, state := range liveKeys {
-		var found []string
-		var err error
-		if state == "scheduled" || state == "retry" {
-			found, err = rdb.ZRange(ctx, Key(string(q), state), 0, -1).Result()
-		} else {
-			found, err = rdb.LRange(ctx, Key(string(q), state), 0, -1).Result()
-		}
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, found...)
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids), nil
-}
-
-// livePayloads reads tasks; those that have ended, or can't be read, are nil.
-func livePayloads(ctx context.Context, inspector *asynq.Inspector, q ledger.Queue, ids []string) ([]*Payload, error) {
-	found := make([]*Payload, len(ids))
-	err := parallel.Each(ctx, parallel.UpTo(0, len(ids)), func(_ context.Context, i int) error {
-		info, err := inspector.GetTaskInfo(string(q), ids[i])
+// payloads reads indexed tasks; those that have ended, or can't be read, are nil.
+func payloads(ctx context.Context, inspector *asynq.Inspector, indexed []redis.Z) ([]*Payload, error) {
+	found := make([]*Payload, len(indexed))
+	err := parallel.Each(ctx, parallel.UpTo(0, len(indexed)), func(_ context.Context, i int) error {
+		name, _ := indexed[i].Member.(string)
+		queue, id, _ := strings.Cut(name, " ")
+		info, err := inspector.GetTaskInfo(queue, id)
 		if IsGone(err) {
 			return nil
 		}
@@ -88,6 +102,48 @@ func livePayloads(ctx context.Context, inspector *asynq.Inspector, q ledger.Queu
 		return nil
 	})
 	return found, err
+}
+
+// liveKeys are asynq's keys of tasks that have not ended, in the order in which tasks go from
+// one to the next: what moves on while they are read is met again, not missed. An active task
+// may go back, so where it goes is read once more.
+var liveKeys = []string{"scheduled", "retry", "pending", "active", "retry", "pending"}
+
+// IndexAll puts into the indexes the tasks that producers of an older version enqueued without. It
+// reads the tasks of all phone number IDs.
+func IndexAll(ctx context.Context, rdb redis.UniversalClient) error {
+	inspector := asynq.NewInspectorFromRedisClient(rdb)
+	for _, q := range ledger.Queues() {
+		var ids []redis.Z
+		for _, state := range liveKeys {
+			read := rdb.ZRange
+			if state == "pending" || state == "active" {
+				read = rdb.LRange
+			}
+			found, err := read(ctx, Key(string(q), state), 0, -1).Result()
+			if err != nil {
+				return fmt.Errorf("tasks: index tasks: %w", err)
+			}
+			for _, id := range found {
+				ids = append(ids, redis.Z{Member: member(q, id)})
+			}
+		}
+		for chunk := range slices.Chunk(ids, 1000) {
+			found, err := payloads(ctx, inspector, chunk)
+			if err != nil {
+				return fmt.Errorf("tasks: index tasks: %w", err)
+			}
+			for _, f := range found {
+				if f == nil {
+					continue
+				}
+				if err := Index(ctx, rdb, f.PhoneNumberID, q, f.TaskID()); err != nil {
+					return fmt.Errorf("tasks: index tasks: %w", err)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // Orphan is a task that a worker took before it died, or was cut off from Redis: its lease has

@@ -1,7 +1,9 @@
 package queues_test
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,6 +35,13 @@ func TestLive(t *testing.T) {
 				f.complete("bulk", 2)
 			}
 		}
+		f.rdb.(*redis.Client).AddHook(&redistest.Hook{Before: func(cmd redis.Cmder) {
+			for _, a := range cmd.Args() {
+				if key, ok := a.(string); ok && strings.Contains(key, "elsewhere") {
+					t.Errorf("read a task of another phone number ID: %s", cmd.Name())
+				}
+			}
+		}})
 		var got []string
 		for p, err := range queues.Live(t.Context(), f.rdb, phoneNumberID) {
 			if err != nil {
@@ -43,11 +52,24 @@ func TestLive(t *testing.T) {
 		if d := cmp.Diff([]string{"background:0", "later:0", "waits:0"}, slices.Sorted(slices.Values(got))); d != "" {
 			t.Error(d)
 		}
+		key := "wablock:{" + phoneNumberID + "}:tasks"
+		f.rdb.ZAdd(t.Context(), key, redis.Z{Score: 1, Member: "bulk ends:0"})
+		for range queues.Live(t.Context(), f.rdb, phoneNumberID) { // takes out what ended long ago
+		}
+		if _, err := f.rdb.ZScore(t.Context(), key, "bulk ends:0").Result(); !errors.Is(err, redis.Nil) {
+			t.Errorf("a task that ended is still in the index: %v", err)
+		}
+		if err := queues.Unindex(t.Context(), f.rdb, phoneNumberID, "interactive", "waits:0"); err != nil {
+			t.Fatal(err)
+		}
+		if n := must(f.rdb.ZCard(t.Context(), key).Result())(t); n != 3 { // one that ended just now, and two that wait
+			t.Errorf("%d tasks in the index", n)
+		}
 	})
 }
 
-// TestLiveGoesBack has a worker hand a task back while the queues are read.
-func TestLiveGoesBack(t *testing.T) {
+// TestIndexAll has a worker hand a task back while the queues are read.
+func TestIndexAll(t *testing.T) {
 	t.Parallel()
 	for _, to := range []string{"retry", "pending"} {
 		t.Run(to, func(t *testing.T) {
@@ -59,7 +81,7 @@ func TestLiveGoesBack(t *testing.T) {
 					f.rdb.LRem(t.Context(), queue+from, 0, "j:0")
 					f.rdb.HSet(t.Context(), queue+"t:j:0", "state", to)
 					if to == "retry" {
-						f.rdb.ZAdd(t.Context(), queue+to, redis.Z{Score: 4e9, Member: "j:0"})
+						f.rdb.ZAdd(t.Context(), queue+to, redis.Z{Score: 4070908800, Member: "j:0"})
 						return
 					}
 					f.rdb.LPush(t.Context(), queue+to, "j:0")
@@ -71,9 +93,18 @@ func TestLiveGoesBack(t *testing.T) {
 						moves()
 					}
 				}})
+				// As a producer of an older version enqueued it.
+				if err := f.rdb.Del(t.Context(), "wablock:{"+phoneNumberID+"}:tasks").Err(); err != nil {
+					t.Fatal(err)
+				}
+				if err := queues.IndexAll(t.Context(), f.rdb); err != nil {
+					t.Fatal(err)
+				}
 				n := 0
-				for range queues.Live(t.Context(), f.rdb, phoneNumberID) {
-					n++
+				for _, err := range queues.Live(t.Context(), f.rdb, phoneNumberID) {
+					if n++; err != nil {
+						t.Fatal(err)
+					}
 				}
 				if n != 1 {
 					t.Errorf("%d tasks", n)

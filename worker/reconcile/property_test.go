@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/ledger"
@@ -236,7 +237,7 @@ func (c *chaos) happens() {
 func (c *chaos) carry() {
 	for {
 		c.claims++
-		claim, err := c.ledger.Claim(c.t.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("claim-%d", c.claims), Max: 1 + c.rnd.IntN(100), Hold: 1 << 40})
+		claim, err := c.ledger.Claim(c.t.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("claim-%d", c.claims), Max: 1 + c.rnd.IntN(100), Hold: 10 * time.Minute})
 		if err != nil {
 			c.t.Fatal(err)
 		}
