@@ -18,8 +18,8 @@
 // ctx a deadline; the Redis client's own bound single commands.
 //
 // Inputs are phone numbers with their country code, or business-scoped user IDs; what names
-// nobody is in [Job].Rejected and does not stop the rest. The latest request for a user wins,
-// in the order in which Block and Unblock were called, over all producers. Unblocking somebody
+// no user is in [Job].Rejected and does not stop the rest. The latest request for a user wins,
+// in the order in which Block and Unblock were called, over all producers. Unblocking a user
 // can't be taken back once that user has been silent for 24 hours.
 //
 // What each user's request has come to is in the package ledger below, which decides; asynq's

@@ -227,7 +227,7 @@ func (e *enqueuing) remember(ctx context.Context, all bool) error {
 	return e.p.rdb.Set(ctx, begunKey(e.r.JobID), b, begunFor+e.r.Delay).Err()
 }
 
-// begun is what Redis keeps of a job of several parts beside its tasks.
+// begun is the record of a job of several parts that Redis keeps beside its tasks.
 type begun struct {
 	Version  ledger.Version `json:"version"`
 	Delayed  bool           `json:"delayed,omitempty"`
@@ -237,7 +237,7 @@ type begun struct {
 	Enqueued bool           `json:"enqueued,omitempty"` // all parts were: from now on the tasks tell whether the job has ended
 }
 
-// begunFor is how long the key stays after the last attempt.
+// begunFor is the time that the key stays after the last attempt.
 const begunFor = 7 * 24 * time.Hour
 
 func begunKey(jobID string) string { return "wablock:job:" + jobID }

@@ -14,7 +14,7 @@ var ErrRedisFull = queues.ErrRedisFull
 // operation, phone number ID, queue or users. Nothing was enqueued then.
 var ErrJobConflict = errors.New("the job ID belongs to another request: choose another")
 
-// EnqueueError says how much of a job was accepted before it failed. To repeat the request
+// EnqueueError counts the tasks of a job that were accepted before it failed. To repeat the request
 // with JobID is safe, and completes it.
 type EnqueueError struct {
 	JobID string

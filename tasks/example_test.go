@@ -45,7 +45,7 @@ func Example() {
 	}
 	fmt.Printf("%d of %d tasks have ended, %d users wait\n", status.Ended, status.Tasks, status.Pending)
 
-	// In a week they may write again; in bulk, since nobody waits for it.
+	// In a week they may write again; in bulk, since it is not urgent.
 	_, err = producer.Unblock(ctx, numbers[:2], tasks.WithDelay(7*24*time.Hour), tasks.WithQueue(tasks.Bulk))
 	fmt.Println(err)
 

@@ -25,7 +25,7 @@ type Job struct {
 	Operation     Operation
 	PhoneNumberID string
 	Queue         Queue
-	// Version is what the ledger orders the job by.
+	// Version orders the job in the ledger.
 	Version ledger.Version
 	// Users are those accepted, each once, in the order given.
 	Users []user.ID
@@ -33,11 +33,11 @@ type Job struct {
 	Accepted int
 	// Rejected are the inputs that name no user; they are in no task.
 	Rejected []Rejection
-	// Tasks is how many asynq tasks the job was cut into.
+	// Tasks counts the asynq tasks that the job was cut into.
 	Tasks int
 }
 
-// JobStatus is what the tasks of a job say.
+// JobStatus sums up the tasks of a job.
 type JobStatus struct {
 	ID            string
 	Operation     Operation
@@ -45,7 +45,7 @@ type JobStatus struct {
 	Queue         Queue
 	Version       ledger.Version
 	RequestedAt   time.Time
-	// Tasks is how many the job was cut into. Ended have a result; Gone are past their
+	// Tasks counts the parts of the job. Ended have a result; Gone are past their
 	// retention, or were deleted, or never got into Redis.
 	Tasks, Ended, Gone int
 	// Pending counts the users of the tasks that have not ended. Those that have are in Result,

@@ -18,7 +18,7 @@ import (
 func TestJob(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		if _, err := f.producer.Job(t.Context(), "nobody"); !errors.Is(err, tasks.ErrJobNotFound) {
+		if _, err := f.producer.Job(t.Context(), "none"); !errors.Is(err, tasks.ErrJobNotFound) {
 			t.Errorf("a job that never was: %v", err)
 		}
 		job := must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(2500), JobID: "j"}))(t)

@@ -19,8 +19,8 @@ import (
 // Rejection is one input that names no user: what it was, its place (from 1), and why.
 type Rejection = numbers.Rejection
 
-// Operation is what a request asks for, Queue where it waits for its turn, and UserStatus where
-// one user stands.
+// Operation names the change that a request asks for, Queue the line that it waits in, and
+// UserStatus holds the state of one user.
 type (
 	Operation  = ledger.Operation
 	Queue      = ledger.Queue
@@ -43,14 +43,14 @@ const (
 	InteractiveUpTo = 50
 )
 
-// ErrNoUsers is returned, wrapped, when a job names nobody: nothing was enqueued.
+// ErrNoUsers is returned, wrapped, when a job names no user: nothing was enqueued.
 var ErrNoUsers = errors.New("no users")
 
 // ProducerConfig tunes a Producer; its zero value works.
 type ProducerConfig struct {
-	// PhoneNumberID is whose blocklist is meant when a job names none. Empty: each job must.
+	// PhoneNumberID chooses the blocklist of jobs that name none. Empty: each job must.
 	PhoneNumberID string
-	// Retention is how long asynq keeps a task, with its result, after its end; default
+	// Retention is the time that asynq keeps a task, with its result, after its end; default
 	// DefaultRetention. A job ID may be repeated safely for as long.
 	Retention time.Duration
 	// Logger is told what went wrong without harm; default none.

@@ -61,7 +61,7 @@ func TestNothingToEnqueue(t *testing.T) {
 	for name, r := range map[string]tasks.Request{
 		"no operation":    {Users: nums(1)},
 		"no users":        {Operation: ledger.Block},
-		"nobody":          {Operation: ledger.Block, Users: make([]user.ID, 1)},
+		"a zero user":     {Operation: ledger.Block, Users: make([]user.ID, 1)},
 		"a bad number ID": {Operation: ledger.Block, Users: nums(1), PhoneNumberID: "x"},
 		"a bad queue":     {Operation: ledger.Block, Users: nums(1), Queue: "default"},
 		"a bad job ID":    {Operation: ledger.Block, Users: nums(1), JobID: "a\x00b"},
@@ -164,7 +164,7 @@ func TestLostReplyIsSafeToRepeat(t *testing.T) {
 					partly.TotalTasks != 3 || partly.TotalUsers != 2500 || partly.Tasks > 2 {
 					t.Errorf("%+v", partly)
 				}
-				// Meanwhile somebody wants the opposite; the repetition must not undo it.
+				// Meanwhile the opposite is wanted; the repetition must not undo it.
 				newer := must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Unblock, Users: nums(1)}))(t)
 
 				job = must(f.producer.Enqueue(t.Context(), r))(t)

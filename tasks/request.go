@@ -11,9 +11,9 @@ import (
 // Request is one job to enqueue. Operation and Users are required.
 type Request struct {
 	Operation ledger.Operation
-	// Users may name somebody twice; that counts once.
+	// Users may name a user twice; that counts once.
 	Users []user.ID
-	// PhoneNumberID is whose blocklist is meant; default the producer's.
+	// PhoneNumberID chooses the blocklist; default the producer's.
 	PhoneNumberID string
 	// Queue defaults to Interactive for up to InteractiveUpTo users, else Bulk. Reconcile is for
 	// reconciliations, which withdraw unblocks that they find waiting there.
@@ -28,7 +28,7 @@ type Request struct {
 	// are the same job, of the version and due time that it had first, until the retention after
 	// its last part's end has passed. Default a random one.
 	JobID string
-	// Retention is how long the tasks and their results stay readable after their end, at
+	// Retention is the time that the tasks and their results stay readable after their end, at
 	// least a second; default the producer's.
 	Retention time.Duration
 }
@@ -36,7 +36,7 @@ type Request struct {
 // Option changes what [Producer.Block] and [Producer.Unblock] ask for; see [Request].
 type Option func(*Request)
 
-// WithPhoneNumberID names whose blocklist is meant.
+// WithPhoneNumberID chooses the blocklist.
 func WithPhoneNumberID(id string) Option { return func(r *Request) { r.PhoneNumberID = id } }
 
 // WithQueue names the queue: Interactive, or Bulk for what need not be done at once.
@@ -49,7 +49,7 @@ func WithDelay(d time.Duration) Option { return func(r *Request) { r.Delay = d }
 // for example. See [CheckJobID] for what it may be.
 func WithJobID(id string) Option { return func(r *Request) { r.JobID = id } }
 
-// WithRetention says how long results stay readable, and the job safe to repeat.
+// WithRetention sets the time that results stay readable, and the job safe to repeat.
 func WithRetention(d time.Duration) Option { return func(r *Request) { r.Retention = d } }
 
 // Bounds of a request, which keep it inside what asynq and the ledger can count.
@@ -73,7 +73,7 @@ func distinct(users []user.ID) ([]user.ID, error) {
 	out := make([]user.ID, 0, len(users))
 	for _, u := range users {
 		if u.IsZero() {
-			return nil, fmt.Errorf("%w: one of them is nobody", ErrNoUsers)
+			return nil, fmt.Errorf("%w: one of them has no name", ErrNoUsers)
 		}
 		if _, again := seen[u]; !again {
 			seen[u] = struct{}{}

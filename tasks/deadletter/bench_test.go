@@ -50,7 +50,7 @@ func BenchmarkGetDeadLetter(b *testing.B) {
 	}
 }
 
-// A worker removes after each call of 1,000 users, none of whom has an entry.
+// A worker removes after each call of 1,000 users, who have no entry.
 func BenchmarkRemoveNothing1000(b *testing.B) {
 	f := deadLetters10000(b)
 	users := nums(20_000)[19_000:]

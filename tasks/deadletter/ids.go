@@ -16,7 +16,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// hashKeyName is where the key of the hashes in task IDs stands. It is read with every batch,
+// hashKeyName holds the key of the hashes in task IDs. It is read with every batch,
 // never kept: after a FLUSHDB two processes with different keys would not find each other's
 // entries.
 const hashKeyName = "wablock:dead-letter:key"

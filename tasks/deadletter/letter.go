@@ -34,7 +34,7 @@ type Letter struct {
 	Malformed *Malformed
 }
 
-// Malformed is what is known of a task that can't be read.
+// Malformed describes a task that can't be read.
 type Malformed struct {
 	Reason string // of [queues.Decode]; holds nothing of the payload
 	// Type, Queue and TaskID are the task's own, cut to 256 bytes.
@@ -173,14 +173,14 @@ func decodeDeadLetter(typ string, payload []byte) (Letter, error) {
 	return d, nil
 }
 
-// fault says what is wrong with a user's entry, "" for nothing.
+// fault returns the reason why a user's entry is invalid, "" for none.
 func (d Letter) fault() string {
 	if err := queues.CheckPhoneNumberID(d.PhoneNumberID); err != nil {
 		return err.Error()
 	}
 	switch {
 	case d.User.IsZero():
-		return "a user that is nobody"
+		return "a user without a name"
 	case !d.Operation.Valid():
 		return "an operation that is neither block nor unblock"
 	case d.Version <= 0:

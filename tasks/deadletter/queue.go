@@ -34,7 +34,7 @@ func New(rdb redis.UniversalClient) *Queue {
 	return &Queue{store{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}}
 }
 
-// restsUntil is when asynq would run the entries: never, for all that anybody plans.
+// restsUntil is the time at which asynq would run the entries: later than any plan.
 // An entry that is just being redriven can't be replaced; it is for milliseconds.
 // ErrBusy is wrapped when an entry stays in the hands of a handler: do it again later.
 // Get returns the entry of a user, and whether there is one.
@@ -133,7 +133,7 @@ func revealed(users []user.ID) []any {
 // replace puts e in the place of the entry of the same ID, if that is older. Neither done nor
 // an error means that e is to be enqueued again.
 // alignRounds bounds the mending; a second round is needed only when the ledger changed again
-// in the meantime, and whoever changed it looks as well.
+// in the meantime, and the process that changed it looks as well.
 const alignRounds = 3
 
 // align makes the entries of some users fit the ledger: have is the version of the entry that
@@ -198,7 +198,7 @@ func (d *Queue) drop(ctx context.Context, phoneNumberID string, users []user.ID,
 
 // deleteTasks deletes entries, waiting for a handler that holds one.
 // Remove deletes the entries of users that succeeded since. It costs one round trip when none
-// of them has one. An entry that the ledger still holds dead comes back: to let go of it is
+// of them has one. An entry that the ledger still holds dead comes back: to end it is
 // [Queue.Discard].
 func (d *Queue) Remove(ctx context.Context, phoneNumberID string, users ...user.ID) error {
 	for chunk := range slices.Chunk(users, ledger.MaxBatch) {
@@ -370,7 +370,7 @@ func (d *Queue) All(ctx context.Context, f Filter) iter.Seq2[Letter, error] {
 // fetchAll returns those of the entries that exist.
 // ids returns the task IDs that may pass f, each once, those of a phone number ID together.
 // readList reads a list of IDs, whatever match: lists can't be searched, and are short but for
-// minutes after somebody ran the whole queue.
+// minutes after an operator ran the whole queue.
 // DiscardOptions tune Discard; the zero value discards.
 type DiscardOptions struct {
 	// DryRun changes nothing.

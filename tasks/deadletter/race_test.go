@@ -12,8 +12,8 @@ import (
 	"github.com/wablock/wablock/tasks/redistest"
 )
 
-// TestRedriveYieldsToNewRequests redrives an unblock that failed, while somebody asks for a
-// block: once in the moment in which the redrive has just seen that nobody did, once with a
+// TestRedriveYieldsToNewRequests redrives an unblock that failed, while a block is
+// requested: once in the moment in which the redrive has just seen that none was, once with a
 // producer that has its version, and is late with all else.
 func TestRedriveYieldsToNewRequests(t *testing.T) {
 	t.Parallel()
@@ -34,7 +34,7 @@ func TestRedriveYieldsToNewRequests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, f *fixture) {
-				f.bury(ledger.Unblock, 1)
+				f.fail(ledger.Unblock, 1)
 				asked := false
 				f.rdb.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
 					if cmd.Name() == "hmget" && redistest.Touches(cmd, "wablock:{"+phoneNumberID+"}:users") && !asked {
@@ -49,7 +49,7 @@ func TestRedriveYieldsToNewRequests(t *testing.T) {
 				}
 			})
 			each(t, func(t *testing.T, f *fixture) {
-				f.bury(ledger.Unblock, 1)
+				f.fail(ledger.Unblock, 1)
 				v := must(f.ledger.NextVersion(t.Context()))(t)
 				redrive(t, f)
 				must(f.ledger.Mark(t.Context(), []ledger.Request{{User: num(1), Operation: ledger.Block, Queue: ledger.Bulk, Version: v}}))(t)

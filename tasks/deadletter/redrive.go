@@ -15,7 +15,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// Action is what became of an entry that was to be redriven.
+// Action names the outcome of an entry that was to be redriven.
 type Action string
 
 // The actions. An entry is Obsolete when its user succeeded since or is wanted in a newer
@@ -57,7 +57,7 @@ func Redrive(ctx context.Context, d *Queue, p *tasks.Producer, f Filter, o Redri
 	return r.report, nil
 }
 
-// group is what the users of one job share.
+// group identifies the users that can share a job.
 type group struct {
 	phoneNumberID string
 	operation     ledger.Operation
@@ -187,7 +187,7 @@ func sift(ctx context.Context, d *Queue, phoneNumberID string, entries []Letter)
 	return live, obsolete, nil
 }
 
-// redriveYield is how long a producer may take between its version and the ledger, and still win
+// redriveYield is the time that a producer may take between its version and the ledger, and still win
 // over a redrive that it comes across.
 const redriveYield = time.Minute
 
@@ -225,7 +225,7 @@ func readable(ctx context.Context, d *Queue, m *Malformed) (p queues.Payload, re
 }
 
 // forgotten returns why a task may not be put back: it is so old that the ledger may have dropped
-// what was asked for since of a user whom it does not know.
+// what was asked for since of a user that it does not know.
 func forgotten(ctx context.Context, d *Queue, p queues.Payload) (reason string, err error) {
 	if time.Since(p.Version.Time()) < ledger.ForgetAfter {
 		return "", nil

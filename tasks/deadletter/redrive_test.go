@@ -20,8 +20,8 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// bury lets users fail for good at one version, and puts them among the dead letters.
-func (f *fixture) bury(op ledger.Operation, ns ...int) ledger.Version {
+// fail lets users fail for good at one version, and puts them among the dead letters.
+func (f *fixture) fail(op ledger.Operation, ns ...int) ledger.Version {
 	f.Helper()
 	var v ledger.Version
 	for _, n := range ns {
@@ -38,8 +38,8 @@ var ignoreJobs = cmpopts.IgnoreFields(deadletter.RedriveReport{}, "Jobs")
 func TestRedrive(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		died := f.bury(ledger.Block, 1, 2, 3, 4)
-		f.bury(ledger.Unblock, 5)
+		died := f.fail(ledger.Block, 1, 2, 3, 4)
+		f.fail(ledger.Unblock, 5)
 		f.succeed(ledger.Block, num(2))
 		if _, err := f.ledger.Discard(t.Context(), num(4), died); err != nil {
 			t.Fatal(err)
@@ -127,14 +127,14 @@ func TestRedriveWithFilter(t *testing.T) {
 	})
 }
 
-// Whoever dies again between the enqueueing and the deletion must not get lost.
+// A user that dies again between the enqueueing and the deletion must not get lost.
 func TestRedrivenUserThatDiesAtOnceIsKept(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		died := f.bury(ledger.Block, 1)
+		died := f.fail(ledger.Block, 1)
 		e, _ := f.get(1)
 		// The worker is faster than the redrive: it settles, and puts, before the deletion.
-		newer := f.bury(ledger.Block, 1)
+		newer := f.fail(ledger.Block, 1)
 		if now, _ := f.get(1); now.Version != newer || newer <= died {
 			t.Fatalf("version %d", now.Version)
 		}
@@ -151,7 +151,7 @@ func TestRedrivenUserThatDiesAtOnceIsKept(t *testing.T) {
 func TestDiscard(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		died := f.bury(ledger.Block, 1, 2)
+		died := f.fail(ledger.Block, 1, 2)
 		f.put(garbage("x"))
 		if n := must(f.dead.Discard(t.Context(), deadletter.Filter{}, deadletter.DiscardOptions{DryRun: true}))(t); n != 3 {
 			t.Errorf("%d would be discarded", n)
@@ -366,7 +366,7 @@ func (f *fixture) processed() int {
 func TestRunInTheWebUI(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		f.bury(ledger.Block, 1, 2)
+		f.fail(ledger.Block, 1, 2)
 		f.put(garbage("x"))
 		f.mark(ledger.Unblock, num(2))
 		for _, e := range f.all(deadletter.Filter{}) {

@@ -46,7 +46,7 @@ func Read(typ, id string, payload []byte) Letter {
 	e, err := decodeDeadLetter(typ, payload)
 	if err != nil {
 		e = NewMalformed(typ, queues.DeadLetter, id, payload, err)
-		e.FirstFailedAt, e.LastFailedAt = time.Time{}, time.Time{} // nobody knows
+		e.FirstFailedAt, e.LastFailedAt = time.Time{}, time.Time{} // unknown
 	}
 	e.ID = id
 	return e

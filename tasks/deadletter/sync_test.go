@@ -45,7 +45,7 @@ func TestSyncRemoves(t *testing.T) {
 		}
 		var v ledger.Version
 		for _, u := range nums(5) { // 0 stays dead, 1 is discarded, 2 waits, 3 and 4 succeed
-			v = f.bury(ledger.Block, int(u.Reveal()[11]-'0'))
+			v = f.fail(ledger.Block, int(u.Reveal()[11]-'0'))
 			if u == num(1) {
 				must(f.ledger.Discard(t.Context(), u, v))(t)
 			}
@@ -53,7 +53,7 @@ func TestSyncRemoves(t *testing.T) {
 		f.succeed(ledger.Unblock, num(3), num(4))
 		f.mark(ledger.Unblock, num(2))
 		other := entry(9, v)
-		other.PhoneNumberID = "7" // of whom the ledger knows nothing
+		other.PhoneNumberID = "7" // unknown to the ledger
 		f.put(other, deadletter.NewMalformed("t", "bulk", "id", []byte("x"), queues.ErrMalformed))
 		if n := must(f.dead.Sync(t.Context()))(t); n != (deadletter.Synced{Removed: 3}) {
 			t.Errorf("%+v", n)
@@ -69,13 +69,13 @@ func TestSyncRemoves(t *testing.T) {
 func TestSyncYieldsToALatePut(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		f.bury(ledger.Block, 0)
+		f.fail(ledger.Block, 0)
 		f.succeed(ledger.Unblock, num(0))
 		looked := false
 		f.rdb.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
 			if cmd.Name() == "hmget" && redistest.Touches(cmd, "wablock:{"+phoneNumberID+"}:users") && !looked {
 				looked = true
-				f.bury(ledger.Block, 0)
+				f.fail(ledger.Block, 0)
 			}
 			return false
 		}})
@@ -92,7 +92,7 @@ func TestSyncYieldsToALatePut(t *testing.T) {
 func TestSyncPuts(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		f.bury(ledger.Block, 0)
+		f.fail(ledger.Block, 0)
 		f.die(ledger.Block, num(1))
 		f.die(ledger.Block, num(2))
 		f.die(ledger.Block, num(3))

@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// Adopt writes down, at version v, that users are blocked whom somebody else has blocked: no
-// call is made. An entry says what the ledger held of a user when that was found out; whoever
-// has been asked for since is passed over, and so is whoever waits or is in flight. WaID is
+// Adopt writes down, at version v, that users are blocked which another program has blocked: no
+// call is made. An entry says what the ledger held of a user when that was found out; a user that
+// has been asked for since is passed over, and so is one that waits or is in flight. WaID is
 // taken from the entry. It takes at most MaxBatch entries, and returns how many it took in.
 func (l *Ledger) Adopt(ctx context.Context, v Version, entries []Entry) (int, error) {
 	if len(entries) == 0 {
@@ -20,7 +20,7 @@ func (l *Ledger) Adopt(ctx context.Context, v Version, entries []Entry) (int, er
 	args = append(args, int64(v))
 	for _, e := range entries {
 		if e.User.IsZero() || v <= e.Version {
-			return 0, fmt.Errorf("ledger: adopt: %w: nobody, or a version that is not newer", ErrInvalid)
+			return 0, fmt.Errorf("ledger: adopt: %w: no user, or a version that is not newer", ErrInvalid)
 		}
 		waID := e.WaID
 		if !isWord(waID) {

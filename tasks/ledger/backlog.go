@@ -33,7 +33,7 @@ func (b Backlog) Waiting() int { return b.UpTo(Reconcile) }
 // Empty reports whether nothing waits and nothing is in flight.
 func (b Backlog) Empty() bool { return b.Waiting() == 0 && b.Later == 0 }
 
-// Backlog counts what waits, and changes nothing: whoever is due by now still counts as
+// Backlog counts what waits, and changes nothing: a user that is due by now still counts as
 // Later, with a NextDue of zero, until the next Claim.
 func (l *Ledger) Backlog(ctx context.Context) (Backlog, error) {
 	reply, err := backlogScript.Run(ctx, l.rdb, l.keys).Slice()

@@ -24,7 +24,7 @@ type Claim struct {
 	ID        string
 	Operation Operation
 	Users     []Claimed
-	// Backlog is what was left after the claim.
+	// Backlog counts the users that were left after the claim.
 	Backlog Backlog
 	// Unreadable counts users that were claimed under names that this program cannot read,
 	// and that are therefore not in Users: another program, or a newer one, wrote them.
@@ -35,14 +35,14 @@ type Claim struct {
 type ClaimOptions struct {
 	// ID is that of no other claim, by any process, ever. Up to 200 bytes, no spaces.
 	ID string
-	// Max is how many users the call can carry, at most MaxBatch. Zero claims nobody.
+	// Max bounds the users of the call, at most MaxBatch. Zero claims none.
 	Max int
 	// Hold is the time until the deadline, at most MaxWait; it must outlast the call.
 	Hold time.Duration
 	// Only restricts the claim to one operation; "" allows both.
 	Only Operation
-	// Oldest chooses the operation of whoever waits longest in any queue, instead of in the first queue that has
-	// anybody. A caller that asks for it now and then lets no stream of interactive blocks starve bulk unblocks.
+	// Oldest chooses the operation of the user that waits longest in any queue, instead of in the first
+	// queue that has any. A caller that asks for it now and then lets no stream of interactive blocks starve bulk unblocks.
 	Oldest bool
 }
 
@@ -51,10 +51,10 @@ type ClaimOptions struct {
 // claim, or under a [Ledger.Hold], the result has no users, and its Backlog tells when to come
 // again.
 //
-// When a reply gets lost, whom it named is in flight under this ID until the deadline. Until
+// When a reply gets lost, the users that it named are in flight under this ID until the deadline. Until
 // then a claim may be repeated under its ID: it then names, whatever the other options say,
-// whom it took and still holds, and changes nothing, the deadline included. It leaves out who
-// is wanted in a newer version by now; they wait from the deadline on.
+// the users that it took and still holds, and changes nothing, the deadline included. It leaves out those
+// that are wanted in a newer version by now; they wait from the deadline on.
 func (l *Ledger) Claim(ctx context.Context, o ClaimOptions) (Claim, error) {
 	if err := o.validate(); err != nil {
 		return Claim{}, fmt.Errorf("ledger: claim: %w", err)
@@ -169,7 +169,7 @@ func (l *Ledger) Renew(ctx context.Context, claimID string, users []Claimed, hol
 	return statesOf(strings.NewReplacer("l", string(rune(Unknown)), "L", string(rune(Waiting))).Replace(letters)), nil
 }
 
-// Verdict is what is to become of a user after a call.
+// Verdict decides the state of a user after a call.
 type Verdict byte
 
 // The verdicts.
@@ -196,7 +196,7 @@ type Settlement struct {
 	Effect Operation
 }
 
-// Settled is what the ledger made of a Settlement.
+// Settled is the result of a Settlement.
 type Settled struct {
 	// State is Succeeded, Dead or Waiting; Superseded when a newer request waits now; Unknown
 	// when the claim was lost, so that nothing was written. When the claim was lost and the

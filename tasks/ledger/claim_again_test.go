@@ -18,7 +18,7 @@ import (
 )
 
 // claimAgain repeats a claim, as a client does whose reply got lost, at any time after. It must
-// name whom the claim holds, for the request that it was made for; check sees that nothing has
+// name the users that the claim holds, for the request that it was made for; check sees that nothing has
 // changed.
 func (w *world) claimAgain(t *rapid.T) {
 	c := w.pick(t, func(c *apiCall) bool { return !c.renewed })

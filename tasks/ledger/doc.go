@@ -8,30 +8,30 @@
 //	Settle   the claim's holder writes down what came of the call: succeeded, dead, or it
 //	         waits again
 //
-// A claim that is not settled by its deadline is lost: its users wait again, and whoever held
-// it can write nothing any more. A request that is marked while its user is in flight waits
+// A claim that is not settled by its deadline is lost: its users wait again, and its holder
+// can write nothing any more. A request that is marked while its user is in flight waits
 // for the end of that call, so no user is ever in two calls at once.
 //
-// For a reconciliation, Hold keeps everybody from claiming for a while, as if no call had room,
-// and Adopt writes down who was blocked by somebody else, where nothing is under way.
+// For a reconciliation, Hold keeps all workers from claiming for a while, as if no call had room,
+// and Adopt writes down users that another program has blocked, where nothing is under way.
 //
 // # What the caller must see to
 //
 // A call ends before its claim's deadline: Hold is longer than what may pass until the call
 // goes out, and its timeout, together; a worker that finds itself late sends nothing. (A
 // machine that was stopped in between can't tell, and may let an old call through; nor can
-// anybody recall a call that was cut by its timeout. A reconciliation finds both.)
+// a call be recalled that was cut by its timeout. See Effect in [Settlement].)
 //
 // Settle may answer Unknown, for a lost claim: what became of the user is then for Mark to
 // tell. Any method may be repeated when its reply got lost, Claim under the same ID; users
-// whom a lost reply of Claim named are in flight until that claim's deadline.
+// that a lost reply of Claim named are in flight until that claim's deadline.
 //
 // # Redis
 //
 // All state is under "wablock:{phone number ID}:", in one slot of a cluster, and changes in Lua
 // scripts alone (lua/record.lua describes it). Nothing expires: settled records are what tells
 // a repeated task that it has nothing to do; Scan and Forget drop old ones. A record that
-// cannot be read counts as none, and spoils nobody else's call. A Redis that is out of memory
+// cannot be read counts as none, and spoils no other user's call. A Redis that is out of memory
 // refuses marks and versions, and lets what waits be claimed and settled.
 //
 // The package model walks through the protocol in full. Nothing here knows the API or the

@@ -13,7 +13,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// Entry is what the ledger holds of one user.
+// Entry holds the record of one user.
 type Entry struct {
 	User      user.ID
 	Operation Operation

@@ -33,7 +33,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("an entry without nine words: %+v", e)
 		}
 		if c, ok := parseClaimed(text); ok && c.User.IsZero() {
-			t.Errorf("nobody was claimed: %+v", c)
+			t.Errorf("a zero user was claimed: %+v", c)
 		}
 		if _, err := parseSettled(text); err == nil && len(strings.Fields(text)) != 3 {
 			t.Error("a settlement without three words")

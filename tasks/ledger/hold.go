@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Hold keeps every worker from claiming anybody of the phone number ID for a while, so that
+// Hold keeps every worker from claiming users of the phone number ID for a while, so that
 // the blocklist can be read while it stands still. Calls that are in flight end as they
 // would; requests are marked as ever and wait. It lasts for ttl, at most MaxWait, by Redis's clock; holding
-// again under the same owner renews it. It reports false when somebody else holds.
+// again under the same owner renews it. It reports false when another owner holds.
 func (l *Ledger) Hold(ctx context.Context, owner string, ttl time.Duration) (bool, error) {
 	if !isWord(owner) || ttl < time.Millisecond || ttl > MaxWait {
 		return false, fmt.Errorf("ledger: hold: %w: it needs an owner, and a time of at most %v", ErrInvalid, MaxWait)
@@ -17,7 +17,7 @@ func (l *Ledger) Hold(ctx context.Context, owner string, ttl time.Duration) (boo
 	return l.setHold(ctx, owner, ttl)
 }
 
-// Release ends a Hold of owner, and wakes the lanes. It reports false when somebody else
+// Release ends a Hold of owner, and wakes the lanes. It reports false when another owner
 // holds by now.
 func (l *Ledger) Release(ctx context.Context, owner string) (bool, error) {
 	return l.setHold(ctx, owner, 0)

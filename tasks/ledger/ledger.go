@@ -12,7 +12,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// MaxBatch is how many users one call of a Ledger's method takes.
+// MaxBatch bounds the users that one call of a Ledger's method takes.
 const MaxBatch = 1000
 
 // MaxWait bounds every time until which a user waits or is in flight, and every Hold. A time that

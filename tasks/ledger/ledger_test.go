@@ -89,7 +89,7 @@ func (f *fixture) settle(c ledger.Claim, s ledger.Settlement) []ledger.Settled {
 	return settled
 }
 
-// expire lets the deadline of everybody in flight, or waiting for later, pass.
+// expire lets the deadline of every user in flight, or waiting for later, pass.
 func (f *fixture) expire() {
 	f.t.Helper()
 	key := "wablock:{" + phoneNumberID + "}:later"

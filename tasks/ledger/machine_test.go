@@ -23,7 +23,7 @@ type world struct {
 	prefix  string
 	ref     reference
 	users   []user.ID
-	asked   []ledger.Request // all requests, also those that nobody has marked yet
+	asked   []ledger.Request // all requests, also those that are not marked yet
 	marked  map[user.ID]ledger.Request
 	blocked map[user.ID]bool // the API's list
 	calls   []*apiCall
@@ -34,7 +34,7 @@ type world struct {
 type apiCall struct {
 	ledger.Claim
 	sent, ended bool
-	crashed     bool // nobody will settle it
+	crashed     bool // will not be settled
 	expired     bool // its deadline has passed
 	renewed     bool
 }
@@ -185,7 +185,7 @@ func (w *world) end(t *rapid.T, c *apiCall) {
 	}
 }
 
-// settle tells what came of a call that has ended; of a claim without a call, that its users
+// settle reports the outcome of a call that has ended; of a claim without a call, that its users
 // wait. A success is told only where the API's list is as the call wanted it. The reply may
 // get lost, so that all is told again.
 func (w *world) settle(t *rapid.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-func TestPokeWhenSomebodyBeginsToWait(t *testing.T) {
+func TestWakeWhenAUserBeginsToWait(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		sub := f.rdb.Subscribe(t.Context(), ledger.WakeChannel)
@@ -19,7 +19,7 @@ func TestPokeWhenSomebodyBeginsToWait(t *testing.T) {
 		}
 		v := f.version()
 		f.mark(ledger.Block, ledger.Bulk, v, num(t, 1))
-		f.mark(ledger.Block, ledger.Bulk, v, num(t, 1), num(t, 2)) // somebody waits already
+		f.mark(ledger.Block, ledger.Bulk, v, num(t, 1), num(t, 2)) // a user waits already
 		f.mark(ledger.Block, ledger.Interactive, f.version(), num(t, 3))
 		for range 2 {
 			m, err := sub.ReceiveTimeout(t.Context(), 5*time.Second)
@@ -51,7 +51,7 @@ func TestSegmentsOfOneMarkSeeEachOther(t *testing.T) {
 }
 
 // A user in back-off who is asked for anew waits in line at once, and an idle worker hears it.
-func TestPokeWhenSomebodyLeavesBackOff(t *testing.T) {
+func TestWakeWhenAUserLeavesBackOff(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1))

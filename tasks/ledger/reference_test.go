@@ -76,7 +76,7 @@ func (r *reference) sweep() {
 	}
 }
 
-// line is who stands in a line, first the one whose turn it is.
+// line returns the users of a line, first the one whose turn it is.
 func (r *reference) line(q ledger.Queue, op ledger.Operation) []*refUser {
 	var users []*refUser
 	for _, u := range r.users {

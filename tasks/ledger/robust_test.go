@@ -28,7 +28,7 @@ func (f *fixture) spoil(user, record string) {
 }
 
 // One record that another program spoilt must not stop the others.
-func TestSpoiltRecordStopsNobodyElse(t *testing.T) {
+func TestSpoiltRecordStopsNoOther(t *testing.T) {
 	t.Parallel()
 	for name, record := range map[string]string{
 		"no words":         "garbage",
@@ -89,7 +89,7 @@ func TestSpoiltRecordIsMarkedAfresh(t *testing.T) {
 }
 
 // A name that this program does not take for a user is counted, and the rest of the call goes.
-func TestStrangeUserStopsNobodyElse(t *testing.T) {
+func TestStrangeUserStopsNoOther(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		f.mark(ledger.Block, ledger.Interactive, f.version(), num(t, 1))

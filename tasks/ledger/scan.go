@@ -9,11 +9,11 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// scanCount is how many records one step of Scan asks for: a fraction of a millisecond.
+// scanCount bounds the records that one step of Scan asks for: a fraction of a millisecond.
 const scanCount = 500
 
 // Scan walks over all users of the phone number ID, in no order and a few hundred a step, so
-// that nothing else waits for it. Whoever is there from beginning to end comes at least once,
+// that nothing else waits for it. A user that is there from beginning to end comes at least once,
 // perhaps twice; what changes meanwhile may come as it was or as it is. A record that cannot
 // be read comes as an entry in state Unknown: what is wanted for its user is not known, which is not the same as nothing.
 // Only users under names that cannot be read are passed over. An error is the last thing that comes.
@@ -41,7 +41,7 @@ func (l *Ledger) Scan(ctx context.Context) iter.Seq2[Entry, error] {
 	}
 }
 
-// ForgetAfter is how long the record of an unblocked user is kept: longer than a task can wait. An
+// ForgetAfter is the time that the record of an unblocked user is kept: longer than a task can wait. An
 // older request of a user without a record can't be ordered any more.
 const ForgetAfter = 30 * 24 * time.Hour
 

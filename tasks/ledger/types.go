@@ -7,7 +7,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// Operation is what is wanted for a user.
+// Operation names the change that is wanted for a user.
 type Operation string
 
 // The operations of the Block Users API. The zero Operation is invalid.
@@ -74,7 +74,7 @@ type Request struct {
 	Version   Version
 }
 
-// State is where a user stands, at the version that was asked about.
+// State is the state of a user, at the version that was asked about.
 type State byte
 
 // The states. Superseded is no state of a user but of a request: a newer one was marked.
@@ -113,12 +113,12 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", byte(s))
 }
 
-// Failure is why an attempt failed. Its texts come from the API and hold no phone number.
+// Failure is the reason of a failed attempt. Its texts come from the API and hold no phone number.
 type Failure struct {
 	Code      int    `json:"code,omitempty"`
 	Message   string `json:"message,omitempty"`
 	Details   string `json:"details,omitempty"`
 	FBTraceID string `json:"fbtrace_id,omitempty"`
-	// At is when it failed, in Unix milliseconds.
+	// At is the time of the failure, in Unix milliseconds.
 	At int64 `json:"at,omitempty"`
 }

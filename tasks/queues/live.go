@@ -21,7 +21,7 @@ import (
 // take them out when they end, so that reading them does not read those of all phone number IDs.
 func indexKey(phoneNumberID string) string { return "wablock:{" + phoneNumberID + "}:tasks" }
 
-// unindexed is how long a producer may take from the index to the task.
+// unindexed is the time that a producer may take from the index to the task.
 const unindexed = time.Hour
 
 func member(q ledger.Queue, taskID string) string { return string(q) + " " + taskID }
@@ -151,7 +151,7 @@ func IndexAll(ctx context.Context, rdb redis.UniversalClient) error {
 type Orphan struct {
 	TaskID  string
 	Payload Payload
-	// Lease is when the lease ran out, which tells one orphaning of a task from the next.
+	// Lease is the time at which the lease ran out, which tells one orphaning of a task from the next.
 	Lease time.Time
 }
 

@@ -28,7 +28,7 @@ const maxVersion = 1 << 53
 // MaxParts bounds what readers of a job set out to read.
 const MaxParts = 1 << 17
 
-// Payload is what a task of TypeBlock or TypeUnblock carries: one chunk of a job.
+// Payload is the content of a task of TypeBlock or TypeUnblock: one chunk of a job.
 type Payload struct {
 	JobID         string
 	PhoneNumberID string
@@ -38,7 +38,7 @@ type Payload struct {
 	Part, Parts   int       // which chunk of the job, from 0, of how many
 	RequestedAt   time.Time // UTC, in microseconds
 	// Delayed says that the job was put off, and Version is of the time when it is due: before
-	// that nobody may mark it in the ledger, or else it would win over what is asked for until
+	// that it must not be marked in the ledger, or else it would win over what is asked for until
 	// then. Without it a version may lie ahead of the clock all the same, after Redis's was set
 	// back for example, and is to be marked at once.
 	Delayed bool
@@ -85,7 +85,7 @@ func (p Payload) Encode() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-// fault says what is wrong with p, "" for nothing.
+// fault returns the reason why p is invalid, "" for none.
 func (p Payload) fault() string {
 	switch {
 	case !p.Operation.Valid():
@@ -196,7 +196,7 @@ func Unmarshal(b []byte, limit int, v any, format *int) error {
 	case errors.As(err, &syntax):
 		return Malformed("no JSON: it breaks off or goes wrong at byte %d of %d", syntax.Offset, len(b))
 	case errors.As(err, &wrong) && wrong.Field == "":
-		return Malformed("JSON that is no object")
+		return Malformed("JSON that is not an object")
 	case errors.As(err, &wrong):
 		return Malformed("the field %s has the wrong type", wrong.Field)
 	case err != nil:

@@ -78,7 +78,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"nothing":            {"", "empty"},
 		"no JSON":            {"+16505551234", "no JSON"},
 		"cut off":            {goodPayload[:60], "breaks off"},
-		"a list":             {`["+16505551234"]`, "no object"},
+		"a list":             {`["+16505551234"]`, "not an object"},
 		"null":               {`null`, "no payload format"},
 		"two values":         {goodPayload + goodPayload, "goes wrong"},
 		"no format":          {with(`"v":1,`, ``), "no payload format"},
@@ -129,7 +129,7 @@ func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
 		"number":    func(p *queues.Payload) { p.PhoneNumberID = "" },
 		"users":     func(p *queues.Payload) { p.Users = nil },
 		"many":      func(p *queues.Payload) { p.Users = nums(1001) },
-		"nobody":    func(p *queues.Payload) { p.Users = make([]user.ID, 1) },
+		"zero user": func(p *queues.Payload) { p.Users = make([]user.ID, 1) },
 		"parts":     func(p *queues.Payload) { p.Parts = 0 },
 		"year":      func(p *queues.Payload) { p.RequestedAt = time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC) },
 	} {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Result is what a worker writes with asynq's ResultWriter when a task has ended: how many of
+// Result is written by a worker with asynq's ResultWriter when a task has ended: how many of
 // its users ended in which way.
 type Result struct {
 	Succeeded    int `json:"succeeded"`
@@ -28,7 +28,7 @@ func (r Result) Encode() ([]byte, error) {
 func DecodeResult(b []byte) (Result, error) {
 	var r Result
 	if err := json.Unmarshal(b, &r); err != nil {
-		return Result{}, Malformed("a result that is no JSON of its kind")
+		return Result{}, Malformed("a result that is not JSON of its kind")
 	}
 	return r, nil
 }

@@ -23,14 +23,14 @@ const (
 	TypeDeadLetter = "block_users:dead_letter"
 )
 
-// MaxUsersPerTask is how many users one task names at most, as many as one API call carries.
+// MaxUsersPerTask bounds the users of one task, as many as one API call carries.
 const MaxUsersPerTask = 1000
 
 // MaxRetry is given to every asynq task, and is never reached: asynq would archive the task
 // then, and its archive drops the oldest in silence. The ledger's attempts decide instead.
 const MaxRetry = math.MaxInt32
 
-// TaskTimeout is how long asynq lets a handler hold one task. It is a net under a handler
+// TaskTimeout bounds the time that asynq lets a handler hold one task. It is a net under a handler
 // that is stuck; handlers hand a task that must wait for long back by themselves.
 const TaskTimeout = 30 * time.Minute
 

@@ -1,4 +1,4 @@
--- adopt.lua: takes in users whom somebody else has blocked, as if a request had done it.
+-- adopt.lua: takes in users that another program has blocked, as if a request had done it.
 --
 -- KEYS     as record.lua
 -- ARGV[1]  version to write down

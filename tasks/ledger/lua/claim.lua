@@ -6,10 +6,10 @@
 -- ARGV[2]  how many users at the most
 -- ARGV[3]  ms from now until the claim's deadline
 -- ARGV[4]  operations to choose from: "bu", "b" or "u"
--- ARGV[5]  "1" to choose the operation of whoever waits longest, in any queue
+-- ARGV[5]  "1" to choose the operation of the user that waits longest, in any queue
 -- Returns  as tally.lua, then op ("" when none was claimed), then one text with a line
 --          "user version attempts" for each that was claimed. A claim that comes again names
---          whom it took and still holds, for the same request, and changes nothing.
+--          the users that it took and still holds, for the same request, and changes nothing.
 
 local SWEEP = 2000 -- twice a call's worth, so that claims catch up with any number of the due
 local id, room, ops, now = ARGV[1], tonumber(ARGV[2]), ARGV[4], now_ms()
@@ -17,7 +17,7 @@ local deadline = whole(now + ARGV[3])
 
 local function line_of(user, r) return user .. ' ' .. r.version .. ' ' .. r.attempts end
 
--- again returns whom this claim, made before, still holds. They stand in LATER at its deadline.
+-- again returns the users that this claim, made before, still holds. They stand in LATER at its deadline.
 local function again(deadline)
   local users, claimed = redis.call('ZRANGEBYSCORE', LATER, deadline, deadline), {}
   for from = 1, #users, SWEEP do
@@ -43,7 +43,7 @@ local function pull_in()
   flush(writes)
 end
 
--- Whom a deadline has passed waits again: a retry that is due, or a call that never ended.
+-- sweep puts users in line again whose deadline has passed: a retry that is due, or a call that never ended.
 local function sweep()
   local due = redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, SWEEP)
   if #due == 0 then return end
@@ -77,8 +77,8 @@ local function choose()
   return best
 end
 
--- take claims the first want of one line. Whoever stands there without waiting there (no
--- script leaves anybody so, but other programs may write keys) just leaves it.
+-- take claims the first want of one line. A user that stands there without waiting there (no
+-- script leaves one so, but other programs may write keys) just leaves it.
 local function take(queue, op, want, writes, claimed)
   local line = WAITING[queue .. op]
   local users = redis.call('ZRANGE', line, 0, want - 1)

@@ -1,4 +1,4 @@
--- forget.lua: drops the records of unblocked users of whom nothing more is wanted.
+-- forget.lua: drops the records of unblocked users with no open request.
 --
 -- KEYS     as record.lua
 -- ARGV     user, version

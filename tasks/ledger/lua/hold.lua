@@ -5,7 +5,7 @@
 -- ARGV[2]  ms until it ends by itself, 0 to end it now
 -- ARGV[3]  channel to publish on at its end
 -- ARGV[4]  the message: the phone number ID
--- Returns  1 when it is, or was, the caller's, 0 when it is somebody else's
+-- Returns  1 when it is, or was, the caller's, 0 when it is another's
 
 local owner = redis.call('GET', KEYS[1])
 if owner and owner ~= ARGV[1] then return 0 end

@@ -16,7 +16,7 @@ const (
 	SettleLoses      Fault = "settle forgets the newer request"
 	MarkClearsClaim  Fault = "mark clears the claim"
 	OldMarkWins      Fault = "mark does not compare versions"
-	ClaimInFlight    Fault = "claim takes whom a call holds"
+	ClaimInFlight    Fault = "claim takes a user that a call holds"
 	SweepLoses       Fault = "a lost claim's user is not put in line again"
 	EarlyExpiry      Fault = "the deadline passes before the call has ended"
 	LateCall         Fault = "the call begins after the deadline"
@@ -50,7 +50,7 @@ func (v Violation) String() string {
 	return b.String()
 }
 
-// Promise is what the protocol promises, said the other way round.
+// Promise names the breach of a promise of the protocol.
 type Promise string
 
 // The promises.
@@ -88,7 +88,7 @@ func (p Protocol) holds(s State) map[Promise]bool {
 
 func (s State) indexed() bool {
 	switch {
-	case s.Claim != Nobody:
+	case s.Claim != Unclaimed:
 		return s.Place == Later || s.Place == Due
 	case s.Status == Waiting:
 		return s.Place != Nowhere
@@ -96,7 +96,7 @@ func (s State) indexed() bool {
 	return s.Place == Nowhere
 }
 
-// visit is how a state was first come to.
+// visit is the step that first led to a state.
 type visit struct {
 	from State
 	step Step

@@ -18,7 +18,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-const somebody = "+16505550001"
+const alice = "+16505550001"
 
 // replay does on a real ledger what the model does.
 type replay struct {
@@ -44,7 +44,7 @@ func TestScriptsDoAsTheModel(t *testing.T) {
 			walks++
 			id := fmt.Sprintf("1%014d", walks) // a ledger of its own for each walk
 			mu.Unlock()
-			p := Protocol{Blocks: alternating, Unruly: walks%2 == 0}
+			p := Protocol{Blocks: alternating, Unruly: rapid.Bool().Draw(rt, "unruly")}
 			r := newReplay(t.Context(), rt, rdb, id, p.Blocks)
 			s := Start()
 			for range rapid.IntRange(5, 30).Draw(rt, "steps") {
@@ -76,7 +76,7 @@ func TestScriptsDoAsTheModel(t *testing.T) {
 }
 
 func newReplay(ctx context.Context, t *rapid.T, rdb redis.UniversalClient, id string, blocks [Versions]bool) *replay {
-	who, err := user.FromCanonical(somebody)
+	who, err := user.FromCanonical(alice)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func (r *replay) do(step Step, from, to State) {
 	case Sweep:
 		r.claim(0)
 	case Pass:
-		if err := r.rdb.ZAdd(r.ctx, r.prefix+"later", redis.Z{Score: 1, Member: somebody}).Err(); err != nil {
+		if err := r.rdb.ZAdd(r.ctx, r.prefix+"later", redis.Z{Score: 1, Member: alice}).Err(); err != nil {
 			r.t.Fatal(err)
 		}
 	case Claim, ClaimLost:
@@ -176,7 +176,7 @@ func (r *replay) renew(step Step, from, to State) {
 	}
 }
 
-// effect is what the call of a worker has, or may have, carried out.
+// effect returns the operation that the call of a worker has, or may have, carried out.
 func effect(c ledger.Claim, w Worker) ledger.Operation {
 	if w.Phase == Heard || w.Phase == Unsure {
 		return c.Operation
@@ -227,7 +227,7 @@ func (r *replay) compare(step Step, s State) {
 // abstract reads the ledger as a state of the model without workers.
 func (r *replay) abstract() State {
 	s := State{Status: None, Place: Nowhere}
-	record, err := r.rdb.HGet(r.ctx, r.prefix+"users", somebody).Result()
+	record, err := r.rdb.HGet(r.ctx, r.prefix+"users", alice).Result()
 	if errors.Is(err, redis.Nil) {
 		return s
 	}
@@ -274,7 +274,7 @@ func (r *replay) abstract() State {
 }
 
 // probe takes steps that must change nothing, which the model leaves out: marking what is
-// marked, claiming when there is nobody to claim, and claims that come a second time, late.
+// marked, claiming when there is no user to claim, and claims that come a second time, late.
 func (r *replay) probe(s State) {
 	var versions []int
 	for i, marked := range s.Marked {

@@ -21,7 +21,7 @@
 //	Renew                      lua/renew.lua
 //	Settle*                    lua/settle.lua, by verdict
 //	Step.Again                 the reply gets lost, so the worker repeats the step
-//	Send, Apply, Unheard,      the HTTP call: it goes out, and ends with or without effect,
+//	Send, Apply, ReplyLost,    the HTTP call: it goes out, and ends with or without effect,
 //	Refuse, Cut                heard of by its worker or not
 //	Crash                      the worker dies; its call, if one is out, goes on without it,
 //	LateEffect, LateEnd        and ends, with or without effect

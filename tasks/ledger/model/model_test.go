@@ -56,7 +56,7 @@ func TestFaultsAreFound(t *testing.T) {
 					return
 				}
 			}
-			t.Errorf("nobody finds that %s; only %v", keeps[fault], broken)
+			t.Errorf("not found: %s; only %v", keeps[fault], broken)
 		})
 	}
 }

@@ -10,9 +10,9 @@ func (p Protocol) mark(s State, v uint8) State {
 	}
 	s.Version, s.Status = v, Waiting
 	if p.Fault == MarkClearsClaim {
-		s.Claim, s.Revoked = Nobody, false
+		s.Claim, s.Revoked = Unclaimed, false
 	}
-	if s.Claim == Nobody || p.Fault == ClaimInFlight {
+	if s.Claim == Unclaimed || p.Fault == ClaimInFlight {
 		s.Place = Line
 	}
 	return s
@@ -25,7 +25,7 @@ func (p Protocol) sweep(s State) State {
 	}
 	s.Place = Nowhere
 	if s.Status == Waiting || s.Status == InFlight {
-		s.Status, s.Claim, s.Revoked = Waiting, Nobody, false
+		s.Status, s.Claim, s.Revoked = Waiting, Unclaimed, false
 		s.Place = Line
 		if p.Fault == SweepLoses {
 			s.Place = Nowhere
@@ -40,7 +40,7 @@ func (p Protocol) claim(s State, i int) State {
 	if s.Place != Line || s.Status != Waiting {
 		return s
 	}
-	if s.Claim != Nobody && p.Fault != ClaimInFlight {
+	if s.Claim != Unclaimed && p.Fault != ClaimInFlight {
 		return s
 	}
 	s.Status, s.Claim, s.Revoked, s.Place = InFlight, uint8(i+1), false, Later
@@ -55,7 +55,7 @@ func (p Protocol) claimAgain(s State, i int) State {
 		s.Workers[i].Phase = Holding
 		return s
 	}
-	return crash(s, i) // without its users, whose claim nobody will settle
+	return crash(s, i) // without its users, whose claim will not be settled
 }
 
 // holds reports whether worker i's claim still counts.
@@ -66,14 +66,13 @@ func (p Protocol) renew(s State, i int) State {
 	w := &s.Workers[i]
 	switch {
 	case !s.holds(i):
-		s = p.undone(s, i)
-		s.Workers[i] = Worker{Phase: Idle}
+		s = leave(p.undone(s, i), i)
 	case s.Version == w.Version:
 		s.Place = Later
 		w.Phase = Holding
 	default:
 		*w = Worker{Phase: Idle}
-		s.Claim, s.Place = Nobody, Line
+		s.Claim, s.Place = Unclaimed, Line
 	}
 	return s
 }
@@ -83,7 +82,7 @@ func (p Protocol) settle(s State, i int, verdict Kind) State {
 	if !s.holds(i) && p.Fault != SettleUnclaimed {
 		return p.undone(s, i)
 	}
-	s.Claim, s.Revoked, s.Place = Nobody, false, Nowhere
+	s.Claim, s.Revoked, s.Place = Unclaimed, false, Nowhere
 	if s.Version != s.Workers[i].Version && p.Fault != SettleOldVersion {
 		s.Place = Line
 		if p.Fault == SettleLoses {
@@ -105,22 +104,22 @@ func (p Protocol) settle(s State, i int, verdict Kind) State {
 	return s
 }
 
-// undone is what lua/settle.lua does under a claim that was lost.
+// undone does as lua/record.lua under a claim that was lost.
 func (p Protocol) undone(s State, i int) State {
 	w := s.Workers[i]
 	if p.Fault == LateIsForgotten || w.Phase != Heard && w.Phase != Unsure || p.Blocks[s.Version-1] == p.Blocks[w.Version-1] {
 		return s
 	}
 	switch {
-	case s.Status == Succeeded && s.Claim == Nobody:
+	case s.Status == Succeeded && s.Claim == Unclaimed:
 		s.Status, s.Place = Waiting, Line
 	case s.Status == InFlight && p.Fault != LateBesideCall:
-		s.Revoked = true
+		s.Revoked = s.Claim != Orphan // whose name says no more in any case
 	}
 	return s
 }
 
-// whenUnsure says what a worker makes of a call that was cut: it is repeated.
+// whenUnsure returns the verdicts on a call that was cut: it is repeated.
 func (p Protocol) whenUnsure() []Kind {
 	if p.Fault == UnsureIsSuccess {
 		return []Kind{SettleOK}

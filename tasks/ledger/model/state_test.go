@@ -23,7 +23,7 @@ const (
 	Dead      Status = 'd'
 )
 
-// Place is where the user stands in the index of what waits.
+// Place is the position of the user in the index of waiting users.
 type Place byte
 
 // The places.
@@ -34,13 +34,13 @@ const (
 	Due     Place = 'u' // as Later, and the time has passed
 )
 
-// Claims: Nobody's, a worker's (its index plus one), or an Orphan.
+// Claims: none, a worker's (its index plus one), or an Orphan.
 const (
-	Nobody = 0
-	Orphan = Workers + 1
+	Unclaimed = 0
+	Orphan    = Workers + 1
 )
 
-// Phase is what a worker does.
+// Phase is the activity of a worker.
 type Phase byte
 
 // The phases, in the order in which a worker goes through them.
@@ -52,7 +52,7 @@ const (
 	Ghost   Phase = 'g' // the call is out, and the worker is dead
 	Heard   Phase = 'k' // the API said yes
 	Refused Phase = 'r' // the API said no
-	Unsure  Phase = 'n' // the call was cut: nobody knows
+	Unsure  Phase = 'n' // the call was cut: unknown
 )
 
 // live reports whether a call is out.
@@ -97,7 +97,7 @@ func (s State) Quiet() bool {
 			return false
 		}
 	}
-	return s.Claim == Nobody && (s.Status == Succeeded || s.Status == Dead)
+	return s.Claim == Unclaimed && (s.Status == Succeeded || s.Status == Dead)
 }
 
 func (s State) String() string {

@@ -15,7 +15,7 @@ const (
 	Renew       Kind = "renew"
 	Send        Kind = "send"
 	Apply       Kind = "call applied"
-	Unheard     Kind = "call applied, answer lost"
+	ReplyLost   Kind = "call applied, answer lost"
 	Refuse      Kind = "call refused"
 	Cut         Kind = "call cut, not applied"
 	LateEffect  Kind = "call of the dead applied"
@@ -28,7 +28,7 @@ const (
 	Pass        Kind = "time passes"
 )
 
-// Step is one step of somebody. Again says that the reply gets lost, so that the worker will
+// Step is one step. Again says that the reply gets lost, so that the worker will
 // repeat the step.
 type Step struct {
 	Kind    Kind
@@ -55,7 +55,7 @@ func (s Step) String() string {
 // Unlucky reports whether a world without mishaps would never take the step.
 func (s Step) Unlucky() bool {
 	switch s.Kind {
-	case ClaimLost, Unheard, Refuse, Cut, Crash, SettleDead:
+	case ClaimLost, ReplyLost, Refuse, Cut, Crash, SettleDead:
 		return true
 	default:
 		return s.Again
@@ -79,7 +79,7 @@ type Move struct {
 	To   State
 }
 
-// GoString is what a failed random walk shows.
+// GoString prints the move in a failed random walk.
 func (m Move) GoString() string { return m.Step.String() }
 
 // Next returns each move from s, always in the same order. Steps that change nothing are left
@@ -131,7 +131,7 @@ func (p Protocol) workerSteps(s State, i int, add func(Step, State)) {
 		add(step(Renew), p.renew(s, i))
 	case Calling:
 		add(step(Apply), p.end(s, i, true, Heard))
-		add(step(Unheard), p.end(s, i, true, Unsure))
+		add(step(ReplyLost), p.end(s, i, true, Unsure))
 		add(step(Refuse), p.end(s, i, false, Refused))
 		add(step(Cut), p.end(s, i, false, Unsure))
 	case Ghost:
@@ -156,8 +156,7 @@ func (p Protocol) settleSteps(s State, i int, add func(Step, State), kinds ...Ki
 	for _, k := range kinds {
 		to := p.settle(s, i, k)
 		add(Step{Kind: k, Worker: i, Again: true}, to)
-		to.Workers[i] = Worker{Phase: Idle}
-		add(Step{Kind: k, Worker: i}, to)
+		add(Step{Kind: k, Worker: i}, leave(to, i))
 	}
 }
 
@@ -166,7 +165,7 @@ func (p Protocol) canPass(s State) bool {
 	if s.Place != Later {
 		return false
 	}
-	if s.Claim == Nobody || s.Claim == Orphan || p.Fault == EarlyExpiry || p.Unruly {
+	if s.Claim == Unclaimed || s.Claim == Orphan || p.Fault == EarlyExpiry || p.Unruly {
 		return true
 	}
 	return !s.Workers[s.Claim-1].Phase.live()
@@ -192,8 +191,13 @@ func crash(s State, i int) State {
 		s.Workers[i].Phase = Ghost
 		return s
 	}
+	return leave(s, i)
+}
+
+// leave ends what worker i does. A claim of its that is left, revoked or not, is one without a worker.
+func leave(s State, i int) State {
 	if int(s.Claim) == i+1 {
-		s.Claim, s.Revoked = Orphan, false // its name says no more: no worker will settle it
+		s.Claim, s.Revoked = Orphan, false
 	}
 	s.Workers[i] = Worker{Phase: Idle}
 	return s
