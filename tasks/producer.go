@@ -19,13 +19,14 @@ import (
 // Rejection is one input that names no user: what it was, its place (from 1), and why.
 type Rejection = numbers.Rejection
 
-// Operation names the change that a request asks for, Queue the line that it waits in, and
+// Operation is the change that a request asks for.
+type Operation = ledger.Operation
+
+// Queue is the line that a request waits in.
+type Queue = ledger.Queue
+
 // UserStatus holds the state of one user.
-type (
-	Operation  = ledger.Operation
-	Queue      = ledger.Queue
-	UserStatus = ledger.Entry
-)
+type UserStatus = ledger.Entry
 
 // The operations, and the queues of producers: interactive work goes before bulk.
 const (

@@ -34,9 +34,6 @@ func New(rdb redis.UniversalClient) *Queue {
 	return &Queue{store{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}}
 }
 
-// restsUntil is the time at which asynq would run the entries: later than any plan.
-// An entry that is just being redriven can't be replaced; it is for milliseconds.
-// ErrBusy is wrapped when an entry stays in the hands of a handler: do it again later.
 // Get returns the entry of a user, and whether there is one.
 func (d *Queue) Get(ctx context.Context, phoneNumberID string, u user.ID) (Letter, bool, error) {
 	h, err := readHasher(ctx, d.rdb)
@@ -53,9 +50,6 @@ func (d *Queue) Get(ctx context.Context, phoneNumberID string, u user.ID) (Lette
 	return *e, true, nil
 }
 
-// fetch returns the entry of a task ID, nil when there is none.
-// Read decodes the payload of a task in the queue. A task that is not an entry comes out as a
-// malformed one.
 // Put takes entries in. A user's entry replaces an older one; putting the same again changes
 // nothing; one that the ledger says succeeded or was discarded meanwhile is dropped. After an
 // error some may have been put: put all again.
@@ -130,8 +124,6 @@ func revealed(users []user.ID) []any {
 	return out
 }
 
-// replace puts e in the place of the entry of the same ID, if that is older. Neither done nor
-// an error means that e is to be enqueued again.
 // alignRounds bounds the mending; a second round is needed only when the ledger changed again
 // in the meantime, and the process that changed it looks as well.
 const alignRounds = 3
@@ -196,7 +188,6 @@ func (d *Queue) drop(ctx context.Context, phoneNumberID string, users []user.ID,
 	return nil
 }
 
-// deleteTasks deletes entries, waiting for a handler that holds one.
 // Remove deletes the entries of users that succeeded since. It costs one round trip when none
 // of them has one. An entry that the ledger still holds dead comes back: to end it is
 // [Queue.Discard].
@@ -359,18 +350,6 @@ func (d *Queue) All(ctx context.Context, f Filter) iter.Seq2[Letter, error] {
 	}
 }
 
-// asynq's keys of the queue, by what they hold: a sorted set or a list of task IDs. An entry
-// rests in scheduled; "run" in the web UI moves it on, in the order of these. They are read
-// directly because asynq's own listing pages by position, and would miss entries whenever
-// others go.
-// chunkSize is how many entries are read, redriven or discarded at a time.
-// chunks yields the entries that pass f, in chunks of 1 to chunkSize. The IDs are all read
-// first, 6 MB for 100,000, so that the loop's body may delete entries; the entries are read
-// chunk by chunk.
-// fetchAll returns those of the entries that exist.
-// ids returns the task IDs that may pass f, each once, those of a phone number ID together.
-// readList reads a list of IDs, whatever match: lists can't be searched, and are short but for
-// minutes after an operator ran the whole queue.
 // DiscardOptions tune Discard; the zero value discards.
 type DiscardOptions struct {
 	// DryRun changes nothing.

@@ -21,15 +21,19 @@ type store struct {
 	inspector *asynq.Inspector
 }
 
+// restsUntil is the time at which asynq would run the entries: later than any plan.
 var restsUntil = time.Date(2099, time.January, 1, 0, 0, 0, 0, time.UTC)
 
+// An entry that is just being redriven can't be replaced; it is for milliseconds.
 const (
 	putTries = 40
 	putPause = 50 * time.Millisecond
 )
 
+// ErrBusy is wrapped when an entry stays in the hands of a handler: do it again later.
 var ErrBusy = errors.New("the entry is being redriven at this moment: do it again")
 
+// fetch returns the entry of a task ID, nil when there is none.
 func (s *store) fetch(id string) (*Letter, error) {
 	info, err := s.inspector.GetTaskInfo(queues.DeadLetter, id)
 	if queues.IsGone(err) {
@@ -42,6 +46,8 @@ func (s *store) fetch(id string) (*Letter, error) {
 	return &e, nil
 }
 
+// Read decodes the payload of a task in the queue. A task that is not an entry comes out as a
+// malformed one.
 func Read(typ, id string, payload []byte) Letter {
 	e, err := decodeDeadLetter(typ, payload)
 	if err != nil {
@@ -72,6 +78,8 @@ func (s *store) putOne(ctx context.Context, client *asynq.Client, e Letter) erro
 	return ErrBusy
 }
 
+// replace puts e in the place of the entry of the same ID, if that is older. Neither done nor
+// an error means that e is to be enqueued again.
 func (s *store) replace(ctx context.Context, e Letter, payload []byte) (done bool, err error) {
 	info, err := s.inspector.GetTaskInfo(queues.DeadLetter, e.ID)
 	if queues.IsGone(err) {
@@ -99,6 +107,7 @@ func (s *store) replace(ctx context.Context, e Letter, payload []byte) (done boo
 	return false, err
 }
 
+// deleteTasks deletes entries, waiting for a handler that holds one.
 func (s *store) deleteTasks(ctx context.Context, ids []string) error {
 	return parallel.Each(ctx, ids, func(ctx context.Context, id string) error {
 		for range putTries {
@@ -117,6 +126,10 @@ func (s *store) deleteTasks(ctx context.Context, ids []string) error {
 	})
 }
 
+// asynq's keys of the queue, by what they hold: a sorted set or a list of task IDs. An entry
+// rests in scheduled; "run" in the web UI moves it on, in the order of these. They are read
+// directly because asynq's own listing pages by position, and would miss entries whenever
+// others go.
 var (
 	restingKeys = []string{queueKey("scheduled")}
 	runningKeys = []string{queueKey("pending"), queueKey("active")}
@@ -125,8 +138,12 @@ var (
 
 func queueKey(state string) string { return queues.Key(queues.DeadLetter, state) }
 
+// chunkSize bounds the entries that are read, redriven or discarded at a time.
 const chunkSize = 1000
 
+// chunks yields the entries that pass f, in chunks of 1 to chunkSize. The IDs are all read
+// first, 6 MB for 100,000, so that the loop's body may delete entries; the entries are read
+// chunk by chunk.
 func (s *store) chunks(ctx context.Context, f Filter) iter.Seq2[[]Letter, error] {
 	return func(yield func([]Letter, error) bool) {
 		ids, err := s.ids(ctx, f)
@@ -148,6 +165,7 @@ func (s *store) chunks(ctx context.Context, f Filter) iter.Seq2[[]Letter, error]
 	}
 }
 
+// fetchAll returns those of the entries that exist.
 func (s *store) fetchAll(ctx context.Context, ids []string) ([]Letter, error) {
 	found := make([]*Letter, len(ids))
 	err := parallel.Each(ctx, parallel.UpTo(0, len(ids)), func(_ context.Context, i int) (err error) {
@@ -166,6 +184,7 @@ func (s *store) fetchAll(ctx context.Context, ids []string) ([]Letter, error) {
 	return entries, nil
 }
 
+// ids returns the task IDs that may pass f, each once, those of a phone number ID together.
 func (s *store) ids(ctx context.Context, f Filter) ([]string, error) {
 	if len(f.IDs) > 0 {
 		return slices.Compact(slices.Sorted(slices.Values(f.IDs))), nil
@@ -217,6 +236,8 @@ func (s *store) scanSet(ctx context.Context, key, match string) ([]string, error
 	}
 }
 
+// readList reads a list of IDs, whatever match: lists can't be searched, and are short but for
+// minutes after an operator ran the whole queue.
 func (s *store) readList(ctx context.Context, key, _ string) ([]string, error) {
 	return s.rdb.LRange(ctx, key, 0, -1).Result()
 }

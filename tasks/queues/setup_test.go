@@ -10,7 +10,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks"
-	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -22,7 +21,6 @@ type fixture struct {
 	testing.TB
 	rdb       redis.UniversalClient
 	inspector *asynq.Inspector
-	ledger    *ledger.Ledger
 	producer  *tasks.Producer
 }
 
@@ -34,7 +32,7 @@ func setup(t testing.TB, rdb redis.UniversalClient) *fixture {
 	}
 	return &fixture{
 		TB: t, rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb),
-		ledger: ledger.New(rdb, phoneNumberID), producer: p,
+		producer: p,
 	}
 }
 
@@ -68,28 +66,6 @@ func must[T any](v T, err error) func(testing.TB) T {
 		}
 		return v
 	}
-}
-
-// task returns a task, failing when there is none.
-func (f *fixture) task(queue, id string) *asynq.TaskInfo {
-	f.Helper()
-	info, err := f.inspector.GetTaskInfo(queue, id)
-	if err != nil {
-		f.Fatal(err)
-	}
-	return info
-}
-
-// mark lets users be wanted, at a new version.
-func (f *fixture) mark(op ledger.Operation, users ...user.ID) ledger.Version {
-	f.Helper()
-	v := must(f.ledger.NextVersion(f.Context()))(f)
-	requests := make([]ledger.Request, len(users))
-	for i, u := range users {
-		requests[i] = ledger.Request{User: u, Operation: op, Queue: ledger.Bulk, Version: v}
-	}
-	_ = must(f.ledger.Mark(f.Context(), requests))(f)
-	return v
 }
 
 // complete lets an asynq server end so many tasks of a queue.
