@@ -24,7 +24,7 @@ func (b *bubble) runReady() (w *worker.Worker, stop func()) {
 // deadLetters counts the dead letters.
 func (b *bubble) deadLetters() int {
 	b.t.Helper()
-	n, err := b.dead.Len(b.t.Context())
+	n, err := letters(b.t, b.dead)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ type Config struct {
 
 	// MaxAttempts is how many attempts a user gets on retryable errors. 0 means 12.
 	MaxAttempts int
-	// RequestTimeout bounds one API call. 0 means 30 s.
+	// RequestTimeout bounds one API call, and is at most 10 minutes. 0 means 30 s.
 	RequestTimeout time.Duration
 	// ShutdownTimeout is how long calls in flight may go on after the end of Run's context.
 	// 0 means 25 s.
@@ -62,10 +62,11 @@ type Config struct {
 }
 
 const (
-	maxDeferral      = time.Minute     // asynq looks again at the latest after this
-	maxPutBack       = time.Hour       // the same for a delayed task that was run early
-	watchLimitsEvery = 5 * time.Second // between looks at the limiter, for the metrics
-	redisRetryDelay  = time.Second     // after Redis failed
+	maxRequestTimeout = 10 * time.Minute // and what a claim outlasts it by is less than ledger.MaxWait
+	maxDeferral       = time.Minute      // asynq looks again at the latest after this
+	maxPutBack        = time.Hour        // the same for a delayed task that was run early
+	watchLimitsEvery  = 5 * time.Second  // between looks at the limiter, for the metrics
+	redisRetryDelay   = time.Second      // after Redis failed
 )
 
 func (c Config) withDefaults() (Config, error) {
@@ -78,6 +79,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Limiter == nil {
 		errs = append(errs, errors.New("no Limiter"))
+	}
+	if c.RequestTimeout > maxRequestTimeout {
+		errs = append(errs, fmt.Errorf("RequestTimeout is %v, above %v", c.RequestTimeout, maxRequestTimeout))
 	}
 	for name, v := range map[string]int64{
 		"MaxAttempts": int64(c.MaxAttempts), "RequestTimeout": int64(c.RequestTimeout),

@@ -35,7 +35,7 @@ func TestStopIsBounded(t *testing.T) {
 		}}
 		s.serve(b.world)
 		slots := endless{make(chan struct{})}
-		b.cfg.Slots, b.cfg.ShutdownTimeout, b.cfg.RequestTimeout = slots, 10*time.Second, time.Hour
+		b.cfg.Slots, b.cfg.ShutdownTimeout, b.cfg.RequestTimeout = slots, 10*time.Second, 10*time.Minute
 		stop := b.run()
 		c := asynq.NewClientFromRedisClient(b.rdb)
 		if _, err := c.EnqueueContext(t.Context(), asynq.NewTask(queues.TypeReconcile, nil), asynq.Queue("reconcile")); err != nil {

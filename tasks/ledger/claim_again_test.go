@@ -32,7 +32,7 @@ func (w *world) claimAgain(t *rapid.T) {
 	ok(t, err)
 	want, got := map[user.ID]ledger.Claimed{}, map[user.ID]ledger.Claimed{}
 	for _, u := range c.Users {
-		if r := w.ref.users[u.User]; r.claim == c.ID && r.state == ledger.InFlight && r.place == later {
+		if r := w.ref.users[u.User]; r != nil && r.claim == c.ID && r.state == ledger.InFlight && r.place == later {
 			want[u.User] = u
 		}
 	}

@@ -34,7 +34,7 @@ func (w *world) check(t *rapid.T) {
 		if e.Version != w.marked[id].Version || e.Operation != w.marked[id].Operation {
 			t.Fatalf("%v: %+v is not the newest request, %+v", id, e, w.marked[id])
 		}
-		if e.State == ledger.Succeeded && w.blocked[id] != (e.Operation == ledger.Block) {
+		if e.State == ledger.Succeeded && !w.failed && w.blocked[id] != (e.Operation == ledger.Block) {
 			t.Fatalf("%v: succeeded, but the API's list has %v", id, w.blocked[id])
 		}
 		if ended := e.State.Ended(); ended == (places[id] != nowhere) && e.State != ledger.Unknown {
@@ -93,6 +93,16 @@ func (w *world) drain(t *rapid.T) {
 		if c.out() {
 			w.end(t, c)
 		}
+		if !c.late || c.crashed || len(c.Users) == 0 {
+			continue
+		}
+		all := make([]ledger.Settlement, len(c.Users)) // what it has done is told
+		for i, u := range c.Users {
+			all[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Retry, Effect: c.effect()}
+			w.ref.settle(c.ID, all[i])
+		}
+		_, err := w.Settle(w.ctx, c.ID, all)
+		ok(t, err)
 	}
 	w.calls = nil
 	for round := 0; ; round++ {
@@ -133,7 +143,7 @@ func (w *world) drain(t *rapid.T) {
 // holder returns the claim under which a call for the user is out, or may be yet.
 func (w *world) holder(id user.ID) *apiCall {
 	for _, c := range w.calls {
-		if c.out() || (!c.expired && !c.ended && !c.crashed) {
+		if !c.late && c.out() || !c.late && (!c.expired && !c.ended && !c.crashed) {
 			if slices.ContainsFunc(c.Users, func(u ledger.Claimed) bool { return u.User == id }) {
 				return c
 			}

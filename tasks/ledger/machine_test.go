@@ -28,6 +28,8 @@ type world struct {
 	blocked map[user.ID]bool // the API's list
 	calls   []*apiCall
 	claims  int
+	saved   *snapshot
+	failed  bool // over, to a replica: from then on the list is right at the end only
 }
 
 // apiCall is a claim and the call that is made for it.
@@ -37,9 +39,18 @@ type apiCall struct {
 	crashed     bool // will not be settled
 	expired     bool // its deadline has passed
 	renewed     bool
+	late        bool // Redis may have lost its claim
 }
 
 func (c *apiCall) out() bool { return c.sent && !c.ended }
+
+// effect is the operation that the call may have carried out.
+func (c *apiCall) effect() ledger.Operation {
+	if c.ended {
+		return c.Operation
+	}
+	return ""
+}
 
 // TestLedgerAsStateMachine drives the ledger in any order through whatever a worker, a task
 // and bad luck can do, and compares each answer and each record with the reference.
@@ -64,6 +75,8 @@ func TestLedgerAsStateMachine(t *testing.T) {
 				"expire":    w.expire,
 				"be due":    w.beDue,
 				"discard":   w.discard,
+				"replicate": w.replicate,
+				"fail over": w.failOver,
 				"":          w.check,
 			})
 			w.drain(rt)
@@ -195,7 +208,7 @@ func (w *world) settle(t *rapid.T) {
 	}
 	var all []ledger.Settlement
 	for _, u := range c.Users {
-		s := ledger.Settlement{User: u.User, Version: u.Version}
+		s := ledger.Settlement{User: u.User, Version: u.Version, Effect: c.effect()}
 		verdicts := []ledger.Verdict{ledger.Retry, ledger.Wait}
 		if c.ended {
 			verdicts = append(verdicts, ledger.Kill)
@@ -214,7 +227,7 @@ func (w *world) settle(t *rapid.T) {
 		var want, got []refSettled
 		for i, s := range all {
 			want = append(want, w.ref.settle(c.ID, s))
-			got = append(got, refSettled{settled[i].State, settled[i].Attempts, !settled[i].FirstFailedAt.IsZero()})
+			got = append(got, refSettled{settled[i].State, settled[i].Attempts, !settled[i].FirstFailedAt.IsZero(), settled[i].Repeats})
 		}
 		same(t, want, got)
 	}
@@ -231,12 +244,12 @@ func (w *world) renew(t *rapid.T) {
 	if c == nil {
 		return
 	}
-	states, err := w.Renew(w.ctx, c.ID, c.Users, 10*time.Minute, "")
+	states, err := w.Renew(w.ctx, c.ID, c.Users, 10*time.Minute, c.effect())
 	ok(t, err)
 	var want []ledger.State
 	var kept []ledger.Claimed
 	for i, u := range c.Users {
-		want = append(want, w.ref.renew(c.ID, u))
+		want = append(want, w.ref.renew(c.ID, u, c.effect()))
 		if states[i] == ledger.InFlight {
 			kept = append(kept, u)
 		}
@@ -250,7 +263,7 @@ func (w *world) renew(t *rapid.T) {
 
 // crash ends a worker, and with it the knowledge of its call, which goes on.
 func (w *world) crash(t *rapid.T) {
-	if c := w.pick(t, func(c *apiCall) bool { return !c.crashed }); c != nil {
+	if c := w.pick(t, func(c *apiCall) bool { return !c.crashed && !c.late }); c != nil {
 		c.crashed = true
 	}
 }

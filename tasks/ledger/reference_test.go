@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
@@ -147,9 +148,12 @@ func (r *reference) backlog() (b ledger.Backlog) {
 	return b
 }
 
-func (r *reference) renew(id string, c ledger.Claimed) ledger.State {
+func (r *reference) renew(id string, c ledger.Claimed, effect ledger.Operation) ledger.State {
 	u := r.users[c.User]
-	if u.claim != id {
+	if u == nil || u.claim != id {
+		if u.undone(effect) {
+			return ledger.Waiting
+		}
 		return ledger.Unknown
 	}
 	if u.version != c.Version {
@@ -161,23 +165,43 @@ func (r *reference) renew(id string, c ledger.Claimed) ledger.State {
 	return ledger.InFlight
 }
 
+// undone lets a user wait for one more call, if a call with this effect may have undone another.
+func (u *refUser) undone(effect ledger.Operation) bool {
+	if u == nil || effect == "" || u.op == effect {
+		return false
+	}
+	switch {
+	case u.state == ledger.Succeeded && u.claim == "":
+		u.waitInLine()
+	case u.state == ledger.InFlight && !strings.HasPrefix(u.claim, "!"):
+		u.claim = "!" + u.claim
+	default:
+		return false
+	}
+	return true
+}
+
 // refSettled is ledger.Settled without a time.
 type refSettled struct {
 	State    ledger.State
 	Attempts int
 	Failed   bool
+	Repeats  bool
 }
 
 func (r *reference) settle(id string, s ledger.Settlement) refSettled {
 	u := r.users[s.User]
-	if u.claim != id {
+	if u == nil || u.claim != id {
+		var got refSettled
 		switch {
+		case u == nil:
 		case u.version > s.Version:
-			return refSettled{ledger.Superseded, u.attempts, u.failed}
-		case u.state == ledger.Succeeded || u.state == ledger.Dead:
-			return refSettled{u.state, u.attempts, u.failed}
+			got = refSettled{ledger.Superseded, u.attempts, u.failed, false}
+		case u.version == s.Version && (u.state == ledger.Succeeded || u.state == ledger.Dead):
+			got = refSettled{u.state, u.attempts, u.failed, false}
 		}
-		return refSettled{}
+		got.Repeats = u.undone(s.Effect)
+		return got
 	}
 	u.claim, u.place = "", nowhere
 	if s.WaID != "" {
@@ -185,7 +209,7 @@ func (r *reference) settle(id string, s ledger.Settlement) refSettled {
 	}
 	if u.version != s.Version {
 		u.waitInLine()
-		return refSettled{ledger.Superseded, u.attempts, u.failed}
+		return refSettled{ledger.Superseded, u.attempts, u.failed, false}
 	}
 	if s.Verdict == ledger.Retry || s.Verdict == ledger.Kill {
 		u.attempts++
@@ -201,7 +225,7 @@ func (r *reference) settle(id string, s ledger.Settlement) refSettled {
 	default:
 		u.waitInLine()
 	}
-	return refSettled{u.state, u.attempts, u.failed}
+	return refSettled{u.state, u.attempts, u.failed, false}
 }
 
 func (r *reference) discard(id user.ID, v ledger.Version) bool {
