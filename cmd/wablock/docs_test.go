@@ -82,7 +82,7 @@ func commandsReference() string {
 	var walk func(*cobra.Command)
 	walk = func(parent *cobra.Command) {
 		for _, c := range parent.Commands() {
-			if c.Hidden {
+			if c.Hidden || c.Name() == "help" || c.Name() == "completion" { // the latter are cobra's
 				continue
 			}
 			if c.HasSubCommands() {

@@ -118,7 +118,7 @@ var errDuration = errors.New("not a duration such as 90s, 36h, 7d or 1d12h")
 
 func (d duration) String() string {
 	if d.value == nil || *d.value == 0 {
-		return "0s"
+		return "0" // which help texts leave out
 	}
 	return d.value.String()
 }

@@ -54,8 +54,28 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part,
 		versionCommand(c),
 		docsCommand(c),
 	)
+	refuseUnknown(c, root)
 	completeValues(root)
 	return root
+}
+
+// refuseUnknown makes "help" and "completion", which are cobra's, refuse what they don't know.
+func refuseUnknown(c *cli, root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "completion":
+			cmd.Args, cmd.RunE = noArgs, c.parent
+		case "help":
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				if found, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+					return noArgs(found, append(rest, args...)[:1])
+				}
+				return nil
+			}
+		}
+	}
 }
 
 // suggestFrom is the largest edit distance of a mistyped command that is still recognised.

@@ -16,6 +16,8 @@ func TestWrongUsage(t *testing.T) {
 		says string
 	}{
 		"nothing":              {nil, "name a command"},
+		"help of nothing":      {[]string{"help", "blok"}, "did you mean block?"},
+		"another shell":        {[]string{"completion", "tcsh"}, `unknown command "tcsh"`},
 		"unknown command":      {[]string{"blok"}, "did you mean block?"},
 		"mistyped command":     {[]string{"statsu"}, "did you mean status?"},
 		"no command at all":    {[]string{"frobnicate"}, `unknown command "frobnicate" for "wablock"`},
