@@ -70,7 +70,7 @@ type summaryJSON struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
 	Count   int    `json:"count"`
-	// Oldest is when the one of these entries failed that has failed for the longest time.
+	// Oldest is the time of the earliest of their last failures.
 	Oldest time.Time `json:"oldest"`
 }
 

@@ -203,7 +203,7 @@ func TestReconcilePlanFile(t *testing.T) {
 		t.Errorf("%d calls before the file was tried", n)
 	}
 	saved := filepath.Join(t.TempDir(), "plan.json")
-	if err := os.WriteFile(saved, []byte("old"), 0o644); err != nil { //nolint:gosec // the mode is what is tested
+	if err := os.WriteFile(saved, []byte("old"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	f.wablock("reconcile", "--file", file, "--plan-file", saved).exits(exitDone)

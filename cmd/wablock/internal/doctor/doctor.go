@@ -119,8 +119,10 @@ func sourceFindings(ctx context.Context, cfg *config.Config, n config.PhoneNumbe
 func phoneNumber(ctx context.Context, cfg *config.Config, n config.PhoneNumber) []Finding {
 	token, err := n.Token.Source()
 	if err != nil {
-		return []Finding{{"access token", Failed, "phone number ID " + n.ID + ": " + err.Error(),
-			"make a token of a system user with the permissions whatsapp_business_management and whatsapp_business_messaging; commands that only enqueue need none"}}
+		return []Finding{{
+			"access token", Failed, "phone number ID " + n.ID + ": " + err.Error(),
+			"make a token of a system user with the permissions whatsapp_business_management and whatsapp_business_messaging; commands that only enqueue need none",
+		}}
 	}
 	return append(sourceFindings(ctx, cfg, n), api(ctx, cfg, n, token)...)
 }

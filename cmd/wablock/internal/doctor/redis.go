@@ -105,8 +105,10 @@ func eviction(policy string) Finding {
 	case "":
 		return Finding{check, Warning, "it does not tell its maxmemory-policy", "see that it is noeviction: anything else loses requests when memory is full"}
 	}
-	return Finding{check, Failed, "maxmemory-policy is " + policy + ", which drops requests when memory is full",
-		"CONFIG SET maxmemory-policy noeviction, and the same in redis.conf"}
+	return Finding{
+		check, Failed, "maxmemory-policy is " + policy + ", which drops requests when memory is full",
+		"CONFIG SET maxmemory-policy noeviction, and the same in redis.conf",
+	}
 }
 
 func persistence(aof string) Finding {
@@ -117,8 +119,10 @@ func persistence(aof string) Finding {
 	case "":
 		return Finding{check, Warning, "it does not tell whether it writes an append-only file", "see that appendonly is on"}
 	}
-	return Finding{check, Failed, "appendonly is off: a crash loses requests that were accepted",
-		"CONFIG SET appendonly yes, and the same in redis.conf"}
+	return Finding{
+		check, Failed, "appendonly is off: a crash loses requests that were accepted",
+		"CONFIG SET appendonly yes, and the same in redis.conf",
+	}
 }
 
 // atLeast compares a version such as 7.0.15.
@@ -211,8 +215,10 @@ func running(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient)
 	for _, e := range entries {
 		where := fmt.Sprintf("process %d on %s", e.PID, e.Machine)
 		if e.GraphHost != own {
-			all = append(all, Finding{"workers", Failed, fmt.Sprintf("one (%s) calls %s, and this configuration names %s", where, e.GraphHost, own),
-				"stop it, use another Redis database, or correct WABLOCK_GRAPH_URL"})
+			all = append(all, Finding{
+				"workers", Failed, fmt.Sprintf("one (%s) calls %s, and this configuration names %s", where, e.GraphHost, own),
+				"stop it, use another Redis database, or correct WABLOCK_GRAPH_URL",
+			})
 		}
 		for _, id := range slices.Sorted(maps.Keys(e.Lanes)) {
 			all = append(all, laneFinding(cfg, where, id, e.Lanes[id]))
