@@ -54,12 +54,15 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part,
 		versionCommand(c),
 		docsCommand(c),
 	)
+	root.SetOut(c.out)
+	root.SetErr(c.err)
 	refuseUnknown(c, root)
 	completeValues(root)
 	return root
 }
 
-// refuseUnknown makes "help" and "completion", which are cobra's, refuse what they don't know.
+// refuseUnknown makes "help" and "completion", which are cobra's, refuse what they don't know. Root's
+// outputs are set before: cobra keeps them for the completions.
 func refuseUnknown(c *cli, root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -41,8 +41,6 @@ func run(ctx context.Context, args []string, env map[string]string, stdin io.Rea
 	c := &cli{env: env, in: interruptible(ctx, stdin), out: stdout, err: stderr}
 	root := rootCommand(c)
 	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	code = exitCode(ctx, err, c.started)
 	if e, ok := errors.AsType[*exitError](err); code == exitInterrupted && (!ok || e.code != code) {

@@ -156,7 +156,9 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%v: help goes to stdout alone, got %q on stderr", c, r.err)
 		}
 	}
-	f.wablock("completion", "bash").exits(exitDone)
+	if r := f.wablock("completion", "bash").exits(exitDone); !strings.Contains(r.out, "__start_wablock") {
+		t.Error("the completions are not on stdout")
+	}
 }
 
 // commands lists every command by its path.
