@@ -89,11 +89,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 		a.Tune(&wc, m)
 	}
 	s.member = newMember(a.cfg, rdb, wc.Metrics, a.log)
-	enter := s.member.join
-	if a.AnyGraphHost {
-		enter = s.member.beat
-	}
-	if err := enter(ctx); err != nil {
+	if err := s.member.enter(ctx, a.AnyGraphHost); err != nil {
 		return nil, err
 	}
 	wc.Metrics = s.member

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks/redistest"
@@ -95,5 +97,23 @@ func TestAdviceNamesTheToken(t *testing.T) {
 	account := &client.APIError{Code: 100, Message: "(#100) Tried accessing nonexisting field (block_users) on node type (WhatsAppBusinessAccount)"}
 	if help := Advice(account, cfg.AccessToken); !strings.Contains(help, "WABA") || !strings.Contains(help, "phone number ID") {
 		t.Errorf("of a WABA ID: %s", help)
+	}
+}
+
+// TestFullRedis: a worker starts on a Redis that takes no more writes, to drain it.
+func TestFullRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr})
+	defer func() { _ = rdb.Close() }()
+	if err := rdb.Set(t.Context(), "x", "y", 0).Err(); err == nil {
+		t.Fatal("Redis takes writes")
+	}
+	a, err := New(load(t, map[string]string{"WABLOCK_HTTP_ADDR": ""}), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Service(t.Context(), rdb); err != nil {
+		t.Error(err)
 	}
 }

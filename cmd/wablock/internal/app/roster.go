@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -129,9 +130,28 @@ func (m *member) LaneClosed(phoneNumberID string) {
 	delete(m.entry.Lanes, phoneNumberID)
 }
 
-// join enters the worker, unless one that runs calls another Graph host. The entry of one that
-// died is there for a while, so it waits until an entry is refreshed or has expired.
-func (m *member) join(ctx context.Context) error {
+// enter enters the worker, unless another that runs calls another Graph host. A Redis that is full
+// takes no entry, and its work has to be drained all the same.
+func (m *member) enter(ctx context.Context, anyGraphHost bool) error {
+	var err error
+	if !anyGraphHost {
+		err = m.alone(ctx)
+	}
+	if _, refused := errors.AsType[*ConfigError](err); refused || ctx.Err() != nil {
+		return err
+	}
+	if err == nil {
+		err = m.beat(ctx)
+	}
+	if err != nil {
+		m.log.Warn("workers: this worker is not entered among those that run", "error", err.Error())
+	}
+	return nil
+}
+
+// alone returns nil when no worker that runs calls another Graph host. The entry of one that died
+// is there for a while, so it waits until an entry is refreshed or has expired.
+func (m *member) alone(ctx context.Context) error {
 	seen := map[string]int64{}
 	for {
 		all, err := roster(ctx, m.rdb)
@@ -151,7 +171,7 @@ func (m *member) join(ctx context.Context) error {
 			seen[id], others = e.Expires, true
 		}
 		if !others {
-			return m.beat(ctx)
+			return nil
 		}
 		m.log.Info("workers: waiting to see whether a worker with another Graph host runs", "graph_host", m.entry.GraphHost)
 		select {
