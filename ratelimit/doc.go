@@ -1,9 +1,14 @@
 // Package ratelimit learns how fast an API that publishes no limit may be called, and holds every worker to it.
 //
 // Two numbers are learnt: calls a second, and users in a call. Both are met only as refusals, can change at any time,
-// and may be shared with unknown programs. The law that learns them is in law.go (calls a second) and batch.go (users in
-// a call): pure functions of a [State], an event and the time, which a simulation can run through ten minutes in some
-// milliseconds.
+// and may be shared with unknown programs. The law that learns them is pure functions of a [State], an event and the time,
+// which a simulation can run through ten minutes in some milliseconds:
+//
+//	law.go     calls a second: the start, the search, the cut, and which regime holds
+//	track.go   where refusals are harmless: nothing stops
+//	stop.go    where they are dear: all calls stop, and one probes
+//	window.go  where quotas end with the clock: they are waited for, and spread
+//	batch.go   users in a call
 //
 // Package ratelimit/redislimit shares one state and one token bucket among all processes. It is a [Limiter]:
 //
