@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -278,6 +279,16 @@ func LoadScenario(path string) (Scenario, error) {
 	return sc, nil
 }
 
+// decodeYAML reads YAML; the library falls over tags where a list should stand.
+func decodeYAML(text []byte, sc *Scenario) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("not valid YAML")
+		}
+	}()
+	return yaml.UnmarshalWithOptions(text, sc, yaml.Strict())
+}
+
 // ParseScenario reads a scenario from YAML or JSON; an empty text is the zero Scenario.
 func ParseScenario(text []byte) (Scenario, error) {
 	if len(text) > maxScenario {
@@ -291,7 +302,7 @@ func ParseScenario(text []byte) (Scenario, error) {
 	case text[0] == '{': // YAML would read JSON too, but not its tabs
 		err = decodeStrictly(text, &sc)
 	default:
-		err = yaml.UnmarshalWithOptions(text, &sc, yaml.Strict())
+		err = decodeYAML(text, &sc)
 	}
 	if err != nil {
 		return Scenario{}, fmt.Errorf("simulator: read scenario: %w", err)

@@ -66,6 +66,7 @@ func TestScenarioRefusals(t *testing.T) {
 		"phone_numbers: [{id: 1}, {id: 1}]":         "listed twice",
 		"phone_numbers: [{id: 1, own: 12}]":         "own: not a phone number",
 		"phone_numbers: [{id: 1, blocked: [x]}]":    "blocked[0]",
+		"users: !x y\n":                             "not valid YAML",
 		"users: [{}]":                               "neither user nor user_id",
 		"users: [{user: x}]":                        "not a phone number",
 		"users: [{user_id: x}]":                     "not a business-scoped user ID",

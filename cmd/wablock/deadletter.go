@@ -51,15 +51,15 @@ func (c *choice) flags(f *pflag.FlagSet, all string) {
 
 // filters returns what was chosen: one filter for numbers and, when nothing speaks of numbers
 // alone, one for malformed tasks, which belong to no phone number.
-func (c choice) filters(args []string, phoneNumberID string) ([]deadletter.Filter, error) {
+func (c choice) filters(args []string, phoneNumberID string, country user.Country) ([]deadletter.Filter, error) {
 	if c.olderThan < 0 {
 		return nil, usagef("--older-than is from 0 up")
 	}
 	f := deadletter.Filter{PhoneNumberID: phoneNumberID, Codes: c.codes, Kind: deadletter.UsersOnly}
 	for i, arg := range args {
-		id, err := user.Parse(arg)
+		id, err := country.Parse(arg)
 		if err != nil {
-			return nil, usagef("argument %d: %v; nothing was done", i+1, err)
+			return nil, usagef("argument %d: %s; nothing was done", i+1, user.Reason(err))
 		}
 		f.Users = append(f.Users, id)
 	}
@@ -97,7 +97,7 @@ func openDeadLetters(c *cli, cmd *cobra.Command, args []string, which choice) (*
 		return nil, err
 	}
 	d := &deadLetters{phoneNumberID: cfg.PhoneNumberID}
-	if d.filters, err = which.filters(args, d.phoneNumberID); err != nil {
+	if d.filters, err = which.filters(args, d.phoneNumberID, cfg.DefaultCountry); err != nil {
 		return nil, err
 	}
 	rdb, err := app.Connect(cmd.Context(), cfg)

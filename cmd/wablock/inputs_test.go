@@ -53,5 +53,6 @@ func TestDefaultCountry(t *testing.T) {
 	if o := f.wablock("status", "--json", "650-200-0001").exits(exitDone).object(); o["user"] != number(1) || o["state"] != "pending" {
 		t.Errorf("%v", o)
 	}
+	f.wablock("dead-letter", "list", "(650) 200-0001").exits(exitDone)
 	f.with("WABLOCK_DEFAULT_COUNTRY", "Utopia").wablock("status", number(1)).exits(exitUsage).says("WABLOCK_DEFAULT_COUNTRY", "such as US")
 }
