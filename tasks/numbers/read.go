@@ -197,7 +197,13 @@ func columnsOf(fields []string) string {
 // shown returns what may be shown of a header: it could be a number, if it is not a header.
 func shown(s string) string {
 	const most = 40
-	s = user.Scrub(strings.ToValidUTF8(strings.TrimSpace(s), "?"))
+	printable := func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?' // its escape would have digits
+	}
+	s = user.Scrub(strings.Map(printable, strings.ToValidUTF8(strings.TrimSpace(s), "?")))
 	if r := []rune(s); len(r) > most {
 		s = string(r[:most]) + "…"
 	}
