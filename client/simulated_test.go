@@ -25,6 +25,10 @@ func TestAgainstSimulator(t *testing.T) {
 		"no next":         {Listing: simulator.Listing{OmitNext: true}},
 		"small pages":     {Listing: simulator.Listing{MaxLimit: 50, OmitNext: true}},
 		"older listing":   {Listing: simulator.Listing{OlderShape: true}},
+		"default limit":   {Listing: simulator.Listing{DefaultLimit: 7, MaxLimit: 7}},
+		"newest first":    {Listing: simulator.Listing{NewestFirst: true, NoOpBumps: true}},
+		"no user IDs":     {Listing: simulator.Listing{OmitUserIDs: true}, Users: []simulator.User{{User: "+16505550001", UserID: "US.1349", ParentUserID: "US.ENT.7"}}},
+		"other version":   {APIVersion: "v26.0", Answers: simulator.Answers{OmitUsage: true}},
 		"appsecret_proof": {AppSecret: "made-up", Tokens: []simulator.Token{{Token: token}}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -34,6 +34,7 @@ func TestEveryFormOfAnswer(t *testing.T) {
 		"no_user_ids":         {Scenario: simulator.Scenario{Blocking: simulator.Blocking{NoUserIDs: true}}, dead: map[string]int{bsuid: 100}},
 		"parent_user_ids":     {Scenario: simulator.Scenario{Blocking: simulator.Blocking{ParentUserIDs: true}}},
 		"window.blocked_too":  {Scenario: simulator.Scenario{Window: simulator.Window{BlockedToo: true}}},
+		"window.unblock_too":  {Scenario: simulator.Scenario{Window: simulator.Window{UnblockToo: true}}},
 		"window.scope":        {Scenario: simulator.Scenario{Window: simulator.Window{Scope: "account"}}},
 		"mixed_status":        {Scenario: simulator.Scenario{Answers: simulator.Answers{MixedStatus: 200}}},
 		"string_codes":        {Scenario: simulator.Scenario{Answers: simulator.Answers{StringCodes: true}}},
@@ -45,6 +46,7 @@ func TestEveryFormOfAnswer(t *testing.T) {
 		"latency":             {Scenario: simulator.Scenario{Latency: simulator.Latency{Base: second / 100, PerUser: second / 1000, Jitter: second / 100}}},
 		"api_version":         {Scenario: simulator.Scenario{APIVersion: "v26.0"}},
 		"users_per_call":      {Scenario: simulator.Scenario{Limits: []simulator.Limit{{UsersPerCall: 20}}}},
+		"users in a window":   {Scenario: simulator.Scenario{Limits: []simulator.Limit{{Users: 60, Window: second}}}},
 		"limit with 613":      {Scenario: simulator.Scenario{Limits: []simulator.Limit{{Calls: 3, Window: second, Code: 613}}}},
 		"limit of an account": {Scenario: simulator.Scenario{Limits: []simulator.Limit{{Scope: "account", Calls: 3, Window: second}}}},
 		"limit of an app":     {Scenario: simulator.Scenario{Limits: []simulator.Limit{{Scope: "app", Calls: 3, Window: second}}}},
@@ -97,5 +99,24 @@ func TestEveryFormOfAnswer(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRepeatsThatTheAPIRefuses: should the API have an error for who is blocked already, a repeat ends
+// with it, and the user stays on the list.
+func TestRepeatsThatTheAPIRefuses(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	w := newWorld(t, rdb, simulator.Scenario{Blocking: simulator.Blocking{RepeatCode: 131009}})
+	w.run()
+	numbers := numbersFrom(0, 20)
+	if p := w.settled(w.enqueue(ledger.Block, numbers...)); p.Succeeded != 20 {
+		t.Fatalf("%+v", p)
+	}
+	if p := w.settled(w.enqueue(ledger.Block, numbers...)); p.DeadLettered != 20 || len(w.sim.Snapshot(phoneNumberID)) != 20 {
+		t.Errorf("%+v, %d on the list", p, len(w.sim.Snapshot(phoneNumberID)))
+	}
+	if p := w.settled(w.enqueue(ledger.Unblock, numbers...)); p.Succeeded != 20 || len(w.sim.Snapshot(phoneNumberID)) != 0 {
+		t.Errorf("%+v, %d on the list", p, len(w.sim.Snapshot(phoneNumberID)))
 	}
 }

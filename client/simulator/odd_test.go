@@ -89,7 +89,9 @@ func TestCallsWithOneUserMeetTheFault(t *testing.T) {
 	t.Parallel()
 	us := users(2)
 	for _, f := range []simulator.Fault{
-		{Effect: simulator.EffectHTML, Status: 503}, {Effect: simulator.EffectReset}, {Effect: simulator.EffectHang},
+		{Effect: simulator.EffectHTML, Status: 503},
+		{Effect: simulator.EffectReset},
+		{Effect: simulator.EffectHang},
 		{Effect: simulator.EffectDelay, Delay: simulator.Duration(time.Hour)},
 	} {
 		t.Run(string(f.Effect), func(t *testing.T) {
