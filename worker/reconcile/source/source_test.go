@@ -25,11 +25,12 @@ func TestFileSource(t *testing.T) {
 		rejected int
 		fails    bool
 	}{
-		"numbers":   {text: "phone\n+16502000001\n+1 650 200 0001\n+16502000002\n", users: 2},
-		"a bad one": {text: "+16502000001\n+1650\n", users: 1, rejected: 1},
-		"empty":     {text: "", fails: true},
-		"a header":  {text: "phone\n", fails: true},
-		"binary":    {text: "PK\x03\x04", fails: true},
+		"numbers":                       {text: "phone\n+16502000001\n+1 650 200 0001\n+16502000002\n", users: 2},
+		"a bad one":                     {text: "+16502000001\n+1650\n", users: 1, rejected: 1},
+		"a header that names no column": {text: "Blocked customers\n+16502000001\n", users: 1},
+		"empty":                         {text: "", fails: true},
+		"a header":                      {text: "phone\n", fails: true},
+		"binary":                        {text: "PK\x03\x04", fails: true},
 	} {
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
