@@ -85,10 +85,13 @@ type input struct {
 	Later      map[user.ID]struct{}
 }
 
-func compute(t interface {
+// failer is a test, or a property of one.
+type failer interface {
 	Helper()
 	Fatal(args ...any)
-}, in input) *plan.Plan {
+}
+
+func compute(t failer, in input) *plan.Plan {
 	t.Helper()
 	p, err := plan.Compute(in.plan(), in.records)
 	if err != nil {
