@@ -117,6 +117,24 @@ func TestNamedFilesExist(t *testing.T) {
 	}
 }
 
+// TestDocsNameFiles holds the files that the comments of doc.go name to the package and its neighbours.
+func TestDocsNameFiles(t *testing.T) {
+	t.Parallel()
+	files := goFiles(t)
+	for _, path := range files {
+		if filepath.Base(path) != "doc.go" {
+			continue
+		}
+		dir := filepath.ToSlash(filepath.Dir(path))
+		for _, name := range regexp.MustCompile(`[a-z_]+\.go\b`).FindAllString(read(t, top+"/"+path), -1) {
+			near := func(f string) bool { return strings.HasPrefix(f, dir+"/") && filepath.Base(f) == name }
+			if !slices.ContainsFunc(files, near) {
+				t.Errorf("%s names %s, which does not exist", path, name)
+			}
+		}
+	}
+}
+
 // TestEveryPackageIsNamed holds docs/architecture.md to the packages there are.
 func TestEveryPackageIsNamed(t *testing.T) {
 	t.Parallel()
