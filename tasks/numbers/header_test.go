@@ -89,6 +89,15 @@ func TestColumns(t *testing.T) {
 			text: "a,b\n" + alice + "," + bob + "\n", options: numbers.Options{Column: "2"}, users: []string{bob},
 			column: numbers.Column{Number: 2, Name: "b", Why: "it was chosen by its place", Columns: 2},
 		},
+		"two numbers below one header": {
+			text: "phone\n" + alice + ", " + bob + "\n" + alice + ",Alice\n", users: []string{alice},
+			rejected: rejections{{alice + ", " + bob, 2, "more than one number: give each a line of its own"}},
+			column:   numbers.Column{Number: 1, Name: "phone", Why: "its header names it", Columns: 1},
+		},
+		"a number in a column with another header": {
+			text: "phone,other phone\n" + alice + "," + bob + "\n", users: []string{alice},
+			column: numbers.Column{Number: 1, Name: "phone", Why: "its header names it", Columns: 2},
+		},
 		"a title, then a header": {
 			text: "Spammers\nname;phone\nA;" + alice + "\n", users: []string{alice},
 			column: numbers.Column{Number: 2, Name: "phone", Why: "its header names it", Columns: 2},

@@ -231,23 +231,32 @@ func (r *reader) take(rec record) {
 		country = own
 	}
 	id, reason := r.parse(field, country)
-	if !r.header && r.Column == "" {
-		switch other := r.other(rec.fields, id); {
-		case other == 0:
-		case reason == "":
-			field, reason = rec.raw, "numbers in several columns, and no header says which of them counts: choose one with --column"
-		default:
-			reason += fmt.Sprintf("; column %d holds a number: choose it with --column", other+1)
-		}
+	switch other := r.other(rec.fields, id); {
+	case other == 0:
+	case r.settled() && reason == "":
+		field, reason = rec.raw, "more than one number: give each a line of its own"
+	case r.settled():
+	case reason == "":
+		field, reason = rec.raw, "numbers in several columns, and no header says which of them counts: choose one with --column"
+	default:
+		reason += fmt.Sprintf("; column %d holds a number: choose it with --column", other+1)
 	}
 	r.add(id, reason, field, rec.line)
 }
 
-// other returns the column of a number other than that of the first column, 0 for none.
-func (r *reader) other(fields []string, first user.ID) int {
-	for i, f := range fields[1:] {
-		if id, reason := r.parse(f, r.Country); reason == "" && id != first {
-			return i + 1
+// settled reports whether a header or a choice says which column counts.
+func (r *reader) settled() bool { return r.header || r.Column != "" }
+
+// other returns the column of a number other than the row's own, 0 for none. Where it is settled
+// which column counts, only cells beyond the first row's are more of the same.
+func (r *reader) other(fields []string, own user.ID) int {
+	from := 1
+	if r.settled() {
+		from = max(r.list.Column.Columns, r.column+1)
+	}
+	for i := from; i < len(fields); i++ {
+		if id, reason := r.parse(fields[i], r.Country); reason == "" && id != own {
+			return i
 		}
 	}
 	return 0
