@@ -185,6 +185,9 @@ func (w *Worker) watchLimits(ctx context.Context) {
 	}
 	for ctx.Err() == nil {
 		for _, s := range w.lanes.Status() {
+			if s.Parked {
+				continue
+			}
 			learnt, err := limiter.Show(ctx, s.PhoneNumberID)
 			if err != nil {
 				break // the lanes log that Redis fails

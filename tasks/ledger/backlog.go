@@ -3,7 +3,10 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/wablock/wablock/tasks/user"
 )
 
 // Backlog counts the users that wait for a call.
@@ -45,6 +48,28 @@ func (l *Ledger) Backlog(ctx context.Context) (Backlog, error) {
 		return Backlog{}, fmt.Errorf("ledger: backlog: %w", err)
 	}
 	return b, nil
+}
+
+// RestingFor returns how long all of the given users rest at least: none of them can be claimed
+// before. It is 0 when one of them waits in line.
+func (l *Ledger) RestingFor(ctx context.Context, users []user.ID) (time.Duration, error) {
+	if len(users) == 0 {
+		return 0, nil
+	}
+	names := make([]string, len(users))
+	for i, u := range users {
+		names[i] = u.Reveal()
+	}
+	now, err := l.rdb.Time(ctx).Result()
+	if err != nil {
+		return 0, fmt.Errorf("ledger: resting: %w", err)
+	}
+	due, err := l.rdb.ZMScore(ctx, l.keys[keyLater], names...).Result()
+	if err != nil {
+		return 0, fmt.Errorf("ledger: resting: %w", err)
+	}
+	// A user that does not rest has no score, which reads as zero.
+	return max(0, time.UnixMilli(int64(slices.Min(due))).Sub(now)), nil
 }
 
 const tallySize = 5

@@ -28,15 +28,20 @@ type lane struct {
 	load    load
 	log     *slog.Logger
 
-	wake  chan struct{} // there may be users to claim
-	slots chan struct{} // bounds the calls in flight
-	ended chan struct{} // closed when no call is in flight and none will begin
+	wake   chan struct{} // there may be users to claim
+	scarce chan struct{} // lanes are scarce: retire, if there is nothing to do
+	slots  chan struct{} // bounds the calls in flight
+	ended  chan struct{} // closed when no call is in flight and none will begin
 
 	// Claims have IDs made of prefix and a count. unackedClaim is the ID of the one whose reply
 	// never came, "" for none. run alone uses these.
 	prefix       string
+	announced    time.Time // when Redis was told last that this worker serves the phone number ID
 	claims       int64
 	unackedClaim string
+
+	unserved  bool        // there is no token for the phone number ID
+	elsewhere atomic.Bool // then: another worker has one
 
 	refs    int // handlers using this lane; Pool.mu guards it
 	refused atomic.Pointer[secret.String]
@@ -48,7 +53,7 @@ func newLane(cfg *Config, number PhoneNumber, claimPrefix string) *lane {
 		cfg: cfg, number: number, key: ratelimit.Key{PhoneNumberID: number.ID, Account: number.Account},
 		ledger: l, breaker: new(verdict.Breaker), watches: newWatches(), marker: newMarker(l), prefix: claimPrefix,
 		log:  cfg.Logger.With(keyPhoneNumberID, number.ID),
-		wake: make(chan struct{}, 1), slots: make(chan struct{}, maxCalls), ended: make(chan struct{}),
+		wake: make(chan struct{}, 1), scarce: make(chan struct{}, 1), slots: make(chan struct{}, maxCalls), ended: make(chan struct{}),
 	}
 }
 
@@ -62,8 +67,8 @@ func (l *lane) wakeUp() {
 
 // run makes calls until ctx ends, then waits for those in flight, which end with calls at the
 // latest, and for their settling, which ends with settles. It returns early when retire agrees,
-// which it asks when the lane has no work, with for how long.
-func (l *lane) run(ctx, calls, settles context.Context, retire func(idle time.Duration) bool) {
+// which it asks with for how long the lane has had no work, and for how long it would sleep.
+func (l *lane) run(ctx, calls, settles context.Context, retire func(idle, rest time.Duration) bool) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	background, stop := context.WithCancel(ctx)
@@ -74,8 +79,11 @@ func (l *lane) run(ctx, calls, settles context.Context, retire func(idle time.Du
 	c := callContext{calls: calls, settles: settles, lane: ctx}
 	worked, woken := time.Now(), true
 	for ctx.Err() == nil {
-		next, err := time.Duration(0), l.releaseUnacked(ctx)
-		if err == nil {
+		next, err := l.claimable(ctx)
+		if err == nil && next == 0 {
+			err = l.releaseUnacked(ctx)
+		}
+		if err == nil && next == 0 {
 			next, err = l.idleFor(ctx, woken)
 		}
 		if next == 0 && err == nil {
@@ -87,19 +95,68 @@ func (l *lane) run(ctx, calls, settles context.Context, retire func(idle time.Du
 		}
 		if err != nil || !l.load.backlog().Empty() {
 			worked = time.Now()
-		} else if retire(time.Since(worked)) {
+		}
+		var retired bool
+		if woken, retired = l.sleep(ctx, next, worked, retire); retired {
 			return
 		}
-		woken = false
-		timer := time.NewTimer(next)
+	}
+}
+
+// sleep waits for d, or until the lane is woken or ctx ends, unless retire agrees before. It asks
+// again when lanes get scarce.
+func (l *lane) sleep(ctx context.Context, d time.Duration, worked time.Time, retire func(idle, rest time.Duration) bool) (woken, retired bool) {
+	until := time.Now().Add(d)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		var idle time.Duration
+		if l.load.backlog().Empty() {
+			idle = time.Since(worked)
+		}
+		if retire(idle, time.Until(until)) {
+			return false, true
+		}
 		select {
 		case <-ctx.Done():
+			return false, false
 		case <-l.wake:
-			woken = true
+			return true, false
 		case <-timer.C:
+			return false, false
+		case <-l.scarce:
 		}
-		timer.Stop()
 	}
+}
+
+// claimable keeps a worker without a token for the phone number ID from claiming, and so
+// dead-lettering, users that another worker can serve: those announce it in Redis. It returns how
+// long to wait.
+func (l *lane) claimable(ctx context.Context) (time.Duration, error) {
+	key := "wablock:{" + l.number.ID + "}:served"
+	if !l.unserved {
+		if time.Since(l.announced) < announceEvery {
+			return 0, nil
+		}
+		err := l.cfg.Redis.Set(ctx, key, l.prefix, announceFor).Err()
+		if err == nil {
+			l.announced = time.Now()
+		}
+		return 0, err
+	}
+	if l.announced.IsZero() { // workers that were woken at the same time come first
+		l.announced = time.Now()
+		l.elsewhere.Store(true)
+	}
+	if left := unservedGrace - time.Since(l.announced); left > 0 {
+		return left, nil
+	}
+	n, err := l.cfg.Redis.Exists(ctx, key).Result()
+	l.elsewhere.Store(err != nil || n > 0)
+	if err != nil || n > 0 {
+		return idlePoll, err
+	}
+	return 0, nil
 }
 
 // idleFor returns how long to sleep if no user waits in line, 0 if there may be work. Checking
@@ -183,7 +240,10 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 		l.breaker.Release(adm)
 		l.cancelGrant(ctx, grant)
 		l.putBack(ctx, claim.ID, claim.Users, grant.RetryIn)
-		return nil, time.Millisecond, nil
+		if claim.Backlog.Waiting() > 0 { // perhaps users that were never tried
+			return nil, min(grant.RetryIn, retryLook), nil
+		}
+		return nil, grant.RetryIn, nil
 	}
 	l.load.claimed(len(claim.Users), claim.Backlog, time.Now())
 	return func() {
@@ -342,7 +402,7 @@ func (l *lane) openFor(wait time.Duration) time.Duration {
 }
 
 // readStates takes in where users of a watch stand, marking them if the ledger does not have them.
-func (l *lane) readStates(ctx context.Context, w *watch, users []user.ID) error {
+func (l *lane) readStates(ctx context.Context, w *watch, users []user.ID) ([]ledger.State, error) {
 	requests := make([]ledger.Request, len(users))
 	for i, u := range users {
 		requests[i] = ledger.Request{User: u, Operation: w.operation, Queue: w.queue, Version: w.version}
@@ -351,7 +411,26 @@ func (l *lane) readStates(ctx context.Context, w *watch, users []user.ID) error 
 	if err == nil {
 		l.watches.read(w, users, states)
 	}
-	return err
+	return states, err
+}
+
+// restingFor returns how long none of a task's users can be claimed, as while they wait for their
+// next attempt. Users of a new request are in line in any case.
+func (l *lane) restingFor(ctx context.Context, w *watch, users []user.ID, states []ledger.State) (time.Duration, error) {
+	if time.Since(w.version.Time()) < newRequest {
+		return 0, nil
+	}
+	var waiting []user.ID
+	for i, s := range states {
+		switch s {
+		case ledger.Waiting:
+			waiting = append(waiting, users[i])
+		case ledger.InFlight:
+			return 0, nil
+		default:
+		}
+	}
+	return l.ledger.RestingFor(ctx, waiting)
 }
 
 // readAgain learns of users that other workers have settled.
@@ -366,7 +445,7 @@ func (l *lane) readAgain(ctx context.Context) {
 		}
 		ws, users := l.watches.waiting(ledger.MaxBatch)
 		for i, w := range ws {
-			if err := l.readStates(ctx, w, users[i]); err != nil {
+			if _, err := l.readStates(ctx, w, users[i]); err != nil {
 				if ctx.Err() == nil {
 					l.log.Error("lane: the states of users could not be read", keyError, err.Error())
 				}
@@ -399,6 +478,9 @@ func (l *lane) await(ctx context.Context, w *watch) {
 // expectedDelay is about how long a user that begins to wait now will wait, and for what.
 func (l *lane) expectedDelay(op ledger.Operation, q ledger.Queue) (time.Duration, string) {
 	now := time.Now()
+	if l.elsewhere.Load() {
+		return idlePoll, "another worker serves this phone number ID"
+	}
 	if s := l.breaker.Status(now); s.State != verdict.Running && (s.State != verdict.Full || op == ledger.Block) {
 		return max(s.Wait, longWait), fmt.Sprintf("%s: %s", s.State, s.Reason)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
@@ -23,6 +24,9 @@ type Pool struct {
 
 	mu   sync.Mutex
 	open map[string]*lane
+	// parked are phone number IDs with work whose lanes gave their places up to others while they
+	// had nothing to do.
+	parked map[string]parking
 	// opened counts the lanes opened so far, so that their claims' IDs differ.
 	opened int
 	// ctx ends when no new call may begin, calls when those in flight must stop as well, and
@@ -33,7 +37,7 @@ type Pool struct {
 
 // New returns a pool without lanes.
 func New(cfg Config) *Pool {
-	return &Pool{cfg: cfg, open: map[string]*lane{}, running: make(chan struct{})}
+	return &Pool{cfg: cfg, open: map[string]*lane{}, parked: map[string]parking{}, running: make(chan struct{})}
 }
 
 // Run serves lanes until ctx ends. It is called once, and the other methods wait for it. Then it lets calls in flight end and be settled, for the
@@ -46,6 +50,7 @@ func (p *Pool) Run(ctx context.Context) {
 	p.ctx, p.calls, p.settles = ctx, calls, settles
 	close(p.running)
 
+	p.wg.Go(func() { p.unpark(ctx) })
 	<-ctx.Done()
 	cut := time.AfterFunc(p.cfg.ShutdownTimeout, stopCalls)
 	defer cut.Stop()
@@ -66,7 +71,7 @@ func (p *Pool) Wake(phoneNumberID string) {
 	<-p.running
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.open[phoneNumberID] == nil && p.crowded() {
+	if _, known := p.parked[phoneNumberID]; !known && p.open[phoneNumberID] == nil && p.crowded() {
 		return
 	}
 	if l, err := p.get(phoneNumberID); err == nil {
@@ -103,13 +108,19 @@ func (p *Pool) Follow(ctx context.Context, t queues.Payload, q ledger.Queue) (Pr
 		return Progress{Left: len(t.Users), Delay: delay, Why: why}, nil // not worth a look yet
 	}
 	w := l.watches.add(t.Operation, q, t.Version, t.Users)
-	err = l.readStates(ctx, w, t.Users)
+	states, err := l.readStates(ctx, w, t.Users)
+	var rest time.Duration
 	if err == nil {
 		l.wakeUp()
+		rest, err = l.restingFor(ctx, w, t.Users, states)
+	}
+	if err == nil && rest == 0 {
 		l.await(ctx, w)
 	}
 	pr := l.watches.drop(w)
-	pr.Delay, pr.Why = l.expectedDelay(t.Operation, q)
+	if pr.Delay, pr.Why = l.expectedDelay(t.Operation, q); rest > pr.Delay {
+		pr.Delay, pr.Why = rest, "they wait for their next attempt"
+	}
 	if errors.Is(err, errClosed) {
 		err = nil // it stops: those left are deferred
 	}
@@ -125,7 +136,7 @@ func (p *Pool) Mark(ctx context.Context, t queues.Payload, q ledger.Queue) error
 	defer p.release(l)
 	w := l.watches.add(t.Operation, q, t.Version, t.Users)
 	defer l.watches.drop(w)
-	if err := l.readStates(ctx, w, t.Users); err != nil {
+	if _, err := l.readStates(ctx, w, t.Users); err != nil {
 		return err
 	}
 	l.wakeUp()
@@ -135,16 +146,20 @@ func (p *Pool) Mark(ctx context.Context, t queues.Payload, q ledger.Queue) error
 // Status is the state of one phone number ID's lane.
 type Status struct {
 	PhoneNumberID string
+	Parked        bool // its lane gave its place up while it has nothing to do
 	verdict.Status
 }
 
-// Status returns the states of the lanes that are open.
+// Status returns the states of the phone number IDs that have work.
 func (p *Pool) Status() []Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list := make([]Status, 0, len(p.open))
 	for id, l := range p.open {
-		list = append(list, Status{id, l.breaker.Status(time.Now())})
+		list = append(list, Status{id, false, l.breaker.Status(time.Now())})
+	}
+	for id, k := range p.parked {
+		list = append(list, Status{id, true, k.breaker.Status(time.Now())})
 	}
 	return list
 }
@@ -187,27 +202,81 @@ func (p *Pool) get(phoneNumberID string) (*lane, error) {
 	if !ok {
 		number = unserved(phoneNumberID)
 	}
+	if p.crowded() {
+		p.makeRoom()
+	}
 	p.opened++
 	l := newLane(&p.cfg, number, fmt.Sprintf("%s-%x-", p.cfg.WorkerID, p.opened))
+	l.unserved = !ok
+	if k, ok := p.parked[phoneNumberID]; ok {
+		l.breaker = k.breaker
+		l.refused.Store(k.refused)
+		delete(p.parked, phoneNumberID)
+	}
 	p.open[phoneNumberID] = l
 	p.wg.Go(func() {
 		defer close(l.ended)
-		l.run(p.ctx, p.calls, p.settles, func(idle time.Duration) bool { return p.retire(l, idle) })
+		l.run(p.ctx, p.calls, p.settles, func(idle, rest time.Duration) bool { return p.retire(l, idle, rest) })
 	})
 	return l, nil
 }
 
-// retire forgets a lane that has been without work for a while, unless a handler has just come to
-// use it.
-func (p *Pool) retire(l *lane, idle time.Duration) bool {
+// makeRoom asks some lanes, any of them, whether they have nothing to do. It requires mu held.
+func (p *Pool) makeRoom() {
+	n := 0
+	for _, l := range p.open {
+		select {
+		case l.scarce <- struct{}{}:
+		default:
+		}
+		if n++; n == 4 {
+			return
+		}
+	}
+}
+
+// parking is what is kept of a lane that gave its place up.
+type parking struct {
+	breaker *verdict.Breaker
+	refused *secret.String
+	until   time.Time
+}
+
+// retire closes a lane that has been without work for a while, unless a handler has just come to
+// use it. While lanes are scarce it also parks one that would sleep.
+func (p *Pool) retire(l *lane, idle, rest time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if l.refs > 0 || len(l.wake) > 0 || idle <= idleClose && !p.crowded() {
+	if l.refs > 0 || len(l.wake) > 0 || len(l.slots) > 0 {
 		return false
 	}
-	delete(p.open, l.number.ID)
-	p.cfg.Metrics.LaneClosed(l.number.ID)
-	return true
+	switch crowded := p.crowded(); {
+	case idle > idleClose, idle > 0 && crowded:
+		delete(p.open, l.number.ID)
+		p.cfg.Metrics.LaneClosed(l.number.ID)
+		return true
+	case crowded && rest >= parkFrom && l.unackedClaim == "" && len(p.parked) < maxParked:
+		delete(p.open, l.number.ID)
+		p.parked[l.number.ID] = parking{l.breaker, l.refused.Load(), time.Now().Add(rest)}
+		return true
+	}
+	return false
+}
+
+// unpark opens the lanes of parked phone number IDs that are due, as long as there is room.
+func (p *Pool) unpark(ctx context.Context) {
+	for ctx.Err() == nil {
+		pause(ctx, parkPoll)
+		p.mu.Lock()
+		for id, k := range p.parked {
+			if time.Now().After(k.until) {
+				if _, err := p.get(id); err != nil {
+					break
+				}
+			}
+		}
+		p.mu.Unlock()
+	}
 }
 
 // watch follows the users of one task until each has ended. watches.mu guards its last fields.
