@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -67,9 +68,7 @@ func TestEveryFormOfAnswer(t *testing.T) {
 			w := newWorld(t, rdb, c.Scenario)
 			w.run()
 			dead := map[string]int{never: 131047, own: 131021}
-			for u, code := range c.dead {
-				dead[u] = code
-			}
+			maps.Copy(dead, c.dead)
 			good := append(numbersFrom(0, 30), other)
 			if c.dead[bsuid] == 0 {
 				good = append(good, bsuid)
