@@ -33,7 +33,7 @@ type call struct {
 	parts [][]ledger.Claimed
 	// lost are users that have left the claim: wanted in a newer version, or lost to another one.
 	lost map[user.ID]bool
-	// until is when no request may be out any more: the claim ends a little later.
+	// until is the time by which each request must have ended: the claim ends a little later.
 	until time.Time
 	// checked is the last list call, made at checkedAt.
 	checked   verdict.Check

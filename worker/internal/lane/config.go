@@ -23,7 +23,7 @@ type API interface {
 	Check(ctx context.Context, phoneNumberID string) error
 }
 
-// PhoneNumber is how one phone number ID is served. ID, API and Token are required.
+// PhoneNumber describes one phone number ID: its client, token and account. ID, API and Token are required.
 type PhoneNumber struct {
 	ID  string
 	API API
@@ -103,7 +103,7 @@ const (
 	parkPoll        = time.Second           // between looks for those that are due
 	longWait        = 2 * time.Second       // from which following them is not worth a handler
 
-	// oldestEvery is how many claims go by the queues' order for one that goes by age alone. A call
+	// oldestEvery is the number of claims of which one goes by age alone, not by the queues' order. A call
 	// carries one operation: without it, an interactive block before every call would let no
 	// bulk unblock through.
 	oldestEvery = 10

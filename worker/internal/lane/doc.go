@@ -3,6 +3,7 @@
 //
 //	pool.go  opens and closes lanes; Follow marks a task's users and waits for their ends
 //	mark.go  joins the marks of many handlers
-//	lane.go  the loop of a lane: breaker, limiter, claim; and the estimate of how long users wait
+//	lane.go  the loop of a lane: breaker, limiter, claim
+//	load.go  the estimate of how long users wait
 //	call.go  one claim: calls, their verdicts, settling, dead letters
 package lane

@@ -279,10 +279,10 @@ func (l *lane) claim(ctx context.Context, adm verdict.Admission, grant ratelimit
 	return claim, nil
 }
 
-// claimFor is how long a claim lasts that is made now.
+// claimFor is the duration of a claim.
 func (l *lane) claimFor() time.Duration { return l.cfg.RequestTimeout + claimMargin }
 
-// callUntil is when the last request must have ended under a claim that was asked for at that
+// callUntil is the time by which requests must have ended under a claim that was asked for at that
 // time. One half of the margin is for a Redis that answers slowly, the other for clocks.
 func (l *lane) callUntil(asked time.Time) time.Time {
 	return asked.Add(l.cfg.RequestTimeout + claimMargin/2)
@@ -374,7 +374,7 @@ func (l *lane) cancelGrant(ctx context.Context, g ratelimit.Grant) {
 	}
 }
 
-// nextLook is when a lane that found no user to claim comes again by itself.
+// nextLook is the time until a lane that found no user to claim comes again by itself.
 func nextLook(b ledger.Backlog) time.Duration {
 	if b.NextDue < 0 {
 		return idlePoll
@@ -382,7 +382,7 @@ func nextLook(b ledger.Backlog) time.Duration {
 	return min(max(b.NextDue, time.Millisecond), idlePoll)
 }
 
-// openFor is how long to wait while the breaker is open. A token that was refused is read again
+// openFor is the time to wait while the breaker is open. A token that was refused is read again
 // every so often, and tried at once when it has changed.
 func (l *lane) openFor(wait time.Duration) time.Duration {
 	refused := l.refused.Load()
@@ -485,79 +485,4 @@ func (l *lane) expectedDelay(op ledger.Operation, q ledger.Queue) (time.Duration
 		return max(s.Wait, longWait), fmt.Sprintf("%s: %s", s.State, s.Reason)
 	}
 	return l.load.delay(q, now)
-}
-
-// load estimates how long users wait, from how many there are and how fast they are claimed. Safe
-// for concurrent use.
-type load struct {
-	mu          sync.Mutex
-	last        ledger.Backlog
-	pausedUntil time.Time
-	// window counts the users claimed since from; rate is that of the window before.
-	from   time.Time
-	window int
-	rate   float64 // users a second
-}
-
-const loadWindow = 2 * time.Second
-
-func (l *load) see(b ledger.Backlog) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last = b
-}
-
-func (l *load) backlog() ledger.Backlog {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.last
-}
-
-// claimed counts the users of a call that goes out.
-func (l *load) claimed(users int, b ledger.Backlog, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last, l.pausedUntil = b, time.Time{}
-	l.turn(now)
-	l.window += users
-}
-
-// turn begins a new window when the last is over. It requires mu held.
-func (l *load) turn(now time.Time) {
-	passed := now.Sub(l.from)
-	if passed < loadWindow {
-		return
-	}
-	l.rate = float64(l.window) / passed.Seconds()
-	if passed > 10*loadWindow {
-		l.rate = 0 // a lull is no measure of what can go
-	}
-	l.from, l.window = now, 0
-}
-
-// limited takes note that the limiter allows no call for a while.
-func (l *load) limited(g ratelimit.Grant, now time.Time) {
-	if g.Reason != ratelimit.Paused && g.Reason != ratelimit.Probing {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.pausedUntil = now.Add(g.Wait)
-}
-
-// delay is about how long it takes until the users that wait in q and before it have gone.
-func (l *load) delay(q ledger.Queue, now time.Time) (time.Duration, string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.turn(now)
-	n := l.last.UpTo(q)
-	var d time.Duration
-	rate := max(l.rate, float64(l.window)/max(now.Sub(l.from).Seconds(), 0.5))
-	if rate > 0 {
-		d = time.Duration(float64(n) / rate * float64(time.Second))
-	}
-	if pause := l.pausedUntil.Sub(now); pause > 0 {
-		return d + pause, "paused for the rate limit"
-	}
-	return d, fmt.Sprintf("%d users are in line", n)
 }

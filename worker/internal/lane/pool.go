@@ -79,7 +79,7 @@ func (p *Pool) Wake(phoneNumberID string) {
 	}
 }
 
-// Progress is where the users of a task stand.
+// Progress counts the users of a task by how they ended.
 type Progress struct {
 	Result queues.Result
 	// Dead are users that were found dead; the worker that settled them may have died before
@@ -235,7 +235,7 @@ func (p *Pool) makeRoom() {
 	}
 }
 
-// parking is what is kept of a lane that gave its place up.
+// parking is the rest of a lane that gave its place up.
 type parking struct {
 	breaker *verdict.Breaker
 	refused *secret.String

@@ -9,7 +9,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// unserved is how a phone number ID is served that the worker has no token for: its users take
+// unserved describes a phone number ID that the worker has no token for: its users take
 // the ordinary way, and every call of it fails for good, with the reason. So they end in the
 // dead-letter queue, and can be redriven when the worker has learnt of the number.
 func unserved(phoneNumberID string) PhoneNumber {

@@ -9,7 +9,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// State is what a lane does, as users see it.
+// State is the state of a lane, as users see it.
 type State string
 
 // The states of a lane.
@@ -106,7 +106,7 @@ const (
 	TrialProbe
 )
 
-// Admission is what may be called.
+// Admission bounds a call.
 type Admission struct {
 	Max   int              // users, 0 for no bound of the breaker's
 	Only  ledger.Operation // "" for both
@@ -116,7 +116,7 @@ type Admission struct {
 	places int // of those observed, that the admission holds
 }
 
-// Evidence is what the calls before show about a failure.
+// Evidence is the history that a failure is read with.
 type Evidence struct {
 	// Served reports that the call that ended last was served, EverServed that one was.
 	Served, EverServed bool
@@ -153,7 +153,7 @@ func (b *Breaker) Admit(now time.Time) (Admission, time.Duration) {
 		return Admission{Probe: ListProbe}, 0
 	}
 	a := b.room.admit(now)
-	b.room.release(a, 0) // a trial that is no trial for room takes no place
+	b.room.release(a, 0) // this trial is not one for room
 	return Admission{Max: 1, Probe: TrialProbe, Only: onlyUnblocks(a)}, 0
 }
 

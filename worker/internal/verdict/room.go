@@ -11,7 +11,7 @@ const (
 	roomLongest = 30 * time.Minute
 )
 
-// room is what is known of a full blocklist: how many blocks may go out all the same. The breaker
+// room counts the blocks that may go out although the blocklist was full. The breaker
 // guards it.
 type room struct {
 	full  bool

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/wablock/wablock/client"
@@ -32,20 +31,20 @@ const (
 	maxRetryDelay = 5 * time.Minute
 	// maxUncounted bounds the same after a failure that uses up no attempt.
 	maxUncounted = time.Minute
-	// provenAttempts is how many used-up attempts prove that a user's failures are its own: each of
+	// provenAttempts is the number of used-up attempts that prove that a user's failures are its own: each of
 	// them was made while other users' calls were served.
 	provenAttempts = 3
-	// maxStruck is how many calls in a row may be limited before the pace is blamed in any case.
+	// maxStruck bounds the calls in a row that may be limited before the pace is blamed in any case.
 	maxStruck = 3
 )
 
-// Policy is what Read needs to know beside the answer.
+// Policy holds all that Read needs beside the answer.
 type Policy struct {
 	MaxAttempts int
 	RetryDelay  time.Duration
 	// Listed reports that an operator configured the phone number ID.
 	Listed bool
-	// Check is what a list call found out, for a verdict that asked for it with NeedsCheck.
+	// Check is the result of a list call, for a verdict that asked for it with NeedsCheck.
 	Check Check
 	// Evidence is the breaker's.
 	Evidence Evidence
@@ -63,7 +62,7 @@ type Check struct {
 
 // Verdict is one API answer, read.
 type Verdict struct {
-	// Outcome names how the call ended, for logs and metrics.
+	// Outcome names the end of the call, for logs and metrics.
 	Outcome string
 	// Settlements has one element per user, in order; it is nil when Split is set.
 	Settlements []ledger.Settlement
@@ -87,11 +86,11 @@ type Verdict struct {
 	Full bool
 	// Succeeded counts the users that the API did what was asked for.
 	Succeeded int
-	// Err is what the whole call failed with, nil if it did not.
+	// Err is the error of the whole call, nil if it did not fail.
 	Err error
 }
 
-// Split is how a call that failed as a whole goes on.
+// Split is the way in which a call that failed as a whole goes on.
 type Split int
 
 const (
@@ -104,7 +103,7 @@ const (
 	FirstHalf
 )
 
-// Effect is what a call shows about the API as a whole.
+// Effect is the sign that a call gives about the API as a whole.
 type Effect int
 
 const (
@@ -446,28 +445,6 @@ func (r *reading) backoff(attempts int) time.Duration {
 	return d/2 + time.Duration(r.Jitter()*float64(d/2))
 }
 
-var (
-	// errUnnamed is an answer without an error that names no user.
-	errUnnamed = errors.New("the API's answer named no user")
-
-	// ruleUnnamed is for a user in neither list of an answer: its fate is unknown, so it is never
-	// taken for a success.
-	ruleUnnamed = client.Rule{
-		Code: client.NoCode, Name: "the API's answer did not name the user",
-		Scope: client.ScopeUser, Remedy: client.Retry, UsesAttempt: true,
-	}
-	ruleNotChecked = client.Rule{Code: client.NoCode, Name: "not checked yet", Remedy: client.Retry}
-	ruleCanceled   = client.Rule{Code: client.NoCode, Name: "canceled", Remedy: client.Retry}
-	ruleLate       = client.Rule{Code: client.NoCode, Name: "too late to be sent", Remedy: client.Retry}
-)
-
-// refusedError is an error that holds for every call of the phone number ID, although its code is
-// one of those that are about users: the ID, the app secret or the version is wrong.
-type refusedError struct{ err error }
-
-func (e *refusedError) Error() string { return "every call is refused: " + e.err.Error() }
-func (e *refusedError) Unwrap() error { return e.err }
-
 // ruleOf is the client's rule, but for errors of which the worker knows more.
 func (r *reading) ruleOf(err error) client.Rule {
 	switch {
@@ -498,66 +475,4 @@ func (r *reading) unlisted(rule client.Rule) client.Rule {
 		rule.Remedy, rule.UsesAttempt = client.DeadLetter, true
 	}
 	return rule
-}
-
-func isLimit(rule client.Rule) bool {
-	return rule.Remedy == client.RateLimit || rule.Remedy == client.AccountRateLimit
-}
-
-// refusesAll returns the error of an answer that refuses each user it names with a code that is
-// about the whole account, nil for any other answer.
-func refusesAll(res *client.Result) *client.APIError {
-	var found *client.APIError
-	for _, o := range res.Outcomes {
-		switch {
-		case o.State == client.Succeeded || o.State == client.Failed && client.Classify(o.Error).Remedy != client.Halt:
-			return nil
-		case o.State == client.Failed:
-			found = o.Error
-		}
-	}
-	return found
-}
-
-// limitsHalf reports whether an answer refuses at least half of the users it names for the rate.
-func limitsHalf(res *client.Result) bool {
-	if res == nil {
-		return false
-	}
-	limited, named := 0, 0
-	for _, o := range res.Outcomes {
-		if o.State == client.Unknown {
-			continue
-		}
-		named++
-		if o.State == client.Failed && isLimit(client.Classify(o.Error)) {
-			limited++
-		}
-	}
-	return limited > 0 && 2*limited >= named
-}
-
-func timedOut(err error) bool {
-	e, ok := errors.AsType[*client.TransportError](err)
-	return ok && e.Timeout() && !errors.Is(err, context.Canceled)
-}
-
-// OnlyRetries reports whether all users were tried before.
-func OnlyRetries(users []ledger.Claimed) bool {
-	return !slices.ContainsFunc(users, func(u ledger.Claimed) bool { return u.Attempts == 0 })
-}
-
-// failureOf is what the ledger and the dead-letter queue keep of an error.
-func failureOf(err error, rule client.Rule, now time.Time) *ledger.Failure {
-	f := &ledger.Failure{At: now.UnixMilli(), Message: rule.Name}
-	if e, ok := errors.AsType[*client.APIError](err); ok {
-		f.Code, f.Details, f.FBTraceID = max(e.Code, 0), e.Details, e.FBTraceID
-		if e.Message != "" {
-			f.Message = e.Message
-		}
-	} else if err != nil {
-		f.Details = strings.TrimPrefix(err.Error(), client.ErrInvalidRequest.Error()) // as the message says
-		f.Details = strings.TrimPrefix(f.Details, ": ")
-	}
-	return f
 }

@@ -49,7 +49,7 @@ func testPolicy() Policy {
 	}
 }
 
-// says is what a verdict comes to: a letter per user, or what it asks for.
+// says sums a verdict up: a letter per user, or what it asks for.
 func says(v Verdict) string {
 	switch {
 	case v.NeedsCheck:

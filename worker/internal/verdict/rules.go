@@ -1,0 +1,96 @@
+package verdict
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wablock/wablock/client"
+	"github.com/wablock/wablock/tasks/ledger"
+)
+
+var (
+	// errUnnamed is an answer without an error that names no user.
+	errUnnamed = errors.New("the API's answer named no user")
+
+	// ruleUnnamed is for a user in neither list of an answer: its fate is unknown, so it is never
+	// taken for a success.
+	ruleUnnamed = client.Rule{
+		Code: client.NoCode, Name: "the API's answer did not name the user",
+		Scope: client.ScopeUser, Remedy: client.Retry, UsesAttempt: true,
+	}
+	ruleNotChecked = client.Rule{Code: client.NoCode, Name: "not checked yet", Remedy: client.Retry}
+	ruleCanceled   = client.Rule{Code: client.NoCode, Name: "canceled", Remedy: client.Retry}
+	ruleLate       = client.Rule{Code: client.NoCode, Name: "too late to be sent", Remedy: client.Retry}
+)
+
+// refusedError is an error that holds for every call of the phone number ID, although its code is
+// one of those that are about users: the ID, the app secret or the version is wrong.
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return "every call is refused: " + e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+func isLimit(rule client.Rule) bool {
+	return rule.Remedy == client.RateLimit || rule.Remedy == client.AccountRateLimit
+}
+
+// refusesAll returns the error of an answer that refuses each user it names with a code that is
+// about the whole account, nil for any other answer.
+func refusesAll(res *client.Result) *client.APIError {
+	var found *client.APIError
+	for _, o := range res.Outcomes {
+		switch {
+		case o.State == client.Succeeded || o.State == client.Failed && client.Classify(o.Error).Remedy != client.Halt:
+			return nil
+		case o.State == client.Failed:
+			found = o.Error
+		}
+	}
+	return found
+}
+
+// limitsHalf reports whether an answer refuses at least half of the users it names for the rate.
+func limitsHalf(res *client.Result) bool {
+	if res == nil {
+		return false
+	}
+	limited, named := 0, 0
+	for _, o := range res.Outcomes {
+		if o.State == client.Unknown {
+			continue
+		}
+		named++
+		if o.State == client.Failed && isLimit(client.Classify(o.Error)) {
+			limited++
+		}
+	}
+	return limited > 0 && 2*limited >= named
+}
+
+func timedOut(err error) bool {
+	e, ok := errors.AsType[*client.TransportError](err)
+	return ok && e.Timeout() && !errors.Is(err, context.Canceled)
+}
+
+// OnlyRetries reports whether all users were tried before.
+func OnlyRetries(users []ledger.Claimed) bool {
+	return !slices.ContainsFunc(users, func(u ledger.Claimed) bool { return u.Attempts == 0 })
+}
+
+// failureOf returns the part of an error that the ledger and the dead-letter queue keep.
+func failureOf(err error, rule client.Rule, now time.Time) *ledger.Failure {
+	f := &ledger.Failure{At: now.UnixMilli(), Message: rule.Name}
+	if e, ok := errors.AsType[*client.APIError](err); ok {
+		f.Code, f.Details, f.FBTraceID = max(e.Code, 0), e.Details, e.FBTraceID
+		if e.Message != "" {
+			f.Message = e.Message
+		}
+	} else if err != nil {
+		f.Details = strings.TrimPrefix(err.Error(), client.ErrInvalidRequest.Error()) // as the message says
+		f.Details = strings.TrimPrefix(f.Details, ": ")
+	}
+	return f
+}
