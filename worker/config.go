@@ -16,7 +16,7 @@ import (
 type (
 	// API is the part of the Block Users API that a worker uses; *client.Client is one.
 	API = lane.API
-	// PhoneNumber is how one phone number ID is served.
+	// PhoneNumber describes one phone number ID: its client, token and account.
 	PhoneNumber = lane.PhoneNumber
 	// Metrics receives what a worker does.
 	Metrics = lane.Metrics
@@ -39,20 +39,20 @@ type Config struct {
 	// Slots runs the tasks of schedules. nil leaves them to other workers.
 	Slots Slots
 
-	// MaxAttempts is how many attempts a user gets on retryable errors. 0 means 12.
+	// MaxAttempts bounds the attempts of a user on retryable errors. 0 means 12.
 	MaxAttempts int
 	// RequestTimeout bounds one API call, and is at most 10 minutes. 0 means 30 s.
 	RequestTimeout time.Duration
-	// ShutdownTimeout is how long calls in flight may go on after the end of Run's context.
+	// ShutdownTimeout bounds calls in flight after the end of Run's context.
 	// 0 means 25 s.
 	ShutdownTimeout time.Duration
-	// Concurrency is how many asynq tasks are in flight, a quarter of them bulk ones. 0 means 64:
+	// Concurrency bounds the asynq tasks in flight, a quarter of them bulk ones. 0 means 64:
 	// tasks only wait for their users, so this bounds memory and heartbeats, not calls.
 	Concurrency int
 	// RetryDelay is the delay before the second attempt; it doubles up to five minutes, with
 	// jitter in its upper half. 0 means 1 s.
 	RetryDelay time.Duration
-	// Poll is how often an idle worker looks for tasks that no message announced. 0 means 1 s.
+	// Poll is the interval in which an idle worker looks for tasks that no message announced. 0 means 1 s.
 	Poll time.Duration
 
 	// Logger defaults to one that discards. Warnings and errors that repeat are collapsed.

@@ -9,7 +9,7 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-// TestPokesLeaveRoomForTasks: whoever can publish can make up phone number IDs, and must not keep
+// TestPokesLeaveRoomForTasks: any client that can publish can make up phone number IDs, and must not keep
 // a task from its lane with them.
 func TestPokesLeaveRoomForTasks(t *testing.T) {
 	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {

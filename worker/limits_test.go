@@ -20,9 +20,9 @@ import (
 	"github.com/wablock/wablock/worker"
 )
 
-// TestTasksThatNobodyCanRead: what is too large, or comes from a newer version, ends among the
+// TestUnreadableTasks: what is too large, or comes from a newer version, ends among the
 // dead letters with the reason, and what fits of its payload.
-func TestTasksThatNobodyCanRead(t *testing.T) {
+func TestUnreadableTasks(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		payload []byte

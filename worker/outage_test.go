@@ -167,7 +167,7 @@ func (c *commandCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) red
 	return next
 }
 
-// heap is what is in use after a collection, of the whole process: tests that look at it are not
+// heap returns the bytes in use after a collection, of the whole process: tests that look at it are not
 // run in parallel.
 func heap() int {
 	runtime.GC()

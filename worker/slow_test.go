@@ -238,7 +238,7 @@ func (shut) Report(context.Context, ratelimit.Key, ratelimit.Grant, ratelimit.Ob
 	return nil
 }
 
-// TestSplitLeavesOutWhoIsWantedAnew: somebody who is asked for anew while a call waits to be
+// TestSplitLeavesOutWhoIsWantedAnew: a user that is requested anew while a call waits to be
 // checked leaves its claim, and is in none of its halves.
 func TestSplitLeavesOutWhoIsWantedAnew(t *testing.T) {
 	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {

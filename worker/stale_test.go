@@ -10,7 +10,7 @@ import (
 )
 
 // TestStaleDeadLetterIsRemoved: a worker died after the ledger knew of a user's success, and
-// before the user's dead letter was removed. Nobody asks for the user again.
+// before the user's dead letter was removed. No request names the user again.
 func TestStaleDeadLetterIsRemoved(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {

@@ -20,7 +20,7 @@ import (
 	"github.com/wablock/wablock/worker/internal/verdict"
 )
 
-// janitorBatch is how many completed tasks are deleted at once, some milliseconds of Redis.
+// janitorBatch is the number of completed tasks that are deleted at once, some milliseconds of Redis.
 const janitorBatch = 1000
 
 const (

@@ -331,9 +331,9 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// TestWrongAppSecretKillsNobody: the API answers a wrong proof with 100, the code of a user at
+// TestWrongAppSecretKillsNoUser: the API answers a wrong proof with 100, the code of a user at
 // fault, for many users as for one.
-func TestWrongAppSecretKillsNobody(t *testing.T) {
+func TestWrongAppSecretKillsNoUser(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 8} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -387,7 +387,7 @@ func TestNoTokenForAPhoneNumber(t *testing.T) {
 	})
 }
 
-func TestGarbageEndsInTheDeadLetterQueueAndStopsNobody(t *testing.T) {
+func TestGarbageEndsInTheDeadLetterQueue(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		c := asynq.NewClientFromRedisClient(w.rdb)
