@@ -91,6 +91,7 @@ func inBubble(t *testing.T, sc simulator.Scenario, body func(t *testing.T, b *bu
 		m.ClockTTL(true)
 		rdb := redis.NewClient(&redis.Options{
 			Addr:                     "127.0.0.1:6379", // no name to look up, which would leave the bubble
+			PoolSize:                 4000,             // a wait for a connection takes a timer that go-redis shares among bubbles
 			Dialer:                   func(context.Context, string, string) (net.Conn, error) { return m.Dial() },
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		})

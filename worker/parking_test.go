@@ -127,7 +127,7 @@ func TestStopWhileRedisHangs(t *testing.T) {
 	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
 		var hangs atomic.Bool
 		rdb := redis.NewClient(&redis.Options{
-			Addr: "127.0.0.1:6379", MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+			Addr: "127.0.0.1:6379", PoolSize: 4000, MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 			Dialer: func(context.Context, string, string) (net.Conn, error) {
 				c, err := b.mini.Dial()
 				return hanging{c, &hangs}, err
