@@ -82,7 +82,7 @@ func TestOneUserStopsNoOther(t *testing.T) {
 							return
 						}
 						// Nothing tells the user's limit from the pace but calls of others.
-						if limit && !b.succeedWithin(b.enqueue(ledger.Block, fmt.Sprintf("+1650556%04d", i)), 30*time.Second) {
+						if limit && !b.succeedWithin(b.enqueue(ledger.Block, fmt.Sprintf("+1650556%04d", i)), 2*time.Minute) {
 							return
 						}
 						<-time.After(20 * time.Second)

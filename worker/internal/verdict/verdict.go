@@ -302,10 +302,10 @@ func (r *reading) limited() Verdict {
 	return v
 }
 
-// struck reports whether each user of the call was limited before, with calls served since, and the
-// pace is not in doubt.
+// struck reports whether a user of the call was limited before, with calls served since, and the pace
+// is not in doubt.
 func (r *reading) struck() bool {
-	return r.Evidence.Limited < maxStruck && !slices.ContainsFunc(r.users, func(u ledger.Claimed) bool { return r.Evidence.strikes(u.User) == 0 })
+	return r.Evidence.Limited < maxStruck && slices.ContainsFunc(r.users, func(u ledger.Claimed) bool { return r.Evidence.strikes(u.User) > 0 })
 }
 
 // full finds out with halves how much room there is, until one user alone is refused.
