@@ -46,7 +46,7 @@ func TestTLSAndACL(t *testing.T) {
 
 	for what, wrong := range map[string]struct{ url, says string }{
 		"an unknown authority": {strings.Split(url, "?")[0], "does not answer"},
-		"a wrong password":     {strings.Replace(url, redisPassword, "guessed", 1), "without the right password"},
+		"a wrong password":     {strings.Replace(url, redisPassword, "guessed", 1), "asks for another user or password"},
 		"no TLS":               {strings.Replace(strings.Split(url, "?")[0], "rediss", "redis", 1), "does not answer"},
 	} {
 		s.env = append(s.env, "WABLOCK_REDIS_URL="+wrong.url)
