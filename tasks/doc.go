@@ -1,5 +1,6 @@
-// Package tasks is how requests come in and where failed ones end: the tasks that lie in
-// asynq's queues, the producer that other services import, and the dead-letter queue.
+// Package tasks is how requests come in: the producer that other services import, and its jobs.
+// The tasks that it puts into asynq's queues are those of package queues; requests that fail for
+// good end in the queue of package deadletter.
 //
 // A request to block or unblock users becomes a job: a version that orders it among all
 // requests for one phone number ID, and tasks of at most 1,000 users each. When

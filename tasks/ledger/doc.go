@@ -8,8 +8,9 @@
 //	Settle   the claim's holder writes down what came of the call: succeeded, dead, or it
 //	         waits again
 //
-// A claim that is not settled by its deadline is lost: its users wait again, and its holder
-// can write nothing any more. A request that is marked while its user is in flight waits
+// A claim that is not settled by its deadline is lost: its users wait again, and its holder can
+// write no outcome any more; where its call may have undone a newer request, Settle makes that
+// request wait for one more call. A request that is marked while its user is in flight waits
 // for the end of that call, so no user is ever in two calls at once.
 //
 // For a reconciliation, Hold keeps all workers from claiming for a while, as if no call had room,
@@ -29,7 +30,8 @@
 // # Redis
 //
 // All state is under "wablock:{phone number ID}:", in one slot of a cluster, and changes in Lua
-// scripts alone (lua/record.lua describes it). Nothing expires: settled records are what tells
+// scripts alone (lua/record.lua describes it), but for the set of users who may have a dead letter,
+// which the dead-letter queue writes too. No record expires: settled ones are what tells
 // a repeated task that it has nothing to do; Scan and Forget drop old ones. A record that
 // cannot be read counts as none, and spoils no other user's call. A Redis that is out of memory
 // refuses marks and versions, and lets what waits be claimed and settled.

@@ -1,4 +1,4 @@
--- record.lua: what every script of the ledger starts with.
+-- record.lua: what each script of the ledger that reads or writes records starts with.
 --
 -- A user's record is one line of nine words in the hash KEYS[1], by user:
 --
