@@ -1,5 +1,5 @@
 // Package web serves the worker's HTTP address: a page that links to the others, health, metrics,
-// and asynq's web UI (asynqmon), masked and read only.
+// and asynq's web UI (asynqmon), masked, and read only but for single dead letters.
 //
 //   - "/" links to the other pages, "/healthz" answers while the process lives, "/readyz" while it
 //     can work, "/metrics" is for Prometheus, "/monitor/" shows the queues, with its API under
