@@ -42,14 +42,21 @@ end
 
 local function whole(number) return string.format('%.0f', number) end
 
+local STATES = {w = true, f = true, s = true, d = true, x = true}
+
 local function parse(line)
   if not line then return nil end
-  local op, state, queue, attempts, version, claim, wa_id, settled, first, rest =
-    string.match(line, '^([bu]) (%l) ([ibr]) (%d+) (%d+) (%S+) (%S+) (%d+) (%d+)(.*)$')
+  local op, state, queue, attempts, version, claim, wa_id, settled, first, at =
+    string.match(line, '^([bu]) (%l) ([ibr]) (%d+) (%d+) (%S+) (%S+) (%d+) (%d+)()')
   if not op then return nil end
-  local more, failure = string.match(rest, '^([^\n]*)(.*)$')
-  if more ~= '' and not string.match(more .. ' ', '^ %d+ ') then return nil end
-  if more == '' and not string.find('wfsdx', state, 1, true) then return nil end
+  local more, failure = '', ''
+  if string.byte(line, at) == 10 then
+    failure = string.sub(line, at)
+  elseif at <= #line then
+    more, failure = string.match(line, '^( %d+[^\n]*)(.*)$', at)
+    if not more or not string.match(more .. ' ', '^ %d+ ') then return nil end
+  end
+  if more == '' and not STATES[state] then return nil end
   return {op = op, state = state, queue = queue, attempts = attempts, version = version, claim = claim,
     wa_id = wa_id, settled = settled, first = first, more = more, failure = failure}
 end
