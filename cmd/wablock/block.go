@@ -35,15 +35,6 @@ type change struct {
 	waitFlags
 }
 
-const fileUsage = "`file` of numbers, one a line or CSV; - is standard input"
-
-const numbersHelp = `
-
-NUMBER is an international phone number (spaces, dashes, dots and brackets are forgiven), a
-WhatsApp ID or a business-scoped user ID; docs/numbers.md has what is read as what. A file has
-one a line, or is CSV: a header such as phone_number, mobile or wa_id names its column, or
---column does.`
-
 func changeCommand(parent *cli, op ledger.Operation, short, long string) *cobra.Command {
 	c := &change{cli: parent, op: op}
 	cmd := &cobra.Command{
@@ -174,39 +165,6 @@ func rejectedError(job tasks.Job) error {
 		return nil
 	}
 	return partlyf("%s rejected; the other %s enqueued", count(len(job.Rejected), "input"), thousands(job.Accepted))
-}
-
-// jobJSON is the answer of block, unblock and redrive.
-type jobJSON struct {
-	JobID         string            `json:"job_id,omitempty"`
-	Operation     ledger.Operation  `json:"operation"`
-	PhoneNumberID string            `json:"phone_number_id"`
-	Accepted      int               `json:"accepted"`
-	Rejected      []tasks.Rejection `json:"rejected"`
-	Tasks         int               `json:"tasks"`
-	Queue         ledger.Queue      `json:"queue,omitempty"`
-	// Column is the column of the file that the numbers were read from, and why that one.
-	Column *numberfile.Column `json:"column,omitempty"`
-	*settledJSON
-}
-
-// settledJSON holds the fields that --wait adds.
-type settledJSON struct {
-	Succeeded    int `json:"succeeded"`
-	DeadLettered int `json:"dead_lettered"`
-	Superseded   int `json:"superseded"`
-	Pending      int `json:"pending"`
-}
-
-func jobAnswer(j tasks.Job) jobJSON {
-	if j.Rejected == nil {
-		j.Rejected = []tasks.Rejection{}
-	}
-	return jobJSON{j.ID, j.Operation, j.PhoneNumberID, j.Accepted, j.Rejected, j.Tasks, j.Queue, nil, nil}
-}
-
-func (j *jobJSON) settle(p tasks.Progress) {
-	j.settledJSON = &settledJSON{p.Succeeded, p.DeadLettered, p.Superseded, p.Pending}
 }
 
 func (c *change) showJob(j jobJSON) error {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -114,21 +113,4 @@ func (c *deadLetterList) summarise(ctx context.Context, d *deadLetters) error {
 		}
 	}
 	return out.flush()
-}
-
-func deadLetterColumns() []string {
-	return []string{"user", "phone number id", "operation", "code", "message", "attempts", "last failed"}
-}
-
-func (j deadLetterJSON) row() []string {
-	if m := j.malformedJSON; m != nil {
-		return []string{"(malformed task)", "", m.TaskType, "", m.Reason, "", stamp(j.LastFailedAt)}
-	}
-	message := j.Message
-	if j.Details != "" && j.Details != j.Message {
-		message += ": " + j.Details
-	}
-	return []string{
-		j.User, j.PhoneNumberID, string(j.Operation), codeText(j.Code), message, strconv.Itoa(j.Attempts), stamp(j.LastFailedAt),
-	}
 }

@@ -33,7 +33,6 @@ import (
 const (
 	devPhoneNumberID = "106540352242922"
 	devToken         = "dev-token"
-	devUsersPerCall  = 100
 	devAttempts      = 5
 	devRetryDelay    = 200 * time.Millisecond
 	devPoll          = 200 * time.Millisecond

@@ -16,6 +16,9 @@ import (
 // sampleSize is the number of ordinary users that the built-in sample blocks.
 const sampleSize = 3000
 
+// devUsersPerCall is the number of users that dev's worker puts in a call.
+const devUsersPerCall = 100
+
 // sample holds the steps that dev carries out, one after the other.
 type sample struct {
 	steps    []sampleStep

@@ -76,6 +76,14 @@ func exitCode(ctx context.Context, err error, started bool) int {
 	return exitFailed
 }
 
+// apiError adds what to do about an error of the API.
+func apiError(err error, token config.Credential) error {
+	if help := app.Advice(err, token); help != "" {
+		return fmt.Errorf("%w. %s", err, help)
+	}
+	return err
+}
+
 // report prints what went wrong, one line an error.
 func report(w io.Writer, err error) {
 	if err == nil || err.Error() == "" {

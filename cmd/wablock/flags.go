@@ -14,6 +14,7 @@ import (
 
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/worker/reconcile/plan"
 )
 
 // settingFlags adds a flag for each setting that has one: those of long-running commands, or
@@ -76,6 +77,10 @@ func values() map[string][]string {
 }
 
 func queueNames() []string { return []string{string(ledger.Interactive), string(ledger.Bulk)} }
+
+func modes() []string {
+	return []string{string(plan.Report), string(plan.Adopt), string(plan.Enforce), string(plan.Own)}
+}
 
 // completeValues makes the shell offer the values of flags that have few, in all commands.
 func completeValues(cmd *cobra.Command) {

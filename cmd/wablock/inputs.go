@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -19,6 +17,15 @@ import (
 type numberFlags struct {
 	file, column, country string
 }
+
+const fileUsage = "`file` of numbers, one a line or CSV; - is standard input"
+
+const numbersHelp = `
+
+NUMBER is an international phone number (spaces, dashes, dots and brackets are forgiven), a
+WhatsApp ID or a business-scoped user ID; docs/numbers.md has what is read as what. A file has
+one a line, or is CSV: a header such as phone_number, mobile or wa_id names its column, or
+--column does.`
 
 func (n *numberFlags) add(f *pflag.FlagSet, usage string) {
 	f.StringVarP(&n.file, "file", "f", "", usage)
@@ -150,28 +157,4 @@ func showRejected(c *cli, in inputs) {
 	if more := len(in.rejected) - maxShownRejections; more > 0 {
 		c.say("%s more rejected; --json lists all", thousands(more))
 	}
-}
-
-// thousands writes a count for people: 64,000.
-func thousands(n int) string {
-	s := fmt.Sprint(n)
-	var b strings.Builder
-	for i, digit := range s {
-		if i > 0 && (len(s)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(digit)
-	}
-	return b.String()
-}
-
-// count writes "1 number", "2 numbers".
-func count(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	if strings.HasSuffix(one, "entry") {
-		return thousands(n) + " " + strings.TrimSuffix(one, "y") + "ies"
-	}
-	return thousands(n) + " " + one + "s"
 }

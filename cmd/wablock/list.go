@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/ratelimit"
@@ -96,37 +91,3 @@ func (c *list) shareRate(ctx context.Context, cfg *config.Config, l *listing.Con
 
 // listConnect bounds the wait for a Redis that a listing can do without.
 const listConnect = 2 * time.Second
-
-// apiError adds what to do about an error of the API.
-func apiError(err error, token config.Credential) error {
-	if help := app.Advice(err, token); help != "" {
-		return fmt.Errorf("%w. %s", err, help)
-	}
-	return err
-}
-
-// entry writes what the API returned for a user; for people its most telling name.
-func (o *answer) entry(e client.Entry) error {
-	if o.enc == nil {
-		return o.line(cmp.Or(e.WaID, e.UserID, e.ParentUserID))
-	}
-	var b bytes.Buffer
-	if err := json.Compact(&b, e.Raw); err != nil {
-		return err
-	}
-	b.WriteByte('\n')
-	_, err := o.w.Write(b.Bytes())
-	return err
-}
-
-// pauseFor returns when d has passed, or with the error of ctx.
-func pauseFor(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

@@ -5,7 +5,11 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -18,6 +22,30 @@ func main() {
 	code := run(ctx, os.Args[1:], environment(os.Environ()), os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// run is the program but for the process around it.
+func run(ctx context.Context, args []string, env map[string]string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		// A panic must not look like wrong usage, which has the same exit code.
+		if p := recover(); p != nil {
+			_, _ = fmt.Fprintf(stderr, "wablock: internal error: %v\n%s", p, debug.Stack())
+			code = exitFailed
+		}
+	}()
+	c := &cli{env: env, in: interruptible(ctx, stdin), out: stdout, err: stderr}
+	root := rootCommand(c)
+	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
+	cmd, err := root.ExecuteContextC(ctx)
+	code = exitCode(ctx, err, c.started)
+	if e, ok := errors.AsType[*exitError](err); code == exitInterrupted && (!ok || e.code != code) {
+		c.say("interrupted")
+	}
+	report(stderr, err)
+	if code == exitUsage && !c.started && cmd != nil {
+		_, _ = fmt.Fprintf(stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
+	}
+	return code
 }
 
 type silent struct{}

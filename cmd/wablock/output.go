@@ -2,14 +2,20 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/wablock/wablock/client"
 )
 
 // answer writes what a command answers: JSON for machines, one object a line, or a table for
@@ -51,6 +57,20 @@ func (o *answer) add(v any, row func() []string) error {
 		o.render()
 	}
 	return nil
+}
+
+// entry writes what the API returned for a user; for people its most telling name.
+func (o *answer) entry(e client.Entry) error {
+	if o.enc == nil {
+		return o.line(cmp.Or(e.WaID, e.UserID, e.ParentUserID))
+	}
+	var b bytes.Buffer
+	if err := json.Compact(&b, e.Raw); err != nil {
+		return err
+	}
+	b.WriteByte('\n')
+	_, err := o.w.Write(b.Bytes())
+	return err
 }
 
 // line writes one line for people.
@@ -115,4 +135,36 @@ func stamp(t time.Time) string {
 		return ""
 	}
 	return t.Local().Format("2006-01-02 15:04:05")
+}
+
+// thousands writes a count for people: 64,000.
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	var b strings.Builder
+	for i, digit := range s {
+		if i > 0 && (len(s)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(digit)
+	}
+	return b.String()
+}
+
+// count writes "1 number", "2 numbers".
+func count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	if strings.HasSuffix(one, "entry") {
+		return thousands(n) + " " + strings.TrimSuffix(one, "y") + "ies"
+	}
+	return thousands(n) + " " + one + "s"
+}
+
+// codeText shows an error code; what failed without one, as in an outage, has none.
+func codeText(code int) string {
+	if code == 0 {
+		return ""
+	}
+	return strconv.Itoa(code)
 }

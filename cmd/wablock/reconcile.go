@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
@@ -102,10 +104,6 @@ func (r *reconciliation) check() error {
 	return r.checkWait()
 }
 
-func modes() []string {
-	return []string{string(plan.Report), string(plan.Adopt), string(plan.Enforce), string(plan.Own)}
-}
-
 // target puts together what is to be reconciled, from flags, then the saved plan, then the
 // configuration.
 func (r *reconciliation) target(ctx context.Context, cfg *config.Config, n config.PhoneNumber, saved *savedPlan) (reconcile.Target, error) {
@@ -180,6 +178,14 @@ func (r *reconciliation) sourceOf(ctx context.Context, otherwise string, o numbe
 func isPipe(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
+}
+
+func isURL(s string) bool { return strings.Contains(s, "://") }
+
+// isPlainURL reports whether a URL has no place for a key.
+func isPlainURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.User == nil && u.RawQuery == "" && u.Fragment == ""
 }
 
 // absolute makes a path mean the same file wherever a saved plan is applied from.

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"net/url"
-	"strings"
 
 	"github.com/wablock/wablock/tasks"
 	numberfile "github.com/wablock/wablock/tasks/numbers"
@@ -78,14 +76,6 @@ func revealed(changes []plan.Change) []string {
 		names[i] = c.User.Reveal()
 	}
 	return names
-}
-
-func isURL(s string) bool { return strings.Contains(s, "://") }
-
-// isPlainURL reports whether a URL has no place for a key.
-func isPlainURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.User == nil && u.RawQuery == "" && u.Fragment == ""
 }
 
 // maxShownChanges bounds what people are shown of each list; --json has all.

@@ -1,12 +1,7 @@
 package main
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/spf13/cobra"
-
-	"github.com/wablock/wablock/tasks/user"
 )
 
 // rootCommand puts the commands together. A new one needs a file of its own and a line here.
@@ -79,23 +74,4 @@ func refuseUnknown(c *cli, root *cobra.Command) {
 			}
 		}
 	}
-}
-
-// suggestFrom is the largest edit distance of a mistyped command that is still recognised.
-const suggestFrom = 2
-
-// noArgs refuses arguments. Of a command that has others it says which may have been meant.
-func noArgs(cmd *cobra.Command, args []string) error {
-	switch {
-	case len(args) == 0:
-		return nil
-	case !cmd.HasSubCommands():
-		return usagef("%s takes no arguments, and was given %d", cmd.CommandPath(), len(args))
-	}
-	text := fmt.Sprintf("unknown command %q for %q", user.Scrub(args[0]), cmd.CommandPath())
-	cmd.SuggestionsMinimumDistance = suggestFrom
-	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
-		text += "; did you mean " + strings.Join(meant, " or ") + "?"
-	}
-	return usagef("%s", text)
 }

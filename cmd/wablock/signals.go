@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // withSignals returns a context that the first SIGINT, SIGTERM or SIGHUP cancels, which asks for a
@@ -58,6 +59,18 @@ func interruptibly[T any](ctx context.Context, do func() (T, error)) (T, error) 
 	case <-ctx.Done():
 		var none T
 		return none, ctx.Err()
+	}
+}
+
+// pauseFor returns when d has passed, or with the error of ctx.
+func pauseFor(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -142,11 +142,3 @@ func optional(n *int) string {
 	}
 	return strconv.Itoa(*n)
 }
-
-// codeText shows an error code; what failed without one, as in an outage, has none.
-func codeText(code int) string {
-	if code == 0 {
-		return ""
-	}
-	return strconv.Itoa(code)
-}

@@ -13,6 +13,9 @@ import (
 // and Kubernetes for a service that is called wablock.
 var foreignPrefixes = []string{"WABLOCK_TEST_", "WABLOCK_CHAOS_", "WABLOCK_PORT", "WABLOCK_SERVICE_"} //nolint:gochecknoglobals // a constant
 
+// configVariable names the configuration file where --config does not.
+const configVariable = "WABLOCK_CONFIG"
+
 // unknownVariables warns of variables that look like settings and are none, such as mistyped ones.
 func unknownVariables(env map[string]string, cfg *config.Config) (warnings []string) {
 	known := map[string]bool{configVariable: true}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -79,13 +78,4 @@ func openApp(ctx context.Context, cfg *config.Config, log *slog.Logger) (*app.Ap
 			return nil, err
 		}
 	}
-}
-
-// logger returns the log of a long-running command.
-func logger(c *cli, cfg *config.Config, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: cfg.LogLevel}
-	if cfg.LogFormat == "json" || cfg.LogFormat == "" && !c.onTerminal() {
-		return slog.New(slog.NewJSONHandler(w, opts))
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
 }

@@ -6,14 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
-	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/tasks/user"
 )
 
 // cli is one run of the program: what it got from its surroundings, and the common flags. Each
@@ -29,30 +31,6 @@ type cli struct {
 	started    bool // a command began: errors before are of usage
 }
 
-// run is the program but for the process around it.
-func run(ctx context.Context, args []string, env map[string]string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
-	defer func() {
-		// A panic must not look like wrong usage, which has the same exit code.
-		if p := recover(); p != nil {
-			_, _ = fmt.Fprintf(stderr, "wablock: internal error: %v\n%s", p, debug.Stack())
-			code = exitFailed
-		}
-	}()
-	c := &cli{env: env, in: interruptible(ctx, stdin), out: stdout, err: stderr}
-	root := rootCommand(c)
-	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
-	cmd, err := root.ExecuteContextC(ctx)
-	code = exitCode(ctx, err, c.started)
-	if e, ok := errors.AsType[*exitError](err); code == exitInterrupted && (!ok || e.code != code) {
-		c.say("interrupted")
-	}
-	report(stderr, err)
-	if code == exitUsage && !c.started && cmd != nil {
-		_, _ = fmt.Fprintf(stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
-	}
-	return code
-}
-
 // config loads the settings for a command. Its warnings go to people.
 func (c *cli) config(cmd *cobra.Command) (*config.Config, error) {
 	cfg, err := c.load(cmd)
@@ -64,9 +42,6 @@ func (c *cli) config(cmd *cobra.Command) (*config.Config, error) {
 	}
 	return cfg, nil
 }
-
-// configVariable names the configuration file where --config does not.
-const configVariable = "WABLOCK_CONFIG"
 
 // load loads the settings, until the command is interrupted: the file may be a pipe.
 func (c *cli) load(cmd *cobra.Command) (*config.Config, error) {
@@ -116,4 +91,32 @@ func (c *cli) parent(cmd *cobra.Command, _ []string) error {
 	cmd.SetOut(c.err)
 	_ = cmd.Help()
 	return errHelpWanted
+}
+
+// suggestFrom is the largest edit distance of a mistyped command that is still recognised.
+const suggestFrom = 2
+
+// noArgs refuses arguments. Of a command that has others it says which may have been meant.
+func noArgs(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case !cmd.HasSubCommands():
+		return usagef("%s takes no arguments, and was given %d", cmd.CommandPath(), len(args))
+	}
+	text := fmt.Sprintf("unknown command %q for %q", user.Scrub(args[0]), cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = suggestFrom
+	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
+		text += "; did you mean " + strings.Join(meant, " or ") + "?"
+	}
+	return usagef("%s", text)
+}
+
+// logger returns the log of a long-running command.
+func logger(c *cli, cfg *config.Config, w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogFormat == "json" || cfg.LogFormat == "" && !c.onTerminal() {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
 }
