@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -67,14 +68,9 @@ type Rule struct {
 	Name    string
 	Scope   Scope
 	Remedy  Remedy
-	// UsesAttempt: the error counts as an attempt of the user. While the API as a whole is down
-	// (see Outage) the caller need not count it.
+	// UsesAttempt: the error counts as an attempt of the user. While whole calls fail one after
+	// another, as in an outage, the caller need not count it.
 	UsesAttempt bool
-	// SplitCall: when it fails a whole call, halve the call until the culprits are alone. The
-	// Remedy is theirs.
-	SplitCall bool
-	// Outage: when it fails a whole call, it may be the API that is down, not the call.
-	Outage bool
 	// Help is advice for an operator.
 	Help string
 }
@@ -98,10 +94,10 @@ func Classify(err error) Rule {
 		}
 		return ruleUnreadable
 	}
-	if e, ok := errors.AsType[*TransportError](err); ok {
-		if e.canceled() {
-			return ruleCanceled
-		}
+	if errors.Is(err, context.Canceled) { // by the caller: it says nothing about the API
+		return ruleCanceled
+	}
+	if _, ok := errors.AsType[*TransportError](err); ok {
 		return ruleNetwork
 	}
 	if errors.Is(err, ErrInvalidRequest) {
@@ -167,33 +163,33 @@ const (
 var table = []Rule{
 	// One user.
 	{
-		Code: 131047, Name: "re-engagement required", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
+		Code: 131047, Name: "re-engagement required", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true,
 		Help: "The user has not written to this business number in the last 24 hours, or is not on WhatsApp. Redrive after the user has written again.",
 	},
 	{
-		Code: 131021, Name: "own number", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
+		Code: 131021, Name: "own number", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true,
 		Help: "A business number can't block itself. Discard the entry and take the number off the list.",
 	},
 	{
-		Code: 131009, Name: "invalid parameter value", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
+		Code: 131009, Name: "invalid parameter value", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true,
 		Help: "The API does not take this value for a user. Check the number, then redrive or discard.",
 	},
 	{
-		Code: 131008, Name: "missing parameter", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
+		Code: 131008, Name: "missing parameter", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true,
 		Help: "The API misses a parameter. Check that the Graph version still serves this request, then redrive.",
 	},
 	{
-		Code: 131062, Name: "business-scoped user ID not supported", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
+		Code: 131062, Name: "business-scoped user ID not supported", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true,
 		Help: "The API does not take a business-scoped user ID here. Use the user's phone number.",
 	},
 	{
-		Code: 100, Name: "invalid parameter", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, SplitCall: true,
+		Code: 100, Name: "invalid parameter", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true,
 		Help: "The API calls the request invalid. Check the number; when every number fails so, run wablock doctor: the phone number ID may be that of the WhatsApp Business Account, or the Graph version too old.",
 	},
 
 	// The blocklist of one business number.
 	{
-		Code: 139101, Name: "blocklist limit reached", Scope: ScopePhoneNumber, Remedy: ListFull, UsesAttempt: true, SplitCall: true,
+		Code: 139101, Name: "blocklist limit reached", Scope: ScopePhoneNumber, Remedy: ListFull, UsesAttempt: true,
 		Help: "The blocklist holds 64,000 users and takes no more. Unblock some, then redrive.",
 	},
 	{
@@ -261,27 +257,27 @@ var table = []Rule{
 
 	// The API fails.
 	{
-		Code: 1, Name: "unknown API error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Code: 1, Name: "unknown API error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
 		Help: "The API may be down. See metastatus.com; redrive later.",
 	},
 	{
-		Code: 2, Name: "service unavailable", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Code: 2, Name: "service unavailable", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
 		Help: "The API is down or overloaded. See metastatus.com; redrive later.",
 	},
 	{
-		Code: 131000, Name: "something went wrong", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Code: 131000, Name: "something went wrong", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
 		Help: "The API failed for an unknown reason. Redrive later; if it stays, give Meta's support the fbtrace_id.",
 	},
 	{
-		Code: 131016, Name: "service unavailable", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Code: 131016, Name: "service unavailable", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
 		Help: "A service behind the API is down. See metastatus.com; redrive later.",
 	},
 	{
-		Code: 131057, Name: "account in maintenance", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Code: 131057, Name: "account in maintenance", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
 		Help: "The business account is in maintenance mode. Redrive later.",
 	},
 	{
-		Code: 133004, Name: "server temporarily unavailable", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Code: 133004, Name: "server temporarily unavailable", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
 		Help: "The API is down. See metastatus.com; redrive later.",
 	},
 
@@ -321,19 +317,19 @@ var (
 		Help: "wablock does not know this code. Look it up in Meta's error codes; redrive when its cause is gone.",
 	}
 	ruleTransient = Rule{
-		Code: NoCode, Name: "transient error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Code: NoCode, Name: "transient error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
 		Help: "The API says that the error passes. Redrive later.",
 	}
 	ruleServer = Rule{
-		Code: NoCode, Name: "server error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Code: NoCode, Name: "server error", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
 		Help: "The API answered with a 5xx status. See metastatus.com; redrive later.",
 	}
 	ruleUnreadable = Rule{
-		Code: NoCode, Name: "unreadable answer", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Code: NoCode, Name: "unreadable answer", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
 		Help: "Something other than the API answered, or it was cut short. Check WABLOCK_GRAPH_URL and proxies on the way; redrive later.",
 	}
 	ruleNetwork = Rule{
-		Code: NoCode, Name: "no answer", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true, Outage: true,
+		Code: NoCode, Name: "no answer", Scope: ScopeCall, Remedy: Retry, UsesAttempt: true,
 		Help: "The API could not be reached or did not answer in time. Check network, DNS, proxy and WABLOCK_REQUEST_TIMEOUT; redrive later.",
 	}
 	ruleCanceled = Rule{

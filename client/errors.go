@@ -97,9 +97,6 @@ func (e *TransportError) Timeout() bool {
 	return ok && t.Timeout()
 }
 
-// canceled reports whether the caller canceled the call, which says nothing about the API.
-func (e *TransportError) canceled() bool { return errors.Is(e.err, context.Canceled) }
-
 // MetaOf returns the Meta of the answer behind an error of this package, the zero Meta when there
 // was none.
 func MetaOf(err error) Meta {

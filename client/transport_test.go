@@ -70,7 +70,7 @@ func TestUnreadableAnswers(t *testing.T) {
 			if !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "6505551234") {
 				t.Errorf("got %v", err)
 			}
-			if r := client.Classify(err); r.Remedy != client.Retry || !r.Outage {
+			if r := client.Classify(err); r.Remedy != client.Retry {
 				t.Errorf("classified as %+v", r)
 			}
 		})
@@ -185,7 +185,7 @@ func TestTimeouts(t *testing.T) {
 				if e, ok := errors.AsType[*client.TransportError](err); !ok || !e.Timeout() || err.Error() != "client: no answer: timeout" {
 					t.Errorf("%v is not a timeout", err)
 				}
-				if r := client.Classify(err); r.Remedy != client.Retry || !r.UsesAttempt || !r.Outage {
+				if r := client.Classify(err); r.Remedy != client.Retry || !r.UsesAttempt {
 					t.Errorf("classified as %+v", r)
 				}
 			})
@@ -201,7 +201,7 @@ func TestTimeouts(t *testing.T) {
 				if !errors.Is(err, context.Canceled) || time.Since(start) != 3*time.Second {
 					t.Errorf("got %v after %v", err, time.Since(start))
 				}
-				if r := client.Classify(err); r.Remedy != client.Retry || r.UsesAttempt || r.Outage {
+				if r := client.Classify(err); r.Remedy != client.Retry || r.UsesAttempt {
 					t.Errorf("classified as %+v", r)
 				}
 			})

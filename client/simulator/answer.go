@@ -18,7 +18,7 @@ const jsonType = "application/json; charset=UTF-8"
 // defaultVersion answers callers whose path names no version.
 const defaultVersion = "v25.0"
 
-// answer is one HTTP answer.
+// answer holds what the caller gets, until it is sent: a fault may still change it.
 type answer struct {
 	status      int
 	code        int // at its top, for the journal

@@ -61,7 +61,7 @@ type span struct {
 	from, to, size int
 }
 
-// listing is a listing that takes effect.
+// listing adds the steps that only a listing has.
 type listing struct{ *exchange }
 
 // answerListing reads a page of the list, and writes the answer.

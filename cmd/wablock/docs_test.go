@@ -162,9 +162,6 @@ func action(r client.Rule) string {
 		if !r.UsesAttempt {
 			return "repeats the call, uncounted"
 		}
-		if r.Outage {
-			return "retries; of whole calls: may be an outage"
-		}
 		return "retries"
 	case client.DeadLetter:
 		return "dead-letters the user"

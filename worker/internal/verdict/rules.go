@@ -22,7 +22,6 @@ var (
 		Scope: client.ScopeUser, Remedy: client.Retry, UsesAttempt: true,
 	}
 	ruleNotChecked = client.Rule{Code: client.NoCode, Name: "not checked yet", Remedy: client.Retry}
-	ruleCanceled   = client.Rule{Code: client.NoCode, Name: "canceled", Remedy: client.Retry}
 	ruleLate       = client.Rule{Code: client.NoCode, Name: "too late to be sent", Remedy: client.Retry}
 )
 

@@ -5,7 +5,6 @@
 package verdict
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"time"
@@ -454,8 +453,6 @@ func (r *reading) ruleOf(err error) client.Rule {
 		return ruleLate
 	case errors.Is(err, errUnnamed):
 		return ruleUnnamed
-	case errors.Is(err, context.Canceled):
-		return ruleCanceled
 	}
 	rule := client.Classify(err)
 	if rule.Remedy == client.RestartListing { // of a listing; of any other call it means nothing special
