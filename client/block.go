@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -285,19 +284,4 @@ func canonical(number text) string {
 		}
 		return r
 	}, string(number))
-}
-
-// text is a string that may come as a JSON number, as phone numbers do.
-type text string
-
-func (t *text) UnmarshalJSON(b []byte) error {
-	switch {
-	case len(b) > 1 && b[0] == '"' && bytes.IndexByte(b, '\\') < 0:
-		*t = text(b[1 : len(b)-1])
-	case b[0] == '"':
-		_ = json.Unmarshal(b, (*string)(t))
-	case b[0] >= '0' && b[0] <= '9':
-		*t = text(b)
-	}
-	return nil
 }

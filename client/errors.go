@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -97,6 +98,30 @@ func (e *TransportError) Timeout() bool {
 	return ok && t.Timeout()
 }
 
+// Meta holds what an answer says besides the outcomes of users.
+type Meta struct {
+	Status int // HTTP
+	// RetryAfter is the wait that the API asks for, 0 for none, at most 24 hours.
+	RetryAfter time.Duration
+	Usage      Usage
+	FBTraceID  string // of the top-level error
+}
+
+// Usage is the used share of Meta's call budgets, from the headers x-business-use-case-usage
+// and x-app-usage. They are sent only after some use, so zeros mean nothing.
+type Usage struct {
+	Business int // highest percentage of any business account and metric
+	App      int // highest percentage of any metric of the app
+	// RegainAccess is the longest time until a business account may call again, 0 when none
+	// is locked out, at most 24 hours.
+	RegainAccess time.Duration
+	// Accounts are the business accounts (WABA IDs) that the header names, sorted.
+	Accounts []string
+}
+
+// Percent returns the higher of both percentages.
+func (u Usage) Percent() int { return max(u.Business, u.App) }
+
 // MetaOf returns the Meta of the answer behind an error of this package, the zero Meta when there
 // was none.
 func MetaOf(err error) Meta {
@@ -107,31 +132,6 @@ func MetaOf(err error) Meta {
 		return e.Meta
 	}
 	return Meta{}
-}
-
-// describe names the kind of an answer that is not a JSON object.
-func describe(a answer) string {
-	body := bytes.TrimSpace(a.body)
-	n := len(a.body)
-	switch {
-	case a.meta.Status >= 300 && a.meta.Status < 400:
-		return "a redirect, which is not followed,"
-	case len(body) == 0:
-		return "an empty body"
-	case body[0] == '<':
-		return fmt.Sprintf("a page of HTML or XML (%d bytes)", n)
-	}
-	err := json.Unmarshal(body, new(json.RawMessage))
-	syntax, bad := errors.AsType[*json.SyntaxError](err)
-	switch {
-	case !bad:
-		return fmt.Sprintf("JSON that is not an object (%d bytes)", n)
-	case syntax.Offset >= int64(len(body)) && (body[0] == '{' || body[0] == '['):
-		return fmt.Sprintf("JSON cut off after %d bytes", n)
-	case body[0] == '{' || body[0] == '[':
-		return fmt.Sprintf("broken JSON (%d bytes, wrong at byte %d)", n, syntax.Offset)
-	}
-	return fmt.Sprintf("%d bytes that are not JSON", n)
 }
 
 // wireError is an error object of the Graph API. Of code, Meta's pages show a number and a
@@ -170,6 +170,21 @@ func (c wireCode) or(none int) int {
 		return c.value
 	}
 	return none
+}
+
+// text is a string that may come as a JSON number, as phone numbers do.
+type text string
+
+func (t *text) UnmarshalJSON(b []byte) error {
+	switch {
+	case len(b) > 1 && b[0] == '"' && bytes.IndexByte(b, '\\') < 0:
+		*t = text(b[1 : len(b)-1])
+	case b[0] == '"':
+		_ = json.Unmarshal(b, (*string)(t))
+	case b[0] >= '0' && b[0] <= '9':
+		*t = text(b)
+	}
+	return nil
 }
 
 // errorData is the details, in either place.

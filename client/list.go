@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"iter"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -54,31 +53,6 @@ type Page struct {
 	// HasNext and HasPrevious are set when the API named another page in that direction.
 	HasNext, HasPrevious bool
 	Meta                 Meta
-}
-
-// List yields the blocked users of a business phone number, page by page as they are consumed, to
-// the proven end of the list (see [Walk]). The first error ends it; what was yielded before is
-// then not a whole list. [Classify] returns RestartListing when the list was changed meanwhile.
-func (c *Client) List(ctx context.Context, phoneNumberID string, o ListOptions) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		w := NewWalk(o)
-		for opts, done := w.Options(), false; !done; {
-			page, err := c.ListPage(ctx, phoneNumberID, opts)
-			if err != nil {
-				yield(Entry{}, err)
-				return
-			}
-			for _, e := range page.Entries {
-				if !yield(e, nil) {
-					return
-				}
-			}
-			if opts, done, err = w.Next(page); err != nil {
-				yield(Entry{}, err)
-				return
-			}
-		}
-	}
 }
 
 // ListPage requests one page. Its errors are those of [Client.Block]. An answer without a list of

@@ -1,6 +1,10 @@
 package client
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"iter"
+)
 
 // defaultLimit of a listing: what the Graph API is known to give at most on edges like this.
 const defaultLimit = 100
@@ -90,4 +94,29 @@ func (w *Walk) count(n int) {
 // API's own, which it does not publish but which will be a round number.
 func (w *Walk) full(n int) bool {
 	return n > 0 && (n >= w.opts.Limit || n%25 == 0)
+}
+
+// List yields the blocked users of a business phone number, page by page as they are consumed, to
+// the proven end of the list (see [Walk]). The first error ends it; what was yielded before is
+// then not a whole list. [Classify] returns RestartListing when the list was changed meanwhile.
+func (c *Client) List(ctx context.Context, phoneNumberID string, o ListOptions) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		w := NewWalk(o)
+		for opts, done := w.Options(), false; !done; {
+			page, err := c.ListPage(ctx, phoneNumberID, opts)
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			for _, e := range page.Entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if opts, done, err = w.Next(page); err != nil {
+				yield(Entry{}, err)
+				return
+			}
+		}
+	}
 }
