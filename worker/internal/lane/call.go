@@ -14,7 +14,8 @@ import (
 	"github.com/wablock/wablock/worker/internal/verdict"
 )
 
-// callContext bounds the calls of a lane.
+// callContext bounds the calls of a lane. A worker that stops begins no call, but lets those in
+// flight end, and then has time left to write what came of them: three ends, one after the other.
 type callContext struct {
 	lane    context.Context // ends when no call may begin
 	calls   context.Context // ends when those in flight must stop
@@ -66,7 +67,9 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 
 func (c *call) putBackAll(parts ...[]ledger.Claimed) {
 	for _, part := range parts {
-		c.putBack(c.ctx.calls, c.claimID, part, 0)
+		if err := c.putBack(c.ctx.calls, c.claimID, part, 0); err != nil {
+			c.log.Error("lane: users could not be put back; they wait until their claim ends", keyUsers, len(part), keyError, err.Error())
+		}
 	}
 }
 

@@ -34,7 +34,7 @@ type lane struct {
 	ended  chan struct{} // closed when no call is in flight and none will begin
 
 	// Claims have IDs made of prefix and a count. unackedClaim is the ID of the one whose reply
-	// never came, "" for none. run alone uses these.
+	// never came, or whose users are yet to be put back, "" for none. run alone uses these.
 	prefix       string
 	announced    time.Time // when Redis was told last that this worker serves the phone number ID
 	claims       int64
@@ -239,7 +239,10 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 	if grant.FreshOnly && verdict.OnlyRetries(claim.Users) {
 		l.breaker.Release(adm)
 		l.cancelGrant(ctx, grant)
-		l.putBack(ctx, claim.ID, claim.Users, grant.RetryIn)
+		if err := l.putBack(ctx, claim.ID, claim.Users, grant.RetryIn); err != nil {
+			l.unackedClaim = claim.ID
+			return nil, 0, err
+		}
 		if claim.Backlog.Waiting() > 0 { // perhaps users that were never tried
 			return nil, min(grant.RetryIn, retryLook), nil
 		}
@@ -288,8 +291,8 @@ func (l *lane) callUntil(asked time.Time) time.Time {
 	return asked.Add(l.cfg.RequestTimeout + claimMargin/2)
 }
 
-// releaseUnacked returns the users of a claim whose reply was lost, so that they need not wait for
-// its deadline.
+// releaseUnacked puts back the users of unackedClaim, so that they need not wait for
+// its deadline. After an error it is called again.
 func (l *lane) releaseUnacked(ctx context.Context) error {
 	if l.unackedClaim == "" {
 		return nil
@@ -298,22 +301,23 @@ func (l *lane) releaseUnacked(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := l.putBack(ctx, claim.ID, claim.Users, 0); err != nil {
+		return err
+	}
 	l.unackedClaim = ""
-	l.putBack(ctx, claim.ID, claim.Users, 0)
 	return nil
 }
 
 // putBack lets users wait again, with no attempt used up.
-func (l *lane) putBack(ctx context.Context, claimID string, users []ledger.Claimed, delay time.Duration) {
+func (l *lane) putBack(ctx context.Context, claimID string, users []ledger.Claimed, delay time.Duration) error {
 	back := make([]ledger.Settlement, len(users))
 	for i, u := range users {
 		back[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Wait, Delay: delay}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisRetryDelay)
 	defer cancel()
-	if _, err := l.ledger.Settle(ctx, claimID, back); err != nil {
-		l.log.Error("lane: users could not be put back; they wait until their claim ends", keyUsers, len(users), keyError, err.Error())
-	}
+	_, err := l.ledger.Settle(ctx, claimID, back)
+	return err
 }
 
 // probe finds out with a list call whether the API serves the phone number ID.
@@ -397,7 +401,7 @@ func (l *lane) openFor(wait time.Duration) time.Duration {
 	}
 	l.log.Info("lane: the access token has changed; trying it")
 	l.refused.Store(nil)
-	l.breaker.Retry()
+	l.breaker.ProbeNow()
 	return time.Millisecond
 }
 

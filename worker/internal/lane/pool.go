@@ -40,8 +40,8 @@ func New(cfg Config) *Pool {
 	return &Pool{cfg: cfg, open: map[string]*lane{}, parked: map[string]parking{}, running: make(chan struct{})}
 }
 
-// Run serves lanes until ctx ends. It is called once, and the other methods wait for it. Then it lets calls in flight end and be settled, for the
-// shutdown timeout at the most.
+// Run serves lanes until ctx ends, then lets calls in flight end and be settled, for the shutdown
+// timeout at the most. It is called once, and the other methods wait for that.
 func (p *Pool) Run(ctx context.Context) {
 	calls, stopCalls := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopCalls()

@@ -294,8 +294,8 @@ func (b *Breaker) strike(users []ledger.Claimed, v Verdict) {
 	}
 }
 
-// Retry makes the next probe due at once, as for a token that was rotated.
-func (b *Breaker) Retry() {
+// ProbeNow makes the next probe due at once, as for a token that was rotated.
+func (b *Breaker) ProbeNow() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.retry.until = time.Time{}

@@ -84,7 +84,7 @@ func TestRetryForANewToken(t *testing.T) {
 	t.Parallel()
 	b := new(Breaker)
 	b.Report(Admission{}, ledger.Block, claimed(t, 0), Verdict{Effect: EffectRefused}, start)
-	b.Retry()
+	b.ProbeNow()
 	if probe, wait := b.Admit(start); probe.Probe != ListProbe || wait != 0 {
 		t.Errorf("%+v, %v", probe, wait)
 	}

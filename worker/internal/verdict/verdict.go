@@ -1,5 +1,6 @@
 // Package verdict decides, from values and the time alone, what an API answer means: what becomes
-// of each user of the call (verdict.go), and whether a lane may go on calling (breaker.go).
+// of each user of the call (verdict.go, by the rules of rules.go), whether a lane may go on calling
+// (breaker.go), and when it tries whether a full blocklist has room (room.go).
 //
 // It knows no Redis, no clock and no goroutine, and keeps nothing but the breaker's state.
 package verdict
@@ -97,7 +98,7 @@ const (
 	NoSplit Split = iota
 	// Halves calls both halves: the fault may be one user's.
 	Halves
-	// FirstHalf calls the first half and returns the second to the line: the list has too
+	// FirstHalf calls the first half and puts the second back in line: the list has too
 	// little room.
 	FirstHalf
 )
@@ -257,10 +258,11 @@ func (r *reading) whole() Verdict {
 	}
 }
 
-// limited returns the users to the line with no attempt used up: one half behind the other, and
-// all of them behind the users that wait. Else the user that the API always refuses would be in the
-// call that finds out whether a pause is over. Users that were limited before are not blamed on the
-// pace when other calls were served since: they are called in halves.
+// limited puts the users back in line: one half behind the other, and all of them behind the users
+// that wait. Else the user that the API always refuses would be in the call that finds out whether
+// a pause is over. It uses up an attempt of a single user alone that was limited often while others
+// were served. Users that were limited before are not blamed on the pace when other calls were
+// served since: they are called in halves.
 func (r *reading) limited() Verdict {
 	v := Verdict{Effect: EffectNone, Limited: true, Limits: make([]user.ID, len(r.users))}
 	for i, u := range r.users {

@@ -1,0 +1,69 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/redistest"
+)
+
+// budget is a Redis hook that lets a number of commands through, and fails those after them; a
+// negative one lets all through.
+type budget int
+
+var errSpent = errors.New("Redis is away")
+
+func (*budget) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (b *budget) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if *b == 0 {
+			return errSpent
+		}
+		*b--
+		return next(ctx, cmd)
+	}
+}
+
+func (*budget) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// TestReleaseUnackedAgain: the users of a claim whose reply was lost are put back once Redis serves
+// it, though it failed between finding them and putting them back.
+func TestReleaseUnackedAgain(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	flaky := budget(-1)
+	rdb.AddHook(&flaky)
+	l := newLane(&Config{Redis: rdb, Logger: slog.New(slog.DiscardHandler), RequestTimeout: time.Minute}, PhoneNumber{ID: "1"}, "w")
+	users, ctx := someUsers(t, 3), t.Context()
+	requests := make([]ledger.Request, len(users))
+	for i, u := range users {
+		requests[i] = ledger.Request{User: u, Operation: ledger.Block, Queue: ledger.Bulk, Version: ledger.Version(i + 1)}
+	}
+	if _, err := l.ledger.Mark(ctx, requests); err != nil {
+		t.Fatal(err)
+	}
+	l.unackedClaim = "lost"
+	if c, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: l.unackedClaim, Max: 10, Hold: time.Minute}); err != nil || len(c.Users) != 3 {
+		t.Fatal(c, err)
+	}
+	flaky = 1 // the claim is read again, and its users can't be put back
+	if err := l.releaseUnacked(ctx); !errors.Is(err, errSpent) {
+		t.Errorf("releaseUnacked = %v, want %v", err, errSpent)
+	}
+	flaky = -1
+	if err := l.releaseUnacked(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: "next", Max: 10, Hold: time.Minute}); err != nil || len(c.Users) != 3 {
+		t.Errorf("%d users can be claimed, want 3: %v", len(c.Users), err)
+	}
+}
