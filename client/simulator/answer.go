@@ -141,14 +141,6 @@ type wireUserError struct {
 	Data    wireErrorData `json:"error_data"`
 }
 
-// wireCode returns a code as the answer writes it.
-func wireCode(code int, a Answers) any {
-	if a.StringCodes {
-		return strconv.Itoa(code)
-	}
-	return code
-}
-
 // encodeJSON encodes structs of this package, which can't fail.
 func encodeJSON(v any) []byte {
 	b, err := json.Marshal(v)

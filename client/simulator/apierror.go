@@ -71,6 +71,14 @@ func (e *apiError) wire(a Answers, trace string) *wireError {
 	return w
 }
 
+// wireCode returns a code as the answer writes it.
+func wireCode(code int, a Answers) any {
+	if a.StringCodes {
+		return strconv.Itoa(code)
+	}
+	return code
+}
+
 // The error codes that the simulator gives of its own accord.
 const (
 	codeAppRateLimit     = 4

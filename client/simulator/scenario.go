@@ -1,15 +1,8 @@
 package simulator
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"slices"
 	"time"
-
-	"github.com/goccy/go-yaml"
 )
 
 // Scenario is everything about the simulated API that can be set, as data: in Go, as a YAML or
@@ -192,6 +185,12 @@ type JournalLimits struct {
 	Users int `json:"users,omitempty"`
 }
 
+// The forms of a user's failure.
+const (
+	perUser = "user"
+	perCall = "call"
+)
+
 // defaultAccount owns the phone numbers for which none is named.
 const defaultAccount = "102290129340398"
 
@@ -231,81 +230,4 @@ func (sc Scenario) withDefaults() Scenario {
 		sc.Faults[i] = sc.Faults[i].withDefaults()
 	}
 	return sc
-}
-
-func def[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
-// Duration is a time.Duration that scenarios write as people do: "150ms", "24h".
-type Duration time.Duration
-
-// MarshalText writes it as [time.Duration.String] does.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// UnmarshalText reads what [time.ParseDuration] reads. None of a scenario's durations may be
-// negative.
-func (d *Duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
-	if err != nil || v < 0 {
-		return fmt.Errorf("%q is not a duration: write 150ms, 2s or 24h", text)
-	}
-	*d = Duration(v)
-	return nil
-}
-
-// maxScenario bounds a scenario file: room for a full list of 64,000 users and more.
-const maxScenario = 8 << 20
-
-// LoadScenario reads a scenario from a YAML or JSON file. Unknown and repeated fields are
-// refused, and so is a scenario that contradicts itself.
-func LoadScenario(path string) (Scenario, error) {
-	f, err := os.Open(path) //nolint:gosec // the caller names the file
-	if err != nil {
-		return Scenario{}, fmt.Errorf("simulator: open scenario: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxScenario+1))
-	if err != nil {
-		return Scenario{}, fmt.Errorf("simulator: read scenario: %w", err)
-	}
-	sc, err := ParseScenario(text)
-	if err != nil {
-		return Scenario{}, fmt.Errorf("%w (in %s)", err, path)
-	}
-	return sc, nil
-}
-
-// decodeYAML reads YAML; the library falls over tags where a list should stand.
-func decodeYAML(text []byte, sc *Scenario) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("not valid YAML")
-		}
-	}()
-	return yaml.UnmarshalWithOptions(text, sc, yaml.Strict())
-}
-
-// ParseScenario reads a scenario from YAML or JSON; an empty text is the zero Scenario.
-func ParseScenario(text []byte) (Scenario, error) {
-	if len(text) > maxScenario {
-		return Scenario{}, fmt.Errorf("simulator: the scenario is larger than %d MiB", maxScenario>>20)
-	}
-	var sc Scenario
-	text = bytes.TrimSpace(text)
-	var err error
-	switch {
-	case len(text) == 0:
-	case text[0] == '{': // YAML would read JSON too, but not its tabs
-		err = decodeStrictly(text, &sc)
-	default:
-		err = decodeYAML(text, &sc)
-	}
-	if err != nil {
-		return Scenario{}, fmt.Errorf("simulator: read scenario: %w", err)
-	}
-	return sc, validate(sc.withDefaults())
 }

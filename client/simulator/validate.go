@@ -1,16 +1,15 @@
 package simulator
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"regexp"
 	"slices"
-)
 
-// The forms of a user's failure.
-const (
-	perUser = "user"
-	perCall = "call"
+	"github.com/goccy/go-yaml"
 )
 
 // validate returns all faults of a scenario whose defaults are filled in.
@@ -167,4 +166,57 @@ func (p *problems) fault(at string, f Fault) {
 	if f.Effect == EffectDelay && f.Delay == 0 {
 		p.add("%s.delay: a delay effect needs one", at)
 	}
+}
+
+// maxScenario bounds a scenario file: room for a full list of 64,000 users and more.
+const maxScenario = 8 << 20
+
+// LoadScenario reads a scenario from a YAML or JSON file. Unknown and repeated fields are
+// refused, and so is a scenario that contradicts itself.
+func LoadScenario(path string) (Scenario, error) {
+	f, err := os.Open(path) //nolint:gosec // the caller names the file
+	if err != nil {
+		return Scenario{}, fmt.Errorf("simulator: open scenario: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxScenario+1))
+	if err != nil {
+		return Scenario{}, fmt.Errorf("simulator: read scenario: %w", err)
+	}
+	sc, err := ParseScenario(text)
+	if err != nil {
+		return Scenario{}, fmt.Errorf("%w (in %s)", err, path)
+	}
+	return sc, nil
+}
+
+// decodeYAML reads YAML; the library falls over tags where a list should stand.
+func decodeYAML(text []byte, sc *Scenario) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("not valid YAML")
+		}
+	}()
+	return yaml.UnmarshalWithOptions(text, sc, yaml.Strict())
+}
+
+// ParseScenario reads a scenario from YAML or JSON; an empty text is the zero Scenario.
+func ParseScenario(text []byte) (Scenario, error) {
+	if len(text) > maxScenario {
+		return Scenario{}, fmt.Errorf("simulator: the scenario is larger than %d MiB", maxScenario>>20)
+	}
+	var sc Scenario
+	text = bytes.TrimSpace(text)
+	var err error
+	switch {
+	case len(text) == 0:
+	case text[0] == '{': // YAML would read JSON too, but not its tabs
+		err = decodeStrictly(text, &sc)
+	default:
+		err = decodeYAML(text, &sc)
+	}
+	if err != nil {
+		return Scenario{}, fmt.Errorf("simulator: read scenario: %w", err)
+	}
+	return sc, validate(sc.withDefaults())
 }
