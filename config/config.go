@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wablock/wablock/config/secret"
@@ -45,67 +46,6 @@ type Config struct {
 
 	// Warnings are sentences for people about what is dangerous but not wrong.
 	Warnings []string
-}
-
-// Input lists the places that settings come from.
-type Input struct {
-	// Flags holds the values of the flags that were given, by [Setting.Flag].
-	Flags map[string]string
-	// LookupEnv is os.LookupEnv or a test's. nil is an empty environment.
-	LookupEnv func(string) (string, bool)
-	// File is the path of the YAML file, "" for none.
-	File string
-}
-
-// Load reads and checks all settings. Its error joins one error per wrong setting; most are
-// [*ValueError]s.
-func Load(in Input) (*Config, error) {
-	if in.LookupEnv == nil {
-		in.LookupEnv = func(string) (string, bool) { return "", false }
-	}
-	f, errs := readFile(in.File)
-	l := &loader{in: in, file: f, errs: errs, cfg: &Config{}, forced: map[string]bool{}}
-	l.plain()
-	l.cfg.AccessToken = l.credential(accessTokenVariable)
-	l.cfg.AppSecret = l.credential(appSecretVariable)
-	l.cfg.HTTPToken = l.credential(httpTokenVariable)
-	l.phoneNumbers()
-	l.together()
-	if len(l.errs) > 0 {
-		return nil, errors.Join(l.errs...)
-	}
-	l.warn()
-	return l.cfg, nil
-}
-
-// together holds the rules between settings.
-func (l *loader) together() {
-	c := l.cfg
-	if c.HTTPAddr != "" && !loopback(c.HTTPAddr) && c.HTTPToken.IsZero() {
-		l.errs = append(l.errs, fmt.Errorf("config: WABLOCK_HTTP_ADDR is %q, which others can reach: set %s or %s, or use a loopback address such as 127.0.0.1:8080",
-			shorten(c.HTTPAddr), httpTokenVariable, httpTokenVariable+fileSuffix))
-	}
-}
-
-func (l *loader) warn() {
-	c := l.cfg
-	if u, err := url.Parse(c.GraphURL); err == nil && u.Scheme == "http" && !loopback(net.JoinHostPort(u.Hostname(), "0")) {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("WABLOCK_GRAPH_URL is %s, which sends the access token unencrypted: use https", c.GraphURL))
-	}
-	credentials := []Credential{c.AccessToken, c.AppSecret, c.HTTPToken}
-	for _, n := range c.PhoneNumbers {
-		credentials = append(credentials, n.Token)
-	}
-	var seen []string
-	for _, k := range credentials {
-		if k.wide() && !slices.Contains(seen, k.path) {
-			seen = append(seen, k.path)
-			c.Warnings = append(c.Warnings, fmt.Sprintf("%s holds a secret and others can read or change it: chmod 600 it", k.path))
-		}
-	}
-	if l.file.hasSecret && openToOthers(l.file.path) {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("%s holds a secret and others can read or change it: chmod 600 it, or use the …_file keys", l.file.path))
-	}
 }
 
 // Selected returns the phone number that a command is about: PhoneNumberID, else the only one
@@ -165,4 +105,17 @@ func (c *Config) HTTPTokenValue() (secret.String, error) {
 			c.HTTPToken.Name(), shorten(c.HTTPAddr), minHTTPToken)
 	}
 	return s.Get(), nil
+}
+
+// loopback reports whether addr, which setHTTPAddr took, is reached from this machine alone.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
 }

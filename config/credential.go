@@ -119,3 +119,21 @@ func looksLikeSecret(path string) bool {
 	unlike := func(r *regexp.Regexp) bool { return !r.MatchString(path) }
 	return !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "+=") || !slices.ContainsFunc(mixed, unlike)
 }
+
+// checkSecret refuses what no HTTP header could carry.
+func checkSecret(s string) error {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errNotAllowed
+	}
+	return nil
+}
+
+func checkPath(s string) error {
+	if s == "" {
+		return errors.New("it is empty")
+	}
+	if looksLikeSecret(s) {
+		return errors.New("it looks like a secret, not like the path of a file; if it is a path, write ./ in front")
+	}
+	return nil
+}

@@ -53,32 +53,6 @@ const (
 	itemKeys        = "a phone number has id, access_token_file, access_token_env, display_phone_number, rate, burst, max_users_per_call and reconcile, which has schedule, source, mode, max_changes and column"
 )
 
-// value is a plain value as it was written, so that IDs keep all their digits. A key without a
-// value gives the zero value, as one that is left out.
-type value struct {
-	text string
-	line int
-}
-
-// notPlain is the error of a value that is a list or a mapping, or refers to another.
-type notPlain struct{ line int }
-
-func (notPlain) Error() string { return "not a plain value" }
-
-// UnmarshalYAML reads a plain value.
-func (v *value) UnmarshalYAML(n ast.Node) error {
-	switch n := n.(type) {
-	case *ast.NullNode:
-	case *ast.LiteralNode:
-		*v = value{strings.TrimSpace(n.Value.Value), lineOf(n)}
-	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		*v = value{strings.TrimSpace(n.GetToken().Value), lineOf(n)}
-	default:
-		return notPlain{lineOf(n)}
-	}
-	return nil
-}
-
 // node is a value that is read later, by its key.
 type node struct{ value ast.Node }
 
@@ -86,13 +60,6 @@ type node struct{ value ast.Node }
 func (k *node) UnmarshalYAML(n ast.Node) error {
 	k.value = n
 	return nil
-}
-
-func lineOf(n ast.Node) int {
-	if n == nil || n.GetToken() == nil || n.GetToken().Position == nil {
-		return 0
-	}
-	return n.GetToken().Position.Line
 }
 
 func (f *file) origin(line int) string { return fmt.Sprintf("line %d of %s", line, f.path) }

@@ -37,15 +37,6 @@ func ParseRedis(url string) (Redis, error) {
 	return Redis{p}, nil
 }
 
-func setRedis(c *Config, s string) error {
-	p, err := parseRedisURL(s)
-	if err != nil {
-		return err
-	}
-	c.Redis = Redis{p}
-	return nil
-}
-
 // Options returns options of the caller's own for go-redis, with timeouts and pool size set.
 func (r Redis) Options() *redis.UniversalOptions {
 	o := &redis.UniversalOptions{

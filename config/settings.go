@@ -1,6 +1,16 @@
 package config
 
-import "strings"
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/wablock/wablock/tasks/user"
+)
 
 // Setting is one row of the table of settings.
 type Setting struct {
@@ -32,6 +42,13 @@ func (s Setting) Key() string { return strings.ToLower(strings.TrimPrefix(s.Vari
 
 // fileSuffix makes the variable of a secret's file.
 const fileSuffix = "_FILE"
+
+// The variables of secrets; with _FILE at the end they name the secret's file.
+const (
+	accessTokenVariable = "WABLOCK_ACCESS_TOKEN"
+	appSecretVariable   = "WABLOCK_APP_SECRET" //nolint:gosec // a name
+	httpTokenVariable   = "WABLOCK_HTTP_TOKEN" //nolint:gosec // a name
+)
 
 // Settings returns all settings that are plain values, in the order of documentation. The YAML
 // file has one more key, phone_numbers; see [PhoneNumber].
@@ -144,4 +161,146 @@ func workerSettings() []Setting {
 			Meaning: "file that holds the HTTP token", Allowed: "the path of a file",
 		},
 	}
+}
+
+func setRedis(c *Config, s string) error {
+	p, err := parseRedisURL(s)
+	if err != nil {
+		return err
+	}
+	c.Redis = Redis{p}
+	return nil
+}
+
+var (
+	versionForm       = regexp.MustCompile(`^v[0-9]{1,3}\.[0-9]{1,3}$`)
+	phoneNumberIDForm = regexp.MustCompile(`^[0-9]{1,32}$`)
+)
+
+func setGraphURL(c *Config, s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return errNotAllowed
+	case u.Port() != "" && !isPort(u.Port(), 1):
+		return errNotAllowed
+	case u.Scheme == "http" && facebook.MatchString(u.Hostname()):
+		return errors.New("the token would be sent unencrypted")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
+		return errNotAllowed
+	}
+	c.GraphURL = strings.TrimRight(s, "/")
+	return nil
+}
+
+var facebook = regexp.MustCompile(`(?i)(?:^|\.)facebook\.com\.?$`)
+
+// showGraphURL shows no more than a host: a token that was put into the URL must not show in a log.
+func showGraphURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return hideUnlessPlain(s)
+	}
+	return u.Scheme + "://" + u.Host + "/…"
+}
+
+func setGraphVersion(c *Config, s string) error {
+	if !versionForm.MatchString(s) {
+		return errNotAllowed
+	}
+	c.GraphVersion = s
+	return nil
+}
+
+func setPhoneNumberID(c *Config, s string) error {
+	if !phoneNumberIDForm.MatchString(s) {
+		return errNotAllowed
+	}
+	c.PhoneNumberID = s
+	return nil
+}
+
+// showPhoneNumberID hides what is a phone number in the place of an ID.
+func showPhoneNumberID(s string) string { return user.Scrub(s) }
+
+func setDefaultCountry(c *Config, s string) (err error) {
+	if c.DefaultCountry, err = user.ParseCountry(s); err != nil {
+		return errNotAllowed
+	}
+	return nil
+}
+
+func setLogLevel(c *Config, s string) error {
+	switch strings.ToLower(s) {
+	case "debug":
+		c.LogLevel = slog.LevelDebug
+	case "info":
+		c.LogLevel = slog.LevelInfo
+	case "warn":
+		c.LogLevel = slog.LevelWarn
+	case "error":
+		c.LogLevel = slog.LevelError
+	default:
+		return errNotAllowed
+	}
+	return nil
+}
+
+func setLogFormat(c *Config, s string) error {
+	if s != "text" && s != "json" {
+		return errNotAllowed
+	}
+	c.LogFormat = s
+	return nil
+}
+
+func setRequestTimeout(c *Config, s string) (err error) {
+	c.RequestTimeout, err = duration(s, time.Nanosecond, maxRequestTimeout)
+	return err
+}
+
+func setShutdownTimeout(c *Config, s string) (err error) {
+	c.ShutdownTimeout, err = duration(s, 0, maxShutdown)
+	return err
+}
+
+func setRate(c *Config, s string) (err error) {
+	c.Rate, err = rate(s)
+	return err
+}
+
+func setBurst(c *Config, s string) (err error) {
+	c.Burst, err = whole(s, 1, maxBurst)
+	return err
+}
+
+func setMaxUsersPerCall(c *Config, s string) (err error) {
+	c.MaxUsersPerCall, err = whole(s, 1, maxUsersPerCall)
+	return err
+}
+
+func setMaxAttempts(c *Config, s string) (err error) {
+	c.MaxAttempts, err = whole(s, 1, 1000)
+	return err
+}
+
+func setConcurrency(c *Config, s string) (err error) {
+	c.Concurrency, err = whole(s, 1, 10_000)
+	return err
+}
+
+func setHTTPAddr(c *Config, s string) error {
+	if s == "" {
+		c.HTTPAddr = ""
+		return nil
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || strings.ContainsAny(host, " /@") {
+		return errNotAllowed
+	}
+	if !isPort(port, 0) {
+		return errNotAllowed
+	}
+	c.HTTPAddr = s
+	return nil
 }
