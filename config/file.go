@@ -19,9 +19,9 @@ import (
 // maxFileSize bounds the YAML file.
 const maxFileSize = 1 << 20
 
-// file is the YAML file as it was written: texts and the lines they stand on. Their meaning is in
+// yamlFile is the YAML file as it was written: texts and the lines they stand on. Their meaning is in
 // the table of settings.
-type file struct {
+type yamlFile struct {
 	path         string
 	values       map[string]value
 	phoneNumbers []item
@@ -62,11 +62,11 @@ func (k *node) UnmarshalYAML(n ast.Node) error {
 	return nil
 }
 
-func (f *file) origin(line int) string { return fmt.Sprintf("line %d of %s", line, f.path) }
+func (f *yamlFile) origin(line int) string { return fmt.Sprintf("line %d of %s", line, f.path) }
 
 // readFile never returns nil. Its errors hold no text of the file but the names of keys.
-func readFile(path string) (*file, []error) {
-	f := &file{path: path, values: map[string]value{}}
+func readFile(path string) (*yamlFile, []error) {
+	f := &yamlFile{path: path, values: map[string]value{}}
 	if path == "" {
 		return f, nil
 	}
@@ -93,7 +93,7 @@ func readBounded(path string) ([]byte, error) {
 	return text, nil
 }
 
-func (f *file) parse(text []byte) (errs []error) {
+func (f *yamlFile) parse(text []byte) (errs []error) {
 	defer func() {
 		if recover() != nil { // the library falls over tags without a value
 			errs = []error{f.wrong(nil)}
@@ -140,7 +140,7 @@ func (f *file) parse(text []byte) (errs []error) {
 
 // wrong names the place and the kind of a mistake, but not what stands there: the library's
 // message repeats the file's text.
-func (f *file) wrong(err error) error {
+func (f *yamlFile) wrong(err error) error {
 	at := f.path
 	e, ok := errors.AsType[yaml.Error](err)
 	if ok && e.GetToken() != nil && e.GetToken().Position != nil {
@@ -166,7 +166,7 @@ func (f *file) wrong(err error) error {
 var keyForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,40}$`)
 
 // unknown repeats a key that could be a setting's, and nothing that could be a secret.
-func (f *file) unknown(key string, line int, known string) error {
+func (f *yamlFile) unknown(key string, line int, known string) error {
 	shown := "a key"
 	if keyForm.MatchString(key) {
 		shown = key

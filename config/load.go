@@ -48,7 +48,7 @@ func Load(in Input) (*Config, error) {
 // loader is Load at work.
 type loader struct {
 	in   Input
-	file *file
+	file *yamlFile
 	cfg  *Config
 	errs []error
 	// forced are the settings that a flag or the environment gives.

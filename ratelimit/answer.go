@@ -5,16 +5,6 @@ import "time"
 // What follows is for implementations of [Limiter]. Each has two buckets, the phone number's and its account's; here is
 // how one call becomes a question and a report to each.
 
-// Stamp holds what a grant remembers of one bucket for the report that follows.
-type Stamp struct {
-	Epoch int64 // congestion epoch it was granted in
-	Probe bool  // the one call after a pause
-	Trial int   // size that this call alone tries; 0 when none
-	Due   bool  // its report takes the law a step further
-	Taken bool  // the bucket gave something; false once it was refused
-	Retry bool  // a token of the retry budget came with it
-}
-
 // Answer is one bucket's reply to a Take.
 type Answer struct {
 	Reason Reason // NotLimited allows the call

@@ -7,12 +7,6 @@ import (
 	"time"
 )
 
-// micro is the unit of tokens and rates as they are shared: integers, so that Redis and Go count alike.
-const micro = 1_000_000
-
-// MicroRate returns a rate in the unit that states and buckets are kept in: millionths of a call a second.
-func MicroRate(rate float64) int64 { return int64(math.Round(rate * micro)) }
-
 // Fields is a state as integers by name, the form in which it is shared. Rates are in millionths of a call a second,
 // times in microseconds. Absent fields are zero, so that an older state can be read by a newer program and the other way
 // round.

@@ -73,3 +73,13 @@ func (r Reason) String() string {
 		return fmt.Sprintf("Reason(%d)", int(r))
 	}
 }
+
+// Stamp holds what a grant remembers of one bucket for the report that follows.
+type Stamp struct {
+	Epoch int64 // congestion epoch it was granted in
+	Probe bool  // the one call after a pause
+	Trial int   // size that this call alone tries; 0 when none
+	Due   bool  // its report takes the law a step further
+	Taken bool  // the bucket gave something; false once it was refused
+	Retry bool  // a token of the retry budget came with it
+}

@@ -30,14 +30,6 @@ func (s Settings) WithDefaults() Settings {
 	return s
 }
 
-// Rates are kept between these, in calls a second: one call in 100 s is slow enough for any limiter that still answers,
-// and no API is called faster than ten thousand times a second.
-const (
-	MinRate  = 0.01
-	MaxRate  = 10_000
-	maxBurst = 1_000
-)
-
 // AccountSettings are the bounds of an account: none is configured, so only what is learnt limits it.
 func AccountSettings() Settings {
 	return Settings{Rate: MaxRate, Burst: maxBurst, MaxUsers: DefaultMaxUsers}

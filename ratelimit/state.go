@@ -126,11 +126,6 @@ func (s State) trial(now Instant, set Settings) int {
 // windows reports whether refusals are known to follow windows.
 func (s State) windows() bool { return s.WindowSeen >= windowSeen }
 
-// below compares as rates are stored: a bound that has more digits than that could be approached for ever.
-func below(rate, bound float64) bool { return MicroRate(rate) < MicroRate(bound) }
-
-func clampRate(rate float64) float64 { return min(max(rate, MinRate), MaxRate) }
-
 // usage returns the last usage header, as long as it means something.
 func (s State) usage(now Instant) int {
 	if age := now.Sub(s.UsageAt); age < 0 || age > usageMemory {
@@ -152,13 +147,4 @@ func (s State) rounded() State {
 func usageShare(percent int) float64 {
 	over := float64(percent-usageSlow) / (usageStop - usageSlow)
 	return 1 - min(max(over, 0), 1)*(1-usageFloor)
-}
-
-// callsTime returns the time that so many calls take at a rate.
-func callsTime(calls, rate float64) time.Duration {
-	return time.Duration(calls / rate * float64(time.Second))
-}
-
-func perSecond(calls float64, d time.Duration) float64 {
-	return calls / max(d, time.Millisecond).Seconds()
 }
