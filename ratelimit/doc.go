@@ -9,6 +9,7 @@
 //	stop.go    where they are dear: all calls stop, and one probes
 //	window.go  where quotas end with the clock: they are waited for, and spread
 //	batch.go   users in a call
+//	figures.go the constants that law.go and state.go share
 //
 // Package ratelimit/redislimit shares one state and one token bucket among all processes. It is a [Limiter]:
 //

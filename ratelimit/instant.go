@@ -21,6 +21,9 @@ func (i Instant) Sub(u Instant) time.Duration { return time.Duration(i-u) * time
 // number returns how many windows of a length have begun since 1970.
 func (i Instant) number(window time.Duration) int64 { return int64(i) / window.Microseconds() }
 
+// The call after a window goes so long after its end, since clocks differ.
+const windowMargin = 100 * time.Millisecond
+
 // windowEnd returns when the window that an instant lies in has ended for certain.
 func (i Instant) windowEnd(window time.Duration) Instant {
 	return Instant((i.number(window) + 1) * window.Microseconds()).Add(windowMargin)

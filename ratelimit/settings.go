@@ -12,6 +12,7 @@ const (
 	DefaultRate     = 20.0
 	DefaultBurst    = 5
 	DefaultMaxUsers = 1000
+	maxBurst        = 1_000
 )
 
 // WithDefaults fills zero and impossible fields, so that a wrong setting slows calls down but never stops them.

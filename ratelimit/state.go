@@ -123,6 +123,9 @@ func (s State) trial(now Instant, set Settings) int {
 	return 0
 }
 
+// A window is recognised when so many congestion epochs in a row agree.
+const windowSeen = 2
+
 // windows reports whether refusals are known to follow windows.
 func (s State) windows() bool { return s.WindowSeen >= windowSeen }
 

@@ -9,13 +9,9 @@ import (
 // ends of congestion epochs fit the clock, the next pause lasts until the window ends, with one call after it; and the
 // rate is what the window holds, spread over it.
 const (
-	// The call after a window goes so long after its end, since clocks differ.
-	windowMargin = 100 * time.Millisecond
 	// The rate aims at so many times a window's calls: more than one, to notice when it holds more.
 	windowOver = 1.02
-	// A window is recognised when so many congestion epochs in a row agree. Those whose pauses lasted for less than this
-	// share of it say nothing.
-	windowSeen  = 2
+	// An epoch whose pauses lasted for less than this share of a window says nothing about it.
 	windowShare = 0.25
 	// Every so many epochs, in every wait for the end of a longer window than a minute, and in long waits where one refused
 	// call in windowCheap is little, one call probes halfway. If it passes, or so many times the calls do, there are no such windows. What a window holds is believed
