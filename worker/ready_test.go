@@ -41,7 +41,7 @@ func TestReadyWhileOneNumberCanWork(t *testing.T) {
 			w.cfg.Configured = c.configured
 			w.cfg.Resolve = func(id string) (worker.PhoneNumber, bool) {
 				api, err := client.New(w.url, "v25.0", w.token)
-				return worker.PhoneNumber{ID: id, API: api, Token: w.token, Listed: true}, err == nil
+				return worker.PhoneNumber{ID: id, API: api, Token: w.token, Listed: true, Advice: adviceOf(id)}, err == nil
 			}
 			wk, err := worker.New(w.cfg)
 			if err != nil {
@@ -62,7 +62,7 @@ func TestReadyWhileOneNumberCanWork(t *testing.T) {
 			}
 			var want []string
 			for _, id := range c.refused {
-				want = append(want, fmt.Sprintf("the API refuses phone number ID %s: access token expired or invalid", id))
+				want = append(want, fmt.Sprintf("the API refuses phone number ID %s: access token expired or invalid. Renew token-%s", id, id))
 			}
 			w.eventually("the refused ones are named", func() bool { return cmp.Equal(want, wk.Problems()) })
 			err = wk.Ready(ctx)
@@ -75,5 +75,15 @@ func TestReadyWhileOneNumberCanWork(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// adviceOf says where the token of a phone number ID is renewed.
+func adviceOf(id string) func(error, string) string {
+	return func(err error, help string) string {
+		if client.Classify(err).Name != "access token expired or invalid" || help == "" {
+			return fmt.Sprintf("%v: %q", err, help)
+		}
+		return "Renew token-" + id
 	}
 }

@@ -239,13 +239,13 @@ func (w *Worker) Problems() []string {
 	return problems
 }
 
-// problem returns why the calls of a lane fail, "" when they do not.
+// problem returns why the calls of a lane fail and what to do about it, "" when they do not.
 func problem(s lane.Status) string {
 	switch s.State {
 	case verdict.Halted:
-		return fmt.Sprintf("the API refuses phone number ID %s: %s", s.PhoneNumberID, s.Reason)
+		return fmt.Sprintf("the API refuses phone number ID %s: %s. %s", s.PhoneNumberID, s.Reason, s.Help)
 	case verdict.Outage:
-		return fmt.Sprintf("the API fails all calls of phone number ID %s: %s", s.PhoneNumberID, s.Reason)
+		return fmt.Sprintf("the API fails all calls of phone number ID %s: %s. %s", s.PhoneNumberID, s.Reason, s.Help)
 	case verdict.Running, verdict.Full:
 	}
 	return ""

@@ -35,6 +35,9 @@ type PhoneNumber struct {
 	// it its users wait, for the configuration or the token's rights to be mended; those of
 	// an ID that only a producer named are dead-lettered.
 	Listed bool
+	// Advice returns what to do about an error of the API that stops all calls, given the general
+	// help with it: where this phone number's token is renewed, for one. nil leaves the help as it is.
+	Advice func(err error, help string) string
 }
 
 // Metrics receives what a lane does. No argument ever names a user. It must be safe for

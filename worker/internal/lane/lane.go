@@ -344,6 +344,9 @@ func (l *lane) report(adm verdict.Admission, op ledger.Operation, users []ledger
 		token := l.number.Token.Get()
 		l.refused.Store(&token)
 	}
+	if l.number.Advice != nil && v.Err != nil {
+		v.Help = l.number.Advice(v.Err, v.Help)
+	}
 	if !l.breaker.Report(adm, op, users, v, time.Now()) {
 		return
 	}
@@ -355,7 +358,7 @@ func (l *lane) report(adm verdict.Admission, op ledger.Operation, users []ledger
 	case verdict.Full:
 		l.log.Warn("lane: the blocklist is full: blocks wait until there is room, unblocks go on", keyState, s.State, keyWait, s.Wait)
 	case verdict.Halted, verdict.Outage:
-		l.log.Error("lane: calls stop until a probe succeeds; no work is lost", keyState, s.State, keyReason, s.Reason, keyHelp, v.Help, keyWait, s.Wait)
+		l.log.Error("lane: calls stop until a probe succeeds; no work is lost", keyState, s.State, keyReason, s.Reason, keyHelp, s.Help, keyWait, s.Wait)
 	}
 }
 

@@ -20,11 +20,12 @@ const (
 	Full    State = "full"   // the blocklist is full: blocks wait, unblocks go
 )
 
-// Status is a lane's state, the reason for it, and how long it lasts at least.
+// Status is a lane's state, the reason for it and what to do about it, and how long it lasts at
+// least; Wait is 0 when it is running.
 type Status struct {
-	State  State
-	Reason string
-	Wait   time.Duration
+	State        State
+	Reason, Help string
+	Wait         time.Duration
 }
 
 const (
@@ -48,6 +49,7 @@ type Breaker struct {
 	state   circuit
 	cause   State  // Halted or Outage, unless closed
 	reason  string // the rule's name
+	help    string
 	retry   backoff
 	probing bool
 
@@ -214,16 +216,16 @@ func (b *Breaker) Report(a Admission, op ledger.Operation, users []ledger.Claime
 	case v.Effect == EffectServed && a.Probe == ListProbe:
 		b.state = halfOpen
 	case v.Effect == EffectServed:
-		b.state, b.cause, b.reason, b.retry = closed, "", "", backoff{}
+		b.state, b.cause, b.reason, b.help, b.retry = closed, "", "", "", backoff{}
 		b.failures, b.limited, b.last, b.culprit, b.several = 0, limits{}, true, user.ID{}, false
 		b.calls++
 	case v.Effect == EffectRefused:
 		b.last = false
-		b.trip(a, Halted, v.Reason, now, haltFirst, haltLongest)
+		b.trip(a, Halted, v.Reason, v.Help, now, haltFirst, haltLongest)
 	case v.Effect == EffectFailed:
 		b.failed(a, users, v, now)
 	case a.Probe != NoProbe: // it shows nothing
-		b.trip(a, b.cause, b.reason, now, outageFirst, outageLongest)
+		b.trip(a, b.cause, b.reason, b.help, now, outageFirst, outageLongest)
 	}
 	return b.status(now).State != before
 }
@@ -240,23 +242,23 @@ func (b *Breaker) failed(a Admission, users []ledger.Claimed, v Verdict, now tim
 	}
 	switch {
 	case a.Probe == ListProbe:
-		b.trip(a, b.cause, v.Reason, now, outageFirst, outageLongest)
+		b.trip(a, b.cause, v.Reason, v.Help, now, outageFirst, outageLongest)
 	case a.Probe == TrialProbe && b.several:
-		b.trip(a, b.cause, v.Reason, now, outageFirst, trialLongest)
+		b.trip(a, b.cause, v.Reason, v.Help, now, outageFirst, trialLongest)
 	case a.Probe == TrialProbe:
-		b.trip(a, b.cause, v.Reason, now, outageFirst, outageFirst) // others may be served
+		b.trip(a, b.cause, v.Reason, v.Help, now, outageFirst, outageFirst) // others may be served
 	case b.failures >= outageAfter && b.state == closed && (b.several || b.calls == 0 || v.Down):
-		b.trip(a, v.Cause, v.Reason, now, outageFirst, outageLongest)
+		b.trip(a, v.Cause, v.Reason, v.Help, now, outageFirst, outageLongest)
 	}
 }
 
 // trip opens the breaker, for longer after each probe; calls that were in flight together count
 // once.
-func (b *Breaker) trip(a Admission, cause State, reason string, now time.Time, first, longest time.Duration) {
+func (b *Breaker) trip(a Admission, cause State, reason, help string, now time.Time, first, longest time.Duration) {
 	if b.state != closed && a.Probe == NoProbe && cause == b.cause {
 		return
 	}
-	b.state, b.cause, b.reason = open, cause, reason
+	b.state, b.cause, b.reason, b.help = open, cause, reason, help
 	b.retry.next(now, first, longest)
 }
 
@@ -326,9 +328,9 @@ func (b *Breaker) Status(now time.Time) Status {
 func (b *Breaker) status(now time.Time) Status {
 	switch {
 	case b.state != closed:
-		return Status{b.cause, b.reason, max(0, b.retry.until.Sub(now))}
+		return Status{b.cause, b.reason, b.help, max(0, b.retry.until.Sub(now))}
 	case b.room.full && b.room.places == 0:
-		return Status{Full, "the blocklist is full", b.room.wait(now)}
+		return Status{State: Full, Reason: "the blocklist is full", Wait: b.room.wait(now)}
 	default:
 		return Status{State: Running}
 	}

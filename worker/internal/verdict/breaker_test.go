@@ -29,7 +29,7 @@ func TestBreakerClosesByListCallAndTrial(t *testing.T) {
 				}
 				b.Report(Admission{}, ledger.Block, users, c.v, now)
 			}
-			if s := b.Status(now); s != (Status{c.state, "why", c.first}) {
+			if s := b.Status(now); s != (Status{State: c.state, Reason: "why", Wait: c.first}) {
 				t.Fatalf("%+v", s)
 			}
 			if _, wait := b.Admit(now); wait != c.first {

@@ -40,13 +40,18 @@ func newClient(cfg *config.Config, token, appSecret *secret.Source, more ...clie
 // Advice returns what to do about an error of the API where no dead letter came of it, "" when
 // there is nothing to do. It names the place that token came from.
 func Advice(err error, token config.Credential) string {
+	return advise(err, client.Classify(err).Help, token)
+}
+
+// advise is Advice, given the general help with the error.
+func advise(err error, help string, token config.Credential) string {
 	if errors.Is(err, context.Canceled) {
 		return ""
 	}
 	if strings.Contains(err.Error(), "WhatsAppBusinessAccount") {
 		return "This is the ID of a WhatsApp Business account (WABA). Use the phone number ID, which stands beside the number in WhatsApp Manager and in the app's API setup."
 	}
-	help := strings.NewReplacer("redrive", "try again", "Redrive", "Try again").Replace(client.Classify(err).Help)
+	help = strings.NewReplacer("redrive", "try again", "Redrive", "Try again").Replace(help)
 	const file = "WABLOCK_ACCESS_TOKEN_FILE: the file is read again by itself"
 	switch {
 	case token.Path() != "":

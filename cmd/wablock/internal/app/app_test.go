@@ -100,6 +100,43 @@ func TestAdviceNamesTheToken(t *testing.T) {
 	}
 }
 
+// TestWorkerAdviceNamesTheToken: each phone number's worker sends people to that number's own token.
+func TestWorkerAdviceNamesTheToken(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	own, shared, settings := filepath.Join(dir, "own"), filepath.Join(dir, "shared"), filepath.Join(dir, "wablock.yaml")
+	for path, content := range map[string]string{
+		own: "one", shared: "two",
+		settings: "phone_numbers:\n  - id: \"1\"\n    access_token_file: " + own + "\n  - id: \"2\"\n",
+	} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := map[string]string{"WABLOCK_ACCESS_TOKEN_FILE": shared}
+	cfg, err := config.Load(config.Input{LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok }, File: settings})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := newNumbers(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expired, down := &client.APIError{Code: 190}, &client.APIError{Code: 2}
+	for id, path := range map[string]string{"1": own, "2": shared, "3": shared} {
+		p, ok := n.resolve(id)
+		if !ok {
+			t.Fatalf("%s is not served", id)
+		}
+		if help := p.Advice(expired, client.Classify(expired).Help); !strings.Contains(help, path+" on ") || strings.Contains(help, "TOKEN_FILE") {
+			t.Errorf("%s: %s", id, help)
+		}
+		if help := p.Advice(down, client.Classify(down).Help); help == "" || strings.Contains(help, "redrive") {
+			t.Errorf("%s: %s", id, help)
+		}
+	}
+}
+
 // TestFullRedis: a worker starts on a Redis that takes no more writes, to drain it.
 func TestFullRedis(t *testing.T) {
 	t.Parallel()

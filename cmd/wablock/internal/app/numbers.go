@@ -50,7 +50,7 @@ func newNumbers(cfg *config.Config, log *slog.Logger) (*numbers, error) {
 		if err != nil {
 			return nil, err
 		}
-		n.byID[p.ID] = worker.PhoneNumber{ID: p.ID, API: c, Token: tokens[p.ID], Account: p.Token.Account(), Listed: true}
+		n.byID[p.ID] = worker.PhoneNumber{ID: p.ID, API: c, Token: tokens[p.ID], Account: p.Token.Account(), Listed: true, Advice: adviceFor(p.Token)}
 		s, err := scheduled(p, cfg.DefaultCountry, c)
 		if err != nil {
 			return nil, err
@@ -71,8 +71,13 @@ func newNumbers(cfg *config.Config, log *slog.Logger) (*numbers, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.others = &worker.PhoneNumber{API: c, Token: token, Account: cfg.AccessToken.Account()}
+	n.others = &worker.PhoneNumber{API: c, Token: token, Account: cfg.AccessToken.Account(), Advice: adviceFor(cfg.AccessToken)}
 	return n, nil
+}
+
+// adviceFor tells a lane where the token of its phone number is renewed.
+func adviceFor(token config.Credential) func(err error, help string) string {
+	return func(err error, help string) string { return advise(err, help, token) }
 }
 
 // scheduled returns the reconciliation of a phone number. One without a schedule only has its
