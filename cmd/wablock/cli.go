@@ -18,8 +18,8 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// cli is one run of the program: what it got from its surroundings, and the common flags. Each
-// command embeds it.
+// cli is one run of the program: what it got from its surroundings, and the common flags. Commands
+// with flags of their own embed it.
 type cli struct {
 	env map[string]string
 	in  io.Reader

@@ -209,7 +209,7 @@ func TestOtherPhoneNumbersStay(t *testing.T) {
 // What the API never said is there all the same: a script need not ask whether it is.
 func TestDeadLetterWithoutACodeHasAllFields(t *testing.T) {
 	t.Parallel()
-	b, err := json.Marshal(deadLetterAnswer(deadletter.Letter{User: known(number(1)), PhoneNumberID: phoneNumberID, Operation: ledger.Block, Attempts: 12}))
+	b, err := json.Marshal(deadLetterAnswer(deadletter.Letter{User: mustUser(number(1)), PhoneNumberID: phoneNumberID, Operation: ledger.Block, Attempts: 12}))
 	var got map[string]any
 	if err = errors.Join(err, json.Unmarshal(b, &got)); err != nil {
 		t.Fatal(err)

@@ -57,22 +57,22 @@ const fullList = "+15550139101"
 func builtIn() sample {
 	block := sampleStep{what: "blocking the sample", op: ledger.Block}
 	for i := range sampleSize {
-		block.users = append(block.users, known(fmt.Sprintf("+1650555%04d", i)))
+		block.users = append(block.users, mustUser(fmt.Sprintf("+1650555%04d", i)))
 	}
 	for _, n := range simulator.TestNumbers() {
 		if n.Number != fullList {
-			block.users = append(block.users, known(n.Number))
+			block.users = append(block.users, mustUser(n.Number))
 		}
 	}
 	return sample{steps: []sampleStep{
 		block,
-		{what: "blocking once the list is full", op: ledger.Block, users: []user.ID{known(fullList)}},
+		{what: "blocking once the list is full", op: ledger.Block, users: []user.ID{mustUser(fullList)}},
 		{what: "unblocking, which makes room", op: ledger.Unblock, users: block.users[:50]},
 	}}
 }
 
-// known returns a user of this file or of the simulator's test numbers.
-func known(number string) user.ID {
+// mustUser returns a user of this file or of the simulator's test numbers.
+func mustUser(number string) user.ID {
 	id, err := user.FromCanonical(number)
 	if err != nil {
 		panic(err) // a constant is wrong

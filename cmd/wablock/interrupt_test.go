@@ -31,7 +31,7 @@ func TestInterruptedWhileItReads(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			var out, err bytes.Buffer
-			code := run(ctx, args, f.env, whenRead(t, cancel), &out, &err)
+			code := execute(ctx, args, f.env, whenRead(t, cancel), &out, &err)
 			if code != exitInterrupted || out.Len() > 0 || !strings.Contains(err.String(), "interrupted") {
 				t.Errorf("exit code %d, stdout %q, stderr %q", code, &out, &err)
 			}
@@ -58,7 +58,7 @@ func TestInterruptedDevPromisesNothing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	err := &watched{text: "blocking the sample", do: cancel}
-	code := run(ctx, []string{"dev", "--http-addr", ""}, nil, strings.NewReader(""), io.Discard, err)
+	code := execute(ctx, []string{"dev", "--http-addr", ""}, nil, strings.NewReader(""), io.Discard, err)
 	if code != exitInterrupted || strings.Contains(err.String(), "goes on") || !strings.Contains(err.String(), "interrupted; nothing of it remains") {
 		t.Errorf("exit code %d, stderr %s", code, err)
 	}

@@ -13,14 +13,14 @@ import (
 	"github.com/wablock/wablock/worker/reconcile/listing"
 )
 
-// list is the command `list`.
-type list struct {
+// blocklist lists the users that the API holds as blocked.
+type blocklist struct {
 	*cli
 	limit int
 }
 
 func listCommand(parent *cli) *cobra.Command {
-	c := &list{cli: parent}
+	c := &blocklist{cli: parent}
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "Show the blocklist as the API holds it now",
@@ -34,7 +34,7 @@ over when the list changes meanwhile.`,
 	return cmd
 }
 
-func (c *list) run(cmd *cobra.Command, _ []string) error {
+func (c *blocklist) run(cmd *cobra.Command, _ []string) error {
 	if c.limit < 1 || c.limit > 1000 {
 		return usagef("--limit is %d; allowed: 1 to 1000", c.limit)
 	}
@@ -71,7 +71,7 @@ func (c *list) run(cmd *cobra.Command, _ []string) error {
 // shareRate makes a listing take its calls from the budget that it shares with the workers,
 // after the users who wait to be blocked or unblocked. Without Redis it goes at the API's own
 // pace.
-func (c *list) shareRate(ctx context.Context, cfg *config.Config, l *listing.Config) (closeRedis func()) {
+func (c *blocklist) shareRate(ctx context.Context, cfg *config.Config, l *listing.Config) (closeRedis func()) {
 	rdb := cfg.Redis.Client()
 	ping, cancel := context.WithTimeout(ctx, listConnect)
 	defer cancel()

@@ -19,13 +19,13 @@ func main() {
 	// The driver logs failed connections by itself; every command reports them in its own words.
 	redis.SetLogger(silent{})
 	ctx, stop := withSignals(context.Background())
-	code := run(ctx, os.Args[1:], environment(os.Environ()), os.Stdin, os.Stdout, os.Stderr)
+	code := execute(ctx, os.Args[1:], environment(os.Environ()), os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-// run is the program but for the process around it.
-func run(ctx context.Context, args []string, env map[string]string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+// execute is the program but for the process around it.
+func execute(ctx context.Context, args []string, env map[string]string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	defer func() {
 		// A panic must not look like wrong usage, which has the same exit code.
 		if p := recover(); p != nil {

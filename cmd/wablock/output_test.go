@@ -19,7 +19,7 @@ func TestAnswerThatCannotBeWritten(t *testing.T) {
 	f.seed(1)
 	var said bytes.Buffer
 	for _, args := range [][]string{{"block", number(1), "--job-id", "mine"}, {"block", number(2), "--job-id", "mine2", "--json"}} {
-		if run(t.Context(), args, f.env, strings.NewReader(""), full{}, &said); !strings.Contains(said.String(), "job mine") || !strings.Contains(said.String(), "accepted") {
+		if execute(t.Context(), args, f.env, strings.NewReader(""), full{}, &said); !strings.Contains(said.String(), "job mine") || !strings.Contains(said.String(), "accepted") {
 			t.Errorf("what was accepted is not said: %s", &said)
 		}
 	}
@@ -36,7 +36,7 @@ func TestAnswerThatCannotBeWritten(t *testing.T) {
 	} {
 		for _, args := range [][]string{args, append(args, "--json")} {
 			var said bytes.Buffer
-			if code := run(t.Context(), args, f.env, strings.NewReader(""), full{}, &said); code != exitFailed || !strings.Contains(said.String(), "no space left") {
+			if code := execute(t.Context(), args, f.env, strings.NewReader(""), full{}, &said); code != exitFailed || !strings.Contains(said.String(), "no space left") {
 				t.Errorf("%v: exit code %d, %s", args, code, &said)
 			}
 		}

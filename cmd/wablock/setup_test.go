@@ -59,7 +59,7 @@ func (f *fixture) wablock(args ...string) result { return f.wablockWith(f.Contex
 func (f *fixture) wablockWith(ctx context.Context, stdin string, args ...string) result {
 	f.Helper()
 	var out, err bytes.Buffer
-	code := run(ctx, args, f.env, strings.NewReader(stdin), &out, &err)
+	code := execute(ctx, args, f.env, strings.NewReader(stdin), &out, &err)
 	if strings.Contains(out.String()+err.String(), "hunter2") {
 		f.Errorf("the token was printed:\n%s%s", &out, &err)
 	}

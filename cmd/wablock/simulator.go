@@ -15,7 +15,7 @@ import (
 	"github.com/wablock/wablock/client/simulator"
 )
 
-// simulate is the command `simulator`.
+// simulate serves the simulated API at an address, with a scenario if one is named.
 type simulate struct {
 	*cli
 	addr, scenario string

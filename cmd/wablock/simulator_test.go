@@ -17,7 +17,7 @@ func TestSimulator(t *testing.T) {
 	r, w := io.Pipe()
 	code := make(chan int, 1)
 	go func() {
-		code <- run(ctx, []string{"simulator", "--addr", "127.0.0.1:0", "--json"}, f.env, strings.NewReader(""), w, io.Discard)
+		code <- execute(ctx, []string{"simulator", "--addr", "127.0.0.1:0", "--json"}, f.env, strings.NewReader(""), w, io.Discard)
 		_ = w.Close()
 	}()
 	var said struct{ URL string }
@@ -57,7 +57,7 @@ func TestSimulatorOnAllInterfaces(t *testing.T) {
 		var log strings.Builder
 		code := make(chan int, 1)
 		go func() {
-			code <- run(ctx, []string{"simulator", "--addr", addr, "--json"}, f.env, strings.NewReader(""), w, &log)
+			code <- execute(ctx, []string{"simulator", "--addr", addr, "--json"}, f.env, strings.NewReader(""), w, &log)
 			_ = w.Close()
 		}()
 		var said struct{ URL string }

@@ -12,7 +12,7 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-// status is the command `status`.
+// status shows where numbers stand.
 type status struct {
 	*cli
 	numberFlags

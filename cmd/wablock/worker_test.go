@@ -199,7 +199,7 @@ func TestPanicIsNotWrongUsage(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	var said strings.Builder
-	if code := run(t.Context(), []string{"version"}, f.env, strings.NewReader(""), panickingWriter{}, &said); code != exitFailed || !strings.Contains(said.String(), "internal error: broken") {
+	if code := execute(t.Context(), []string{"version"}, f.env, strings.NewReader(""), panickingWriter{}, &said); code != exitFailed || !strings.Contains(said.String(), "internal error: broken") {
 		t.Errorf("exit code %d, %s", code, &said)
 	}
 }
