@@ -78,7 +78,7 @@ func TestReadyWhileOneNumberCanWork(t *testing.T) {
 	}
 }
 
-// adviceOf says where the token of a phone number ID is renewed.
+// adviceOf returns a stand-in for the advice about the token of a phone number ID.
 func adviceOf(id string) func(error, string) string {
 	return func(err error, help string) string {
 		if client.Classify(err).Name != "access token expired or invalid" || help == "" {
