@@ -168,6 +168,12 @@ func (r *replay) renew(step Step, from, to State) {
 	switch {
 	case !from.holds(step.Worker):
 		want = ledger.Unknown
+		switch {
+		case from.Status != to.Status, to.Revoked && !from.Revoked:
+			want = ledger.Waiting // the call may have undone another one: the request waits again
+		case from.Status == InFlight && from.Claim == Orphan && states[0] == ledger.Waiting:
+			want = ledger.Waiting // the model keeps no record of whether an orphan's claim is revoked
+		}
 	case to.Workers[step.Worker].Phase == Holding:
 		want = ledger.InFlight
 	}
