@@ -17,7 +17,7 @@ import (
 // negative one lets all through.
 type budget int
 
-var errSpent = errors.New("Redis is away")
+var errSpent = errors.New("no connection to Redis")
 
 func (*budget) DialHook(next redis.DialHook) redis.DialHook { return next }
 
