@@ -253,8 +253,8 @@ func TestAPIDownForADay(t *testing.T) {
 	})
 }
 
-// TestTokenRefusedForAWeek: the same, until the file of the token holds one that is accepted.
-func TestTokenRefusedForAWeek(t *testing.T) {
+// TestTokenRefusedForDays: the same, until the file of the token holds one that is accepted.
+func TestTokenRefusedForDays(t *testing.T) {
 	sc := simulator.Scenario{Tokens: []simulator.Token{{Token: "fresh"}}, Journal: briefJournal}
 	inBubble(t, sc, func(t *testing.T, b *bubble) {
 		path := filepath.Join(t.TempDir(), "token")
@@ -265,7 +265,7 @@ func TestTokenRefusedForAWeek(t *testing.T) {
 		}
 		job := b.enqueue(ledger.Block, numbersFrom(0, 20)...)
 		stop := b.runLanes(job)
-		days := time.Duration(redistest.Rounds(t, 1, 7))
+		days := time.Duration(redistest.Rounds(t, 1, 3))
 		b.outage(days*24*time.Hour, 0.1)
 		b.untouched(job)
 		write(t, path, "fresh")
