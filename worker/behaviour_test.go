@@ -103,7 +103,7 @@ func TestSettingThatGoesWrong(t *testing.T) {
 				if err := b.sim.SetScenario(sc); err != nil {
 					t.Fatal(err)
 				}
-				job := b.enqueue(ledger.Block, numbersFrom(0, redistest.Rounds(t, 1200, 3000))...)
+				job := b.enqueue(ledger.Block, numbersFrom(0, 1200)...)
 				<-time.After(3 * time.Minute)
 				if n := b.deadLetters(); n > 0 {
 					t.Errorf("%d dead letters", n)
