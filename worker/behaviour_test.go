@@ -97,7 +97,7 @@ func TestSettingThatGoesWrong(t *testing.T) {
 				b.cfg.MaxAttempts, b.cfg.Poll, b.cfg.Logger = 3, 10*time.Second, nil
 				w, stop := b.runReady()
 				defer stop()
-				if !b.succeedWithin(b.enqueue(ledger.Block, numbersFrom(5000, 3)...), 5*time.Second) {
+				if !b.succeedWithin(b.enqueue(ledger.Block, numbersFrom(5000, 3)...), time.Minute) {
 					return
 				}
 				if err := b.sim.SetScenario(sc); err != nil {
