@@ -47,7 +47,7 @@ func TestOutageOfAnyCode(t *testing.T) {
 						b.cfg.MaxAttempts, b.cfg.Poll, b.cfg.Logger = 3, 10*time.Second, nil
 						w, stop := b.runReady()
 						defer stop()
-						if served && !b.succeedWithin(b.enqueue(ledger.Block, numbersFrom(1000, 3)...), 5*time.Second) {
+						if served && !b.succeedWithin(b.enqueue(ledger.Block, numbersFrom(1000, 3)...), time.Minute) {
 							return
 						}
 						if err := b.sim.SetScenario(sc); err != nil {
