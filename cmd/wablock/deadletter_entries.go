@@ -24,12 +24,14 @@ type choice struct {
 	codes     []int
 	all       bool
 	olderThan time.Duration
+	numbers   numberFlags // the country alone
 }
 
 func (c *choice) flags(f *pflag.FlagSet, all string) {
 	f.IntSliceVar(&c.codes, "code", nil, "only entries with this error `code` of the API; several with commas")
 	f.BoolVar(&c.all, "all", false, all)
 	durationVar(f, &c.olderThan, "older-than", 0, "only entries whose last failure was longer ago, for example 24h")
+	c.numbers.addCountry(f)
 }
 
 // filters returns what was chosen: one filter for numbers and, when nothing speaks of numbers
@@ -38,9 +40,13 @@ func (c choice) filters(args []string, phoneNumberID string, country user.Countr
 	if c.olderThan < 0 {
 		return nil, usagef("--older-than is from 0 up")
 	}
+	o, err := c.numbers.options(country)
+	if err != nil {
+		return nil, err
+	}
 	f := deadletter.Filter{PhoneNumberID: phoneNumberID, Codes: c.codes, Kind: deadletter.UsersOnly}
 	for i, arg := range args {
-		id, err := country.Parse(arg)
+		id, err := o.Country.Parse(arg)
 		if err != nil {
 			return nil, usagef("argument %d: %s; nothing was done", i+1, user.Reason(err))
 		}

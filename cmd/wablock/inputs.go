@@ -30,6 +30,10 @@ one a line, or is CSV: a header such as phone_number, mobile or wa_id names its 
 func (n *numberFlags) add(f *pflag.FlagSet, usage string) {
 	f.StringVarP(&n.file, "file", "f", "", usage)
 	f.StringVar(&n.column, "column", "", "the `column` of the file that holds the numbers: its header, or its place from 1")
+	n.addCountry(f)
+}
+
+func (n *numberFlags) addCountry(f *pflag.FlagSet) {
 	f.StringVar(&n.country, "country", "", "read numbers without a country code as national ones of this `country`: US, or +1")
 }
 

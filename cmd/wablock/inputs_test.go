@@ -42,6 +42,10 @@ func TestCountry(t *testing.T) {
 			t.Errorf("%v", o)
 		}
 	}
+	f.wablock("dead-letter", "list", "(650) 200-0001").exits(exitUsage)
+	for _, verb := range []string{"list", "redrive", "discard"} {
+		f.wablock("dead-letter", verb, "(650) 200-0001", "--country", "US").exits(exitDone)
+	}
 	f.wablock("block", number(1), "--country", "Utopia").exits(exitUsage).says("--country", "ISO")
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
 	numberfile "github.com/wablock/wablock/tasks/numbers"
+	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/reconcile/listing"
 	"github.com/wablock/wablock/worker/reconcile/plan"
@@ -35,6 +36,7 @@ type reconciliation struct {
 	maxChanges                             int
 	sourceGiven, modeGiven, maxChangesSaid bool
 	sourceAt                               string // the source, as a saved plan may name it
+	read                                   numberfile.Options
 }
 
 func reconcileCommand(parent *cli) *cobra.Command {
@@ -128,6 +130,9 @@ func (r *reconciliation) target(ctx context.Context, cfg *config.Config, n confi
 		case r.sourceGiven:
 		case saved.SourceAt != "":
 			name = saved.SourceAt
+			if o, err = r.as(saved, o); err != nil {
+				return t, err
+			}
 		case n.Reconcile == nil:
 			return t, usagef("--plan-file: the plan was made from standard input, or from a URL that may hold a key: name it again with --file or --source")
 		}
@@ -138,6 +143,7 @@ func (r *reconciliation) target(ctx context.Context, cfg *config.Config, n confi
 	if r.maxChangesSaid {
 		t.MaxChanges = r.maxChanges
 	}
+	r.read = o
 	if t.Source, r.sourceAt, err = r.sourceOf(ctx, name, o); err != nil {
 		return t, &app.ConfigError{Err: err}
 	}
@@ -147,6 +153,21 @@ func (r *reconciliation) target(ctx context.Context, cfg *config.Config, n confi
 	}
 	t.API, err = app.NewClient(cfg, token)
 	return t, err
+}
+
+// as returns o with the column and country that a saved plan was made with, unless flags name others.
+func (r *reconciliation) as(saved *savedPlan, o numberfile.Options) (numberfile.Options, error) {
+	if r.column == "" {
+		o.Column = saved.SourceColumn
+	}
+	if r.country != "" || saved.SourceCountry == "" {
+		return o, nil
+	}
+	var err error
+	if o.Country, err = user.ParseCountry(saved.SourceCountry); err != nil {
+		return o, usagef("--plan-file: its source_country: %v", err)
+	}
+	return o, nil
 }
 
 // sourceOf returns the source, and how a saved plan names it: "" when it can't be read again,
@@ -285,7 +306,7 @@ func saidByAPI(err error) bool {
 
 // done answers, after waiting if that was asked for.
 func (r *reconciliation) done(ctx context.Context, rdb redis.UniversalClient, res *reconcile.Result, t reconcile.Target, toSave *planFile) error {
-	out := planAnswer(res, r.sourceAt, t)
+	out := planAnswer(res, r.sourceAt, r.read, t)
 	if toSave != nil {
 		if err := toSave.save(out); err != nil {
 			return err

@@ -23,24 +23,27 @@ type planJSON struct {
 	Mode   plan.Mode `json:"mode"`
 	Source string    `json:"source"`
 	// SourceAt is the source as a later --apply names it, when nothing in it is secret.
-	SourceAt     string             `json:"source_at,omitempty"`
-	Hash         string             `json:"hash"`
-	ToAdopt      []string           `json:"to_adopt,omitempty"`
-	Ambiguous    []ambiguousJSON    `json:"ambiguous"`
-	LeftAlone    int                `json:"left_alone"`
-	LikelyToFail int                `json:"likely_to_fail"`
-	After        int                `json:"after"` // users on the list when all has succeeded
-	OverCapacity bool               `json:"over_capacity"`
-	Calls        int                `json:"calls"`
-	Seconds      float64            `json:"seconds"` // at the learnt rate
-	Guards       []plan.Violation   `json:"guards"`
-	Approved     bool               `json:"approved"`
-	Rejected     []tasks.Rejection  `json:"rejected"`
-	Column       *numberfile.Column `json:"column,omitempty"` // of the desired list
-	Blocks       int                `json:"blocks_enqueued"`
-	Unblocks     int                `json:"unblocks_enqueued"`
-	Adopted      int                `json:"adopted"`
-	RunID        string             `json:"run_id"`
+	SourceAt string `json:"source_at,omitempty"`
+	// SourceColumn and SourceCountry are how its numbers were read, as flags and settings said.
+	SourceColumn  string             `json:"source_column,omitempty"`
+	SourceCountry string             `json:"source_country,omitempty"`
+	Hash          string             `json:"hash"`
+	ToAdopt       []string           `json:"to_adopt,omitempty"`
+	Ambiguous     []ambiguousJSON    `json:"ambiguous"`
+	LeftAlone     int                `json:"left_alone"`
+	LikelyToFail  int                `json:"likely_to_fail"`
+	After         int                `json:"after"` // users on the list when all has succeeded
+	OverCapacity  bool               `json:"over_capacity"`
+	Calls         int                `json:"calls"`
+	Seconds       float64            `json:"seconds"` // at the learnt rate
+	Guards        []plan.Violation   `json:"guards"`
+	Approved      bool               `json:"approved"`
+	Rejected      []tasks.Rejection  `json:"rejected"`
+	Column        *numberfile.Column `json:"column,omitempty"` // of the desired list
+	Blocks        int                `json:"blocks_enqueued"`
+	Unblocks      int                `json:"unblocks_enqueued"`
+	Adopted       int                `json:"adopted"`
+	RunID         string             `json:"run_id"`
 	*settledJSON
 }
 
@@ -49,12 +52,13 @@ type ambiguousJSON struct {
 	Reason plan.Doubt `json:"reason"`
 }
 
-func planAnswer(res *reconcile.Result, sourceAt string, t reconcile.Target) planJSON {
+func planAnswer(res *reconcile.Result, sourceAt string, read numberfile.Options, t reconcile.Target) planJSON {
 	p := res.Plan
 	j := planJSON{
 		PhoneNumberID: p.PhoneNumberID, Desired: p.Desired, Actual: p.Actual,
 		ToBlock: revealed(p.ToBlock), ToUnblock: revealed(p.ToUnblock), ToAdopt: revealed(p.ToAdopt), Applied: res.Applied,
 		Mode: p.Mode, Source: t.Source.Name(), SourceAt: sourceAt, Hash: p.Hash,
+		SourceColumn: read.Column, SourceCountry: read.Country.String(),
 		Ambiguous: make([]ambiguousJSON, 0, len(p.Ambiguous)), LeftAlone: p.LeftAlone, LikelyToFail: p.LikelyToFail,
 		After: p.After(), OverCapacity: p.After() > plan.Capacity, Calls: res.Calls, Seconds: res.Takes.Seconds(),
 		Guards: append([]plan.Violation{}, res.Violations...), Approved: res.Approved,

@@ -68,6 +68,20 @@ func TestReconcilePlanAndApply(t *testing.T) {
 	}
 }
 
+// TestReconcilePlanKeepsHowItsNumbersWereRead applies a saved plan without the flags that it was made with.
+func TestReconcilePlanKeepsHowItsNumbersWereRead(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.seed(3)
+	saved := filepath.Join(t.TempDir(), "plan.json")
+	file := f.write("old,new\n,(650) 200-0000\n,(650) 200-0001\n,(650) 200-0002\n,(650) 200-0003\n")
+	f.wablock("reconcile", "--file", file, "--column", "new", "--country", "US", "--plan-file", saved).exits(exitDone)
+	done := f.wablock("reconcile", "--apply", "--plan-file", saved, "--json").exits(exitDone).object()
+	if done["blocks_enqueued"] != 1.0 || done["source_column"] != "new" || done["source_country"] != "US" {
+		t.Errorf("%v", done)
+	}
+}
+
 func TestReconcileFromStandardInput(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
