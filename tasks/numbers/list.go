@@ -16,6 +16,8 @@ type Options struct {
 	// Country reads numbers without a country code as national ones of this country. A column
 	// named as one of country codes says so for its row.
 	Country user.Country
+	// MaxRecords bounds the numbers, duplicates and rejected records; zero is [MaxRecords].
+	MaxRecords int
 }
 
 // List holds the numbers of a file.
@@ -76,14 +78,15 @@ var (
 	ErrEmpty = errors.New("no phone number in it")
 	// ErrBinary is returned for a file that is not text.
 	ErrBinary = errors.New("not a text file")
-	// ErrTooMany is returned beyond MaxRecords.
+	// ErrTooMany is returned beyond [Options.MaxRecords].
 	ErrTooMany = errors.New("too many records: split it")
 	// ErrColumn is returned, with the names of the columns, when a file has several and nothing
 	// says which of them holds the numbers, or when it lacks the one that was asked for.
 	ErrColumn = errors.New("which column holds the numbers?")
 )
 
-// MaxRecords bounds the numbers, duplicates and rejected records that Read takes together.
+// MaxRecords bounds the numbers, duplicates and rejected records that Read takes together, unless
+// [Options.MaxRecords] does.
 const MaxRecords = 5_000_000
 
 // The bounds of what is kept of one record.

@@ -64,6 +64,9 @@ type reader struct {
 }
 
 func newReader(o Options) *reader {
+	if o.MaxRecords == 0 {
+		o.MaxRecords = MaxRecords
+	}
 	return &reader{Options: o, country: -1, seen: make(map[user.ID]struct{})}
 }
 
@@ -76,8 +79,8 @@ func (r *reader) run(records records) error {
 		if err != nil {
 			return err
 		}
-		if n == MaxRecords {
-			return fmt.Errorf("%w: more than %d", ErrTooMany, MaxRecords)
+		if n == r.MaxRecords {
+			return fmt.Errorf("%w: more than %d", ErrTooMany, r.MaxRecords)
 		}
 		if !r.begun && rec.fault == "" {
 			top, err := r.top(rec.fields)

@@ -82,6 +82,7 @@ func (u *run) read(ctx context.Context) (plan.Input, error) {
 		return in, err
 	}
 	in.Desired, in.FromLedger, in.Before = desired.Users, desired.FromLedger, before.Users
+	in.MaxDesired = source.MaxUsers
 	in.Pending, in.Later, err = u.pending(ctx)
 	return in, err
 }

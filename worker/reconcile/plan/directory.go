@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -42,6 +43,8 @@ type directory struct {
 	base       ledger.Version
 	actual     *blocklist
 	fromLedger bool
+	max        int                  // of users desired from the ledger, 0 for no bound
+	wants      int                  // how many users are, each once
 	given      map[user.ID]struct{} // desired, unless the ledger decides that
 	before     map[user.ID]struct{}
 	records    map[user.ID]record
@@ -57,7 +60,7 @@ type directory struct {
 
 func newDirectory(in Input, actual *blocklist) *directory {
 	return &directory{
-		base: in.Base, actual: actual, fromLedger: in.FromLedger, given: setOf(in.Desired), before: setOf(in.Before),
+		base: in.Base, actual: actual, fromLedger: in.FromLedger, max: in.MaxDesired, given: setOf(in.Desired), before: setOf(in.Before),
 		records: map[user.ID]record{}, byLearnt: map[string][]user.ID{}, learnt: map[string]struct{}{},
 		pending: in.Pending, later: in.Later, forms: forms{known: map[form]lengths{}},
 	}
@@ -80,6 +83,10 @@ func (d *directory) read(records iter.Seq2[ledger.Entry, error]) error {
 				return err
 			}
 			d.add(e)
+			if d.fromLedger && d.max > 0 && d.wants > d.max {
+				return fmt.Errorf("%w: the ledger has more than %d of them, and a blocklist holds %d; "+
+					"discard the dead letters of those who need not be blocked, or give the desired list as a file", ErrTooMany, d.max, Capacity)
+			}
 		}
 	}
 	for u, r := range d.records {
@@ -109,8 +116,12 @@ func (d *directory) add(e ledger.Entry) {
 	if !d.matters(p, r) {
 		return
 	}
-	if had, again := d.records[e.User]; again && (had.version > r.version || had.traits&unsettled != 0) {
+	had, again := d.records[e.User]
+	if again && (had.version > r.version || had.traits&unsettled != 0) {
 		return
+	}
+	if !again && r.traits&wanted != 0 {
+		d.wants++
 	}
 	r.learnt = strings.Clone(r.learnt) // it is part of a longer text
 	d.records[e.User] = r

@@ -11,6 +11,7 @@ package plan
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -50,6 +51,8 @@ type Input struct {
 	// whose last request is a block.
 	Desired    []user.ID
 	FromLedger bool
+	// MaxDesired bounds the users that are desired FromLedger; zero does not.
+	MaxDesired int
 	// Before are the users that were desired when the run began. A user who is on the list, and
 	// desired no longer, is left to the next run.
 	Before []user.ID
@@ -61,6 +64,10 @@ type Input struct {
 	// Later are users that a delayed job will block when it is due.
 	Later map[user.ID]struct{}
 }
+
+// ErrTooMany is wrapped by Compute's error when the ledger wants more users blocked than
+// [Input.MaxDesired]: plans are made in memory.
+var ErrTooMany = errors.New("too many users are wanted blocked")
 
 // Change is one user to block, unblock or adopt.
 type Change struct {

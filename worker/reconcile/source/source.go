@@ -22,6 +22,10 @@ import (
 // meant.
 var ErrUnusable = errors.New("no desired list")
 
+// MaxUsers bounds a desired list, duplicates and rejected lines included: four times the 64,000
+// that a blocklist holds. A longer one is a mistake, and a worker has little memory to plan in.
+const MaxUsers = 256_000
+
 // List is a desired list as it was read.
 type List struct {
 	Users []user.ID
@@ -93,7 +97,11 @@ func idOf(kind, name string) string {
 }
 
 func readNumbers(r io.Reader, o numbers.Options) (List, error) {
+	o.MaxRecords = MaxUsers
 	list, err := numbers.Read(r, o)
+	if errors.Is(err, numbers.ErrTooMany) {
+		err = fmt.Errorf("more than %d users, and a blocklist holds 64000: is it the right list?", MaxUsers)
+	}
 	return List{Users: list.Users, Rejected: list.Rejected, Column: list.Column}, err
 }
 

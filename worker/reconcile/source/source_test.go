@@ -46,6 +46,25 @@ func TestFileSource(t *testing.T) {
 	}
 }
 
+// TestFileSourceTooLong gives a list that no blocklist could hold.
+func TestFileSourceTooLong(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "numbers.csv")
+	text := "+16502000001\n" + strings.Repeat("-\n", source.MaxUsers)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := source.File(path, numbers.Options{}).Read(t.Context()); !errors.Is(err, source.ErrUnusable) || !strings.Contains(err.Error(), "64000") {
+		t.Errorf("%v", err)
+	}
+	if err := os.WriteFile(path, []byte(text[:len(text)-len("-\n")]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := source.File(path, numbers.Options{}).Read(t.Context()); err != nil || len(list.Users) != 1 {
+		t.Errorf("%d users, %v", len(list.Users), err)
+	}
+}
+
 // TestFileSourcePipe has a pipe that no writer opens: waiting for one could not be canceled.
 func TestFileSourcePipe(t *testing.T) {
 	t.Parallel()
