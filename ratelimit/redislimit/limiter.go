@@ -2,6 +2,7 @@ package redislimit
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"math"
@@ -13,15 +14,24 @@ import (
 	"github.com/wablock/wablock/ratelimit"
 )
 
+//go:embed lua/take.lua
+var takeSource string
+
+//go:embed lua/cancel.lua
+var cancelSource string
+
 // Limiter is a [ratelimit.Limiter] shared through Redis. Safe for concurrent use; it starts no goroutine and needs no
 // closing.
 type Limiter struct {
 	settings func(phoneNumberID string) ratelimit.Settings
+	rdb      redis.UniversalClient
 	store    store
 	tallies  *tallies
 	ceilings *ceilings
 	jitter   func() float64
 	now      func() time.Time // for tallies and ceilings; all else runs on Redis's clock
+
+	takeScript, cancelScript *redis.Script
 }
 
 var _ ratelimit.Limiter = (*Limiter)(nil)
@@ -33,8 +43,9 @@ func New(rdb redis.UniversalClient, settings func(phoneNumberID string) ratelimi
 		settings = func(string) ratelimit.Settings { return ratelimit.Settings{} }
 	}
 	return &Limiter{
-		settings: settings, store: newStore(rdb), tallies: newTallies(), ceilings: newCeilings(), jitter: rand.Float64,
-		now: time.Now,
+		settings: settings, rdb: rdb, store: newStore(rdb), tallies: newTallies(), ceilings: newCeilings(),
+		jitter: rand.Float64, now: time.Now,
+		takeScript: redis.NewScript(takeSource), cancelScript: redis.NewScript(cancelSource),
 	}
 }
 
@@ -43,6 +54,13 @@ func PhoneKey(phoneNumberID string) string { return "wablock:{" + phoneNumberID 
 
 // AccountKey returns the Redis key of an account's limit.
 func AccountKey(id string) string { return "wablock:{account:" + id + "}:limit" }
+
+// bucket is one limit in Redis and how it starts.
+type bucket struct {
+	key     string
+	set     ratelimit.Settings
+	initial func(ratelimit.Instant, ratelimit.Settings) ratelimit.State
+}
 
 func (l *Limiter) phone(phoneNumberID string) bucket {
 	return bucket{
@@ -80,7 +98,7 @@ func (l *Limiter) take(ctx context.Context, phone bucket, accountID string) (rat
 	for i, b := range buckets {
 		told[i] = l.tallies.collect(b.key)
 	}
-	answers, errs := l.store.ask(ctx, buckets, told)
+	answers, errs := l.ask(ctx, buckets, told)
 	for i, err := range errs {
 		if err != nil {
 			l.tallies.add(buckets[i].key, told[i], l.now())
@@ -98,12 +116,74 @@ func (l *Limiter) take(ctx context.Context, phone bucket, accountID string) (rat
 		}
 	}
 	for i, a := range answers { // one of the two may have given a token
-		err = errors.Join(err, l.store.giveBack(ctx, buckets[i].key, a.Stamp))
+		err = errors.Join(err, l.giveBack(ctx, buckets[i].key, a.Stamp))
 	}
 	if err != nil {
 		return ratelimit.Grant{}, err
 	}
 	return g, nil
+}
+
+// ask asks each bucket for one call and tells it its tally, in one round trip; again with the script's text where Redis
+// does not know it yet. The keys may lie in different cluster slots: each answer has an error of its own.
+func (l *Limiter) ask(ctx context.Context, buckets []bucket, told []tally) ([]ratelimit.Answer, []error) {
+	cmds := make([]*redis.Cmd, len(buckets))
+	args := func(i int) []any { return buckets[i].takeArgs(told[i]) }
+	if len(buckets) == 1 {
+		cmds[0] = l.takeScript.Run(ctx, l.rdb, []string{buckets[0].key}, args(0)...)
+	} else {
+		_, _ = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error { // its error is that of one of the commands
+			for i, b := range buckets {
+				cmds[i] = l.takeScript.EvalSha(ctx, p, []string{b.key}, args(i)...)
+			}
+			return nil
+		})
+		for i, b := range buckets {
+			if redis.HasErrorPrefix(cmds[i].Err(), "NOSCRIPT") {
+				cmds[i] = l.takeScript.Eval(ctx, l.rdb, []string{b.key}, args(i)...)
+			}
+		}
+	}
+	answers, errs := make([]ratelimit.Answer, len(buckets)), make([]error, len(buckets))
+	for i, cmd := range cmds {
+		answers[i], errs[i] = readAnswer(cmd)
+	}
+	return answers, errs
+}
+
+func (b bucket) takeArgs(told tally) []any {
+	start := ratelimit.Encode(b.initial(0, b.set), 0, b.set)
+	return []any{
+		ratelimit.MicroRate(b.set.Rate), b.set.Burst, b.set.MaxUsers,
+		start[ratelimit.FieldPace], start[ratelimit.FieldProbe], start[ratelimit.FieldEvery],
+		told.served, told.retryTokens, int(stateTTL.Seconds()),
+	}
+}
+
+func readAnswer(cmd *redis.Cmd) (ratelimit.Answer, error) {
+	v, err := cmd.Int64Slice()
+	if err != nil {
+		return ratelimit.Answer{}, err
+	}
+	if len(v) != 9 {
+		return ratelimit.Answer{}, fmt.Errorf("take.lua returned %d values, not 9", len(v))
+	}
+	return ratelimit.Answer{
+		Reason: ratelimit.Reason(v[0]), Wait: time.Duration(v[1]) * time.Microsecond, Users: int(v[2]),
+		Retry: time.Duration(v[3]) * time.Microsecond,
+		Stamp: ratelimit.Stamp{
+			Epoch: v[4], Probe: v[5] == 1, Trial: int(v[6]), Due: v[7] == 1, Taken: v[0] == 0, Retry: v[8] == 1,
+		},
+	}, nil
+}
+
+// giveBack returns what a bucket gave for a call that is not made.
+func (l *Limiter) giveBack(ctx context.Context, key string, st ratelimit.Stamp) error {
+	if !st.Taken {
+		return nil
+	}
+	return l.cancelScript.Run(ctx, l.rdb, []string{key},
+		flag(st.Probe), flag(st.Trial > 0), flag(st.Due), flag(st.Retry)).Err()
 }
 
 // Cancel implements [ratelimit.Limiter]. What of it fails is lost until it comes back with time.
@@ -112,9 +192,9 @@ func (l *Limiter) Cancel(ctx context.Context, key ratelimit.Key, g ratelimit.Gra
 		return nil
 	}
 	l.ceilings.release(key.PhoneNumberID, l.settings(key.PhoneNumberID).WithDefaults(), l.now())
-	err := l.store.giveBack(ctx, PhoneKey(key.PhoneNumberID), g.Phone)
+	err := l.giveBack(ctx, PhoneKey(key.PhoneNumberID), g.Phone)
 	if key.Account != "" {
-		err = errors.Join(err, l.store.giveBack(ctx, AccountKey(key.Account), g.Account))
+		err = errors.Join(err, l.giveBack(ctx, AccountKey(key.Account), g.Account))
 	}
 	if err != nil {
 		return fmt.Errorf("redislimit: cancel: %w", err)
