@@ -12,6 +12,13 @@ import (
 )
 
 var (
+	// ErrLate is a call that was not made since its claim was about to end: Redis, or this
+	// process, was stopped for a while. Its users are tried again.
+	ErrLate = errors.New("worker: it is too late for the call: its claim ends")
+	// ErrNotChecked is the result of a list call that could not be made.
+	ErrNotChecked = errors.New("worker: the call failed, and it could not be checked whether for one of its users")
+	// ErrNoResult is an API that answers nothing at all, which the client never does.
+	ErrNoResult = errors.New("worker: the client gave neither a result nor an error")
 	// errUnnamed is an answer without an error that names no user.
 	errUnnamed = errors.New("the API's answer named no user")
 
@@ -31,6 +38,37 @@ type refusedError struct{ err error }
 
 func (e *refusedError) Error() string { return "every call is refused: " + e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
+
+// ruleOf is the client's rule, but for errors of which the worker knows more. listed reports that an
+// operator configured the phone number ID.
+func ruleOf(err error, listed bool) client.Rule {
+	switch {
+	case errors.Is(err, ErrNotChecked):
+		return ruleNotChecked
+	case errors.Is(err, ErrLate):
+		return ruleLate
+	case errors.Is(err, errUnnamed):
+		return ruleUnnamed
+	}
+	rule := client.Classify(err)
+	if rule.Remedy == client.RestartListing { // of a listing; of any other call it means nothing special
+		rule.Remedy, rule.UsesAttempt = client.Retry, true
+	}
+	if listed {
+		return rule
+	}
+	return unlisted(rule)
+}
+
+// unlisted dead-letters the users of a phone number ID that is unknown to the API and to the
+// configuration: a producer made it up, and they would wait for ever. Those of a configured one
+// wait for the configuration to be mended.
+func unlisted(rule client.Rule) client.Rule {
+	if rule.Remedy == client.Halt && rule.Scope == client.ScopePhoneNumber {
+		rule.Remedy, rule.UsesAttempt = client.DeadLetter, true
+	}
+	return rule
+}
 
 func isLimit(rule client.Rule) bool {
 	return rule.Remedy == client.RateLimit || rule.Remedy == client.AccountRateLimit

@@ -16,16 +16,6 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-var (
-	// ErrLate is a call that was not made since its claim was about to end: Redis, or this
-	// process, was stopped for a while. Its users are tried again.
-	ErrLate = errors.New("worker: it is too late for the call: its claim ends")
-	// ErrNotChecked is the result of a list call that could not be made.
-	ErrNotChecked = errors.New("worker: the call failed, and it could not be checked whether for one of its users")
-	// ErrNoResult is an API that answers nothing at all, which the client never does.
-	ErrNoResult = errors.New("worker: the client gave neither a result nor an error")
-)
-
 const (
 	// maxRetryDelay bounds the time between two attempts of a user.
 	maxRetryDelay = 5 * time.Minute
@@ -146,7 +136,7 @@ func Read(op ledger.Operation, users []ledger.Claimed, res *client.Result, err e
 			res, err, r.each = nil, e, true
 		}
 	}
-	r.res, r.err, r.rule = res, err, r.ruleOf(err)
+	r.res, r.err, r.rule = res, err, ruleOf(err, r.Listed)
 	var v Verdict
 	if res != nil {
 		v = r.named()
@@ -161,7 +151,7 @@ func Read(op ledger.Operation, users []ledger.Claimed, res *client.Result, err e
 // settlements.
 func ReadCheck(err error, listed bool) Verdict {
 	r := reading{err: err, Policy: Policy{Listed: listed}}
-	r.rule = r.ruleOf(err)
+	r.rule = ruleOf(err, r.Listed)
 	v := Verdict{Effect: EffectServed}
 	switch {
 	case err == nil:
@@ -223,7 +213,7 @@ func (r *reading) named() Verdict {
 			v.Settlements = append(v.Settlements, ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed, WaID: o.WaID})
 			continue
 		case client.Failed:
-			rule := r.ruleOf(o.Error)
+			rule := ruleOf(o.Error, r.Listed)
 			s := r.settle(u, rule, failureOf(o.Error, rule, r.Now), true)
 			s.WaID = o.WaID
 			v.Settlements = append(v.Settlements, s)
@@ -341,18 +331,21 @@ func (r *reading) blamed() Verdict {
 
 // refusesEveryCall reports whether the list call was refused as well, for good.
 func (r *reading) refusesEveryCall() bool {
-	remedy := r.ruleOf(r.Check.Err).Remedy
+	remedy := ruleOf(r.Check.Err, r.Listed).Remedy
 	return r.Check.Err != nil && (remedy == client.Halt || remedy == client.DeadLetter)
 }
 
 // refused is for a call that failed as every other does: the token, the phone number ID, the app
 // secret or the version is wrong, whatever the code.
 func (r *reading) refused() Verdict {
-	rule := r.ruleOf(r.Check.Err)
+	rule := ruleOf(r.Check.Err, r.Listed)
 	if rule.Scope == client.ScopeUser {
 		rule.Scope, rule.Remedy, rule.UsesAttempt = client.ScopePhoneNumber, client.Halt, false
 	}
-	r.err, r.rule = &refusedError{r.Check.Err}, r.unlisted(rule)
+	if !r.Listed {
+		rule = unlisted(rule)
+	}
+	r.err, r.rule = &refusedError{r.Check.Err}, rule
 	if r.rule.Remedy == client.DeadLetter {
 		return r.alike(EffectServed, true)
 	}
@@ -444,34 +437,4 @@ func (r *reading) uncountedDelay(u ledger.Claimed) time.Duration {
 func (r *reading) backoff(attempts int) time.Duration {
 	d := min(r.RetryDelay<<min(attempts, 20), maxRetryDelay)
 	return d/2 + time.Duration(r.Jitter()*float64(d/2))
-}
-
-// ruleOf is the client's rule, but for errors of which the worker knows more.
-func (r *reading) ruleOf(err error) client.Rule {
-	switch {
-	case errors.Is(err, ErrNotChecked):
-		return ruleNotChecked
-	case errors.Is(err, ErrLate):
-		return ruleLate
-	case errors.Is(err, errUnnamed):
-		return ruleUnnamed
-	}
-	rule := client.Classify(err)
-	if rule.Remedy == client.RestartListing { // of a listing; of any other call it means nothing special
-		rule.Remedy, rule.UsesAttempt = client.Retry, true
-	}
-	if rule.Remedy == client.Halt && rule.Scope == client.ScopePhoneNumber {
-		return r.unlisted(rule)
-	}
-	return rule
-}
-
-// unlisted dead-letters the users of a phone number ID that is unknown to the API and to the
-// configuration: a producer made it up, and they would wait for ever. Those of a configured one
-// wait for the configuration to be mended.
-func (r *reading) unlisted(rule client.Rule) client.Rule {
-	if !r.Listed && rule.Remedy == client.Halt && rule.Scope == client.ScopePhoneNumber {
-		rule.Remedy, rule.UsesAttempt = client.DeadLetter, true
-	}
-	return rule
 }
