@@ -79,7 +79,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	}
 	w.cfg.Logger.Info("worker: started", "worker_id", w.id)
-	parts.Go(func() { w.listen(ctx) })
+	parts.Go(func() { w.lanes.Listen(ctx) })
 	parts.Go(func() { w.watchLimits(ctx) })
 	parts.Go(func() { syncDeadLetters(ctx, w.handler.dead, w.cfg.Configured, w.cfg.Logger) })
 	parts.Go(func() { wakeWaiting(ctx, w.cfg.Redis, w.cfg.Configured, w.lanes.Wake) })
@@ -153,23 +153,6 @@ func (w *Worker) server(concurrency int, queues map[string]int) *asynq.Server {
 		Logger:           asynqLogger{w.cfg.Logger},
 		LogLevel:         asynq.InfoLevel,
 	})
-}
-
-// listen wakes lanes when a producer says that users begin to wait.
-func (w *Worker) listen(ctx context.Context) {
-	sub := w.cfg.Redis.Subscribe(ctx, ledger.WakeChannel)
-	defer func() { _ = sub.Close() }()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case m, ok := <-sub.Channel():
-			if !ok {
-				return
-			}
-			w.lanes.Wake(m.Payload)
-		}
-	}
 }
 
 // shower is a limiter that can show what it has learnt.

@@ -159,7 +159,7 @@ func (c *call) renew() error {
 			c.lost[u.User] = true
 			switch states[i] {
 			case ledger.Superseded:
-				c.watches.settled(u.User, u.Version, ledger.Superseded, 0)
+				c.follower.watches.settled(u.User, u.Version, ledger.Superseded, 0)
 			case ledger.Waiting:
 				c.logLate(1)
 			default:
@@ -282,7 +282,7 @@ func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
 		return // no watch is told, so that the tasks look again
 	}
 	for i, s := range settled {
-		c.watches.settled(users[i].User, users[i].Version, s.State, codeOf(v.Settlements[i].Failure))
+		c.follower.watches.settled(users[i].User, users[i].Version, s.State, codeOf(v.Settlements[i].Failure))
 	}
 }
 

@@ -2,7 +2,6 @@ package lane
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -12,7 +11,6 @@ import (
 	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks/ledger"
-	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/internal/verdict"
 )
 
@@ -23,15 +21,14 @@ type lane struct {
 	key     ratelimit.Key
 	ledger  *ledger.Ledger
 	breaker *verdict.Breaker
-	watches *watches
-	marker  *marker
-	load    load
+	load    *load
 	log     *slog.Logger
+	// follower is told what becomes of users, for the handlers of their tasks.
+	follower *follower
 
 	wake   chan struct{} // there may be users to claim
 	scarce chan struct{} // lanes are scarce: retire, if there is nothing to do
 	slots  chan struct{} // bounds the calls in flight
-	ended  chan struct{} // closed when no call is in flight and none will begin
 
 	// Claims have IDs made of prefix and a count. unackedClaim is the ID of the one whose reply
 	// never came, or whose users are yet to be put back, "" for none. run alone uses these.
@@ -40,21 +37,21 @@ type lane struct {
 	claims       int64
 	unackedClaim string
 
-	unserved  bool        // there is no token for the phone number ID
-	elsewhere atomic.Bool // then: another worker has one
+	unserved bool // there is no token for the phone number ID
 
 	refs    int // handlers using this lane; Pool.mu guards it
 	refused atomic.Pointer[secret.String]
 }
 
-func newLane(cfg *Config, number PhoneNumber, claimPrefix string) *lane {
-	l := ledger.New(cfg.Redis, number.ID)
-	return &lane{
+func newLane(cfg *Config, number PhoneNumber, breaker *verdict.Breaker, claimPrefix string) *lane {
+	l := &lane{
 		cfg: cfg, number: number, key: ratelimit.Key{PhoneNumberID: number.ID, Account: number.Account},
-		ledger: l, breaker: new(verdict.Breaker), watches: newWatches(), marker: newMarker(l), prefix: claimPrefix,
+		ledger: ledger.New(cfg.Redis, number.ID), breaker: breaker, load: new(load), prefix: claimPrefix,
 		log:  cfg.Logger.With(keyPhoneNumberID, number.ID),
-		wake: make(chan struct{}, 1), scarce: make(chan struct{}, 1), slots: make(chan struct{}, maxCalls), ended: make(chan struct{}),
+		wake: make(chan struct{}, 1), scarce: make(chan struct{}, 1), slots: make(chan struct{}, maxCalls),
 	}
+	l.follower = newFollower(l.ledger, l.breaker, l.load, l.wakeUp, l.log)
+	return l
 }
 
 // wakeUp makes the lane look for users to claim.
@@ -73,8 +70,7 @@ func (l *lane) run(ctx, calls, settles context.Context, retire func(idle, rest t
 	defer wg.Wait()
 	background, stop := context.WithCancel(ctx)
 	defer stop()
-	wg.Go(func() { l.marker.run(background) })
-	wg.Go(func() { l.readAgain(background) })
+	wg.Go(func() { l.follower.run(background) })
 
 	c := callContext{calls: calls, settles: settles, lane: ctx}
 	worked, woken := time.Now(), true
@@ -146,13 +142,13 @@ func (l *lane) claimable(ctx context.Context) (time.Duration, error) {
 	}
 	if l.announced.IsZero() { // workers that were woken at the same time come first
 		l.announced = time.Now()
-		l.elsewhere.Store(true)
+		l.follower.elsewhere.Store(true)
 	}
 	if left := unservedGrace - time.Since(l.announced); left > 0 {
 		return left, nil
 	}
 	n, err := l.cfg.Redis.Exists(ctx, key).Result()
-	l.elsewhere.Store(err != nil || n > 0)
+	l.follower.elsewhere.Store(err != nil || n > 0)
 	if err != nil || n > 0 {
 		return idlePoll, err
 	}
@@ -406,90 +402,4 @@ func (l *lane) openFor(wait time.Duration) time.Duration {
 	l.refused.Store(nil)
 	l.breaker.ProbeNow()
 	return time.Millisecond
-}
-
-// readStates takes in where users of a watch stand, marking them if the ledger does not have them.
-func (l *lane) readStates(ctx context.Context, w *watch, users []user.ID) ([]ledger.State, error) {
-	requests := make([]ledger.Request, len(users))
-	for i, u := range users {
-		requests[i] = ledger.Request{User: u, Operation: w.operation, Queue: w.queue, Version: w.version}
-	}
-	states, err := l.marker.mark(ctx, requests)
-	if err == nil {
-		l.watches.read(w, users, states)
-	}
-	return states, err
-}
-
-// restingFor returns how long none of a task's users can be claimed, as while they wait for their
-// next attempt. Users of a new request are in line in any case.
-func (l *lane) restingFor(ctx context.Context, w *watch, users []user.ID, states []ledger.State) (time.Duration, error) {
-	if time.Since(w.version.Time()) < newRequest {
-		return 0, nil
-	}
-	var waiting []user.ID
-	for i, s := range states {
-		switch s {
-		case ledger.Waiting:
-			waiting = append(waiting, users[i])
-		case ledger.InFlight:
-			return 0, nil
-		default:
-		}
-	}
-	return l.ledger.RestingFor(ctx, waiting)
-}
-
-// readAgain learns of users that other workers have settled.
-func (l *lane) readAgain(ctx context.Context) {
-	tick := time.NewTicker(readEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		ws, users := l.watches.waiting(ledger.MaxBatch)
-		for i, w := range ws {
-			if _, err := l.readStates(ctx, w, users[i]); err != nil {
-				if ctx.Err() == nil {
-					l.log.Error("lane: the states of users could not be read", keyError, err.Error())
-				}
-				break
-			}
-		}
-	}
-}
-
-// await waits for the ends of a watch's users, as long as they are to be expected soon.
-func (l *lane) await(ctx context.Context, w *watch) {
-	tick := time.NewTicker(readEvery)
-	defer tick.Stop()
-	for range followFor / readEvery {
-		if delay, _ := l.expectedDelay(w.operation, w.queue); delay >= longWait {
-			return
-		}
-		select {
-		case <-w.done:
-			return
-		case <-tick.C:
-		case <-l.ended:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// expectedDelay is about how long a user that begins to wait now will wait, and for what.
-func (l *lane) expectedDelay(op ledger.Operation, q ledger.Queue) (time.Duration, string) {
-	now := time.Now()
-	if l.elsewhere.Load() {
-		return idlePoll, "another worker serves this phone number ID"
-	}
-	if s := l.breaker.Status(now); s.State != verdict.Running && (s.State != verdict.Full || op == ledger.Block) {
-		return max(s.Wait, longWait), fmt.Sprintf("%s: %s", s.State, s.Reason)
-	}
-	return l.load.delay(q, now)
 }

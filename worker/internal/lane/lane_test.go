@@ -11,6 +11,7 @@ import (
 
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
+	"github.com/wablock/wablock/worker/internal/verdict"
 )
 
 // budget is a Redis hook that lets a number of commands through, and fails those after them; a
@@ -42,7 +43,7 @@ func TestReleaseUnackedAgain(t *testing.T) {
 	_, rdb := redistest.Mini(t)
 	flaky := budget(-1)
 	rdb.AddHook(&flaky)
-	l := newLane(&Config{Redis: rdb, Logger: slog.New(slog.DiscardHandler), RequestTimeout: time.Minute}, PhoneNumber{ID: "1"}, "w")
+	l := newLane(&Config{Redis: rdb, Logger: slog.New(slog.DiscardHandler), RequestTimeout: time.Minute}, PhoneNumber{ID: "1"}, new(verdict.Breaker), "w")
 	users, ctx := someUsers(t, 3), t.Context()
 	requests := make([]ledger.Request, len(users))
 	for i, u := range users {

@@ -10,7 +10,6 @@ import (
 	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
-	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/internal/verdict"
 )
 
@@ -61,6 +60,23 @@ func (p *Pool) Run(ctx context.Context) {
 	p.wg.Wait()
 }
 
+// Listen opens and wakes the lanes that producers announce work for, until ctx ends.
+func (p *Pool) Listen(ctx context.Context) {
+	sub := p.cfg.Redis.Subscribe(ctx, ledger.WakeChannel)
+	defer func() { _ = sub.Close() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m, ok := <-sub.Channel():
+			if !ok {
+				return
+			}
+			p.Wake(m.Payload)
+		}
+	}
+}
+
 // Wake makes a phone number ID's lane look for users to claim, opening it if need be. A malformed
 // ID, or one that comes when lanes are scarce, is ignored: its task comes in any case, and any
 // Redis client may publish one.
@@ -79,19 +95,6 @@ func (p *Pool) Wake(phoneNumberID string) {
 	}
 }
 
-// Progress counts the users of a task by how they ended.
-type Progress struct {
-	Result queues.Result
-	// Dead are users that were found dead; the worker that settled them may have died before
-	// it wrote their dead letters.
-	Dead []user.ID
-	// Left counts users that have not ended. They are expected to after Delay; Why says what
-	// they wait for.
-	Left  int
-	Delay time.Duration
-	Why   string
-}
-
 // Follow marks the users of a task, wakes their lane, and waits for their ends for as long as that
 // is worth a handler.
 func (p *Pool) Follow(ctx context.Context, t queues.Payload, q ledger.Queue) (Progress, error) {
@@ -100,31 +103,7 @@ func (p *Pool) Follow(ctx context.Context, t queues.Payload, q ledger.Queue) (Pr
 		return Progress{}, err
 	}
 	defer p.release(l)
-	if t.Operation == ledger.Block && time.Since(t.Version.Time()) < newRequest {
-		l.breaker.WantRoom()
-	}
-	if delay, why := l.expectedDelay(t.Operation, q); delay >= longWait && time.Since(t.RequestedAt) < delay/2 {
-		l.wakeUp()
-		return Progress{Left: len(t.Users), Delay: delay, Why: why}, nil // not worth a look yet
-	}
-	w := l.watches.add(t.Operation, q, t.Version, t.Users)
-	states, err := l.readStates(ctx, w, t.Users)
-	var rest time.Duration
-	if err == nil {
-		l.wakeUp()
-		rest, err = l.restingFor(ctx, w, t.Users, states)
-	}
-	if err == nil && rest == 0 {
-		l.await(ctx, w)
-	}
-	pr := l.watches.drop(w)
-	if pr.Delay, pr.Why = l.expectedDelay(t.Operation, q); rest > pr.Delay {
-		pr.Delay, pr.Why = rest, "they wait for their next attempt"
-	}
-	if errors.Is(err, errClosed) {
-		err = nil // it stops: those left are deferred
-	}
-	return pr, err
+	return l.follower.follow(ctx, t, q)
 }
 
 // Mark marks the users of a task and wakes their lane.
@@ -134,13 +113,7 @@ func (p *Pool) Mark(ctx context.Context, t queues.Payload, q ledger.Queue) error
 		return err
 	}
 	defer p.release(l)
-	w := l.watches.add(t.Operation, q, t.Version, t.Users)
-	defer l.watches.drop(w)
-	if _, err := l.readStates(ctx, w, t.Users); err != nil {
-		return err
-	}
-	l.wakeUp()
-	return nil
+	return l.follower.mark(ctx, t, q)
 }
 
 // Status is the state of one phone number ID's lane.
@@ -206,16 +179,17 @@ func (p *Pool) get(phoneNumberID string) (*lane, error) {
 		p.makeRoom()
 	}
 	p.opened++
-	l := newLane(&p.cfg, number, fmt.Sprintf("%s-%x-", p.cfg.WorkerID, p.opened))
-	l.unserved = !ok
-	if k, ok := p.parked[phoneNumberID]; ok {
-		l.breaker = k.breaker
-		l.refused.Store(k.refused)
-		delete(p.parked, phoneNumberID)
+	k, parked := p.parked[phoneNumberID]
+	if !parked {
+		k.breaker = new(verdict.Breaker)
 	}
+	delete(p.parked, phoneNumberID)
+	l := newLane(&p.cfg, number, k.breaker, fmt.Sprintf("%s-%x-", p.cfg.WorkerID, p.opened))
+	l.unserved = !ok
+	l.refused.Store(k.refused)
 	p.open[phoneNumberID] = l
 	p.wg.Go(func() {
-		defer close(l.ended)
+		defer close(l.follower.ended)
 		l.run(p.ctx, p.calls, p.settles, func(idle, rest time.Duration) bool { return p.retire(l, idle, rest) })
 	})
 	return l, nil
@@ -277,144 +251,4 @@ func (p *Pool) unpark(ctx context.Context) {
 		}
 		p.mu.Unlock()
 	}
-}
-
-// watch follows the users of one task until each has ended. watches.mu guards its last fields.
-type watch struct {
-	operation ledger.Operation
-	queue     ledger.Queue
-	version   ledger.Version
-	done      chan struct{} // closed when no user is pending
-	pending   map[user.ID]struct{}
-	progress  Progress
-}
-
-// watches are all watches of a lane, by user. Safe for concurrent use.
-type watches struct {
-	mu     sync.Mutex
-	byUser map[user.ID][]*watch
-	all    map[*watch]struct{}
-}
-
-func newWatches() *watches {
-	return &watches{byUser: map[user.ID][]*watch{}, all: map[*watch]struct{}{}}
-}
-
-// add starts a watch, which its caller drops.
-func (s *watches) add(op ledger.Operation, q ledger.Queue, version ledger.Version, users []user.ID) *watch {
-	w := &watch{operation: op, queue: q, version: version, done: make(chan struct{}), pending: make(map[user.ID]struct{}, len(users))}
-	for _, u := range users {
-		w.pending[u] = struct{}{}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all[w] = struct{}{}
-	for u := range w.pending {
-		s.byUser[u] = append(s.byUser[u], w)
-	}
-	return w
-}
-
-// drop ends a watch, and returns what it has seen and how many users are left.
-func (s *watches) drop(w *watch) Progress {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.all, w)
-	for u := range w.pending {
-		s.forget(u, w)
-	}
-	w.progress.Left = len(w.pending)
-	return w.progress
-}
-
-// forget takes w from the list of u. It requires mu held.
-func (s *watches) forget(u user.ID, w *watch) {
-	list := s.byUser[u]
-	for i, other := range list {
-		if other == w {
-			list[i] = list[len(list)-1]
-			list = list[:len(list)-1]
-			break
-		}
-	}
-	if len(list) == 0 {
-		delete(s.byUser, u)
-		return
-	}
-	s.byUser[u] = list
-}
-
-// read takes in where users of a watch stand by the ledger.
-func (s *watches) read(w *watch, users []user.ID, states []ledger.State) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, u := range users {
-		if states[i].Ended() && s.end(w, u, states[i], 0) && states[i] == ledger.Dead {
-			w.progress.Dead = append(w.progress.Dead, u)
-		}
-	}
-}
-
-// settled takes in what the ledger made of a call. A watch of an older version is superseded by
-// it, one of a newer version goes on.
-func (s *watches) settled(u user.ID, version ledger.Version, state ledger.State, code int) {
-	if !state.Ended() {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, w := range append([]*watch(nil), s.byUser[u]...) {
-		switch {
-		case w.version == version:
-			s.end(w, u, state, code)
-		case w.version < version:
-			s.end(w, u, ledger.Superseded, 0)
-		}
-	}
-}
-
-// end counts one user's end, once. It requires mu held.
-func (s *watches) end(w *watch, u user.ID, state ledger.State, code int) bool {
-	if _, waits := w.pending[u]; !waits {
-		return false
-	}
-	delete(w.pending, u)
-	s.forget(u, w)
-	switch r := &w.progress.Result; state {
-	case ledger.Succeeded:
-		r.Succeeded++
-	case ledger.Superseded:
-		r.Superseded++
-	default:
-		r.DeadLettered++
-		if code != 0 {
-			r.Add(queues.Result{Codes: map[int]int{code: 1}})
-		}
-	}
-	if len(w.pending) == 0 {
-		close(w.done)
-	}
-	return true
-}
-
-// waiting returns up to limit users that watches wait for, to see what other workers have done.
-func (s *watches) waiting(limit int) (ws []*watch, users [][]user.ID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for w := range s.all {
-		list := make([]user.ID, 0, min(len(w.pending), limit))
-		for u := range w.pending {
-			if len(list) == limit {
-				break
-			}
-			list = append(list, u)
-		}
-		if len(list) > 0 {
-			ws, users = append(ws, w), append(users, list)
-		}
-		if limit -= len(list); limit <= 0 {
-			break
-		}
-	}
-	return ws, users
 }
