@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -83,5 +84,40 @@ func TestWaitingUsersAreFoundAtStart(t *testing.T) {
 		w.cfg.Configured = []string{phoneNumberID}
 		w.run()
 		w.eventually("the user is blocked", func() bool { return w.entry(number).State == ledger.Succeeded })
+	})
+}
+
+// TestTwoSpellings blocks a Brazilian by the number with its ninth digit, which fails at first, and
+// unblocks the same person by the number without: the person ends as unblocked, and so do the calls.
+func TestTwoSpellings(t *testing.T) {
+	t.Parallel()
+	const dialled, waID = "+5592981723241", "559281723241"
+	inBubble(t, simulator.Scenario{
+		Users:  []simulator.User{{User: dialled, WaID: waID}},
+		Faults: []simulator.Fault{{Effect: simulator.EffectFailUser, Code: 139103, Users: []string{dialled}, Times: 1}},
+	}, func(t *testing.T, b *bubble) {
+		b.cfg.Logger = nil
+		defer b.run()()
+		block := b.enqueue(ledger.Block, dialled)
+		b.eventually("a call fails", func() bool { return b.entry(dialled).Attempts == 1 })
+		unblock := b.enqueue(ledger.Unblock, "+"+waID)
+		b.settled(unblock)
+		b.settled(block)
+		<-time.After(time.Minute)
+		if list := b.sim.Snapshot(phoneNumberID); len(list) != 0 {
+			t.Errorf("%d users are blocked", len(list))
+		}
+		if e, u := b.entry(dialled), b.entry("+"+waID); e.State != ledger.Succeeded || e.WaID != waID || u.State != ledger.Succeeded {
+			t.Errorf("%+v\n%+v", e, u)
+		}
+		calls := 0
+		for _, x := range b.sim.Journal() {
+			if x.Operation != "list" {
+				calls++
+			}
+		}
+		if calls != 4 { // block failed, unblock, block, unblock
+			t.Errorf("%d calls", calls)
+		}
 	})
 }

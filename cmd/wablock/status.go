@@ -60,8 +60,15 @@ func (c *status) show(ctx context.Context, l *ledger.Ledger, in inputs) error {
 		if err != nil {
 			return err
 		}
-		for _, e := range entries {
+		newer, err := l.NewerNames(ctx, entries)
+		if err != nil {
+			return err
+		}
+		for i, e := range entries {
 			s := statusOf(l.PhoneNumberID(), e)
+			if !newer[i].User.IsZero() {
+				s.SupersededBy = newer[i].User.Reveal()
+			}
 			if err := out.add(s, s.row); err != nil {
 				return err
 			}
@@ -83,7 +90,8 @@ type statusJSON struct {
 	Details       string           `json:"details,omitempty"`
 	Attempts      *int             `json:"attempts,omitempty"`
 	Queue         ledger.Queue     `json:"queue,omitempty"`
-	Discarded     bool             `json:"discarded,omitempty"` // from the dead-letter queue
+	Discarded     bool             `json:"discarded,omitempty"`     // from the dead-letter queue
+	SupersededBy  string           `json:"superseded_by,omitempty"` // another name of the same person, whose newer request decides
 	RequestedAt   time.Time        `json:"requested_at,omitzero"`
 	SettledAt     time.Time        `json:"settled_at,omitzero"`
 }
@@ -130,6 +138,9 @@ func (s statusJSON) row() []string {
 	state := s.State
 	if s.Discarded {
 		state += " (discarded)"
+	}
+	if s.SupersededBy != "" {
+		state += " (superseded by " + s.SupersededBy + ")"
 	}
 	return []string{
 		s.User, string(s.Operation), state, codeText(s.Code), s.Message, optional(s.Attempts), stamp(s.RequestedAt), stamp(s.SettledAt),

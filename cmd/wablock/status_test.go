@@ -74,3 +74,31 @@ func TestStatusOfWhatHasEnded(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusUnderTwoNames asks about a person who was blocked under one name and unblocked, later,
+// under another one.
+func TestStatusUnderTwoNames(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	l := ledger.New(f.rdb, phoneNumberID)
+	carryOut := func(command, number string) {
+		f.wablock(command, number).exits(exitDone)
+		c, err := l.Claim(t.Context(), ledger.ClaimOptions{ID: command, Max: 1, Hold: time.Minute})
+		if err != nil || len(c.Users) != 1 {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		s := ledger.Settlement{User: c.Users[0].User, Version: c.Users[0].Version, Verdict: ledger.Succeed, WaID: "559281723241", Effect: c.Operation}
+		if _, err := l.Settle(t.Context(), c.ID, []ledger.Settlement{s}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	carryOut("block", "+5592981723241")
+	carryOut("unblock", "+559281723241")
+	all := f.wablock("status", "--json", "+5592981723241", "+559281723241").exits(exitDone).objects()
+	if all[0]["superseded_by"] != "+559281723241" || all[0]["operation"] != "block" || all[1]["superseded_by"] != nil {
+		t.Errorf("%v", all)
+	}
+	if r := f.wablock("status", "+5592981723241").exits(exitDone); !strings.Contains(r.out, "superseded by +559281723241") {
+		t.Error(r.out)
+	}
+}

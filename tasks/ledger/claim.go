@@ -206,7 +206,8 @@ type Settled struct {
 	Attempts      int
 	FirstFailedAt time.Time // zero for never
 	// Repeats is set when the claim was lost, and the call may have undone what another call did
-	// for the record's request since: that request waits again, for one more call.
+	// for the record's request since: that request waits again, for one more call. It is set as
+	// well when that holds for a newer request under another name of the same person, lost or not.
 	Repeats bool
 }
 
@@ -220,7 +221,7 @@ func (l *Ledger) Settle(ctx context.Context, claimID string, settlements []Settl
 	if err != nil {
 		return nil, fmt.Errorf("ledger: settle: %w", err)
 	}
-	text, err := settleScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.deadKey), args...).Text()
+	text, err := settleScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.deadKey, l.namesKey), args...).Text()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: settle: %w", err)
 	}

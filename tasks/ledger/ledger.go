@@ -27,6 +27,7 @@ type Ledger struct {
 	versionKey    string
 	holdKey       string
 	deadKey       string
+	namesKey      string
 	claimPrefix   string // of what is kept of a claim, by its ID
 	keys          []string
 }
@@ -49,7 +50,7 @@ func New(rdb redis.UniversalClient, phoneNumberID string) *Ledger {
 	}
 	return &Ledger{
 		rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", holdKey: prefix + "hold", deadKey: DeadKey(phoneNumberID),
-		claimPrefix: prefix + "claim:", keys: keys,
+		namesKey: prefix + "names", claimPrefix: prefix + "claim:", keys: keys,
 	}
 }
 

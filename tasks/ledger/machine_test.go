@@ -218,7 +218,7 @@ func (w *world) settle(t *rapid.T) {
 		}
 		s.Verdict = rapid.SampledFrom(verdicts).Draw(t, "verdict")
 		s.Delay = rapid.SampledFrom([]time.Duration{0, time.Hour}).Draw(t, "delay")
-		s.WaID = rapid.SampledFrom([]string{"", "1650", "1651"}).Draw(t, "wa_id")
+		s.WaID = rapid.SampledFrom([]string{"", "7" + u.User.Reveal()[1:], "8" + u.User.Reveal()[1:]}).Draw(t, "wa_id")
 		all = append(all, s)
 	}
 	for range rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "tries") {

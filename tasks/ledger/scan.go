@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/wablock/wablock/tasks/user"
@@ -65,7 +66,7 @@ func (l *Ledger) Forget(ctx context.Context, entries []Entry) (int, error) {
 	for _, e := range entries {
 		args = append(args, e.User.Reveal(), int64(e.Version))
 	}
-	n, err := forgetScript.Run(ctx, l.rdb, l.keys, args...).Int()
+	n, err := forgetScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.namesKey), args...).Int()
 	if err != nil {
 		return 0, fmt.Errorf("ledger: forget: %w", err)
 	}

@@ -13,6 +13,9 @@ var recordLua string
 //go:embed lua/tally.lua
 var tallyLua string
 
+//go:embed lua/names.lua
+var namesLua string
+
 //go:embed lua/version.lua
 var versionLua string
 
@@ -49,10 +52,10 @@ var (
 	markScript    = redis.NewScript(recordLua + markLua)
 	claimScript   = redis.NewScript(recordLua + tallyLua + claimLua)
 	renewScript   = redis.NewScript(recordLua + renewLua)
-	settleScript  = redis.NewScript(recordLua + settleLua)
+	settleScript  = redis.NewScript(recordLua + "local NAMES = KEYS[10]\n" + namesLua + settleLua)
 	backlogScript = redis.NewScript(recordLua + tallyLua + backlogLua)
 	discardScript = redis.NewScript(recordLua + discardLua)
-	forgetScript  = redis.NewScript(recordLua + forgetLua)
+	forgetScript  = redis.NewScript(recordLua + "local NAMES = KEYS[9]\n" + namesLua + forgetLua)
 	adoptScript   = redis.NewScript(recordLua + adoptLua)
 	holdScript    = redis.NewScript(holdLua)
 )

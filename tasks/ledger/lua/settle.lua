@@ -1,6 +1,7 @@
 -- settle.lua: writes down what came of a call, for each of its users.
 --
--- KEYS     as record.lua, then [9] the set of users who may have a dead letter
+-- KEYS     as record.lua, then [9] the set of users who may have a dead letter, and [10] NAMES of
+--          names.lua
 -- ARGV[1]  ID of the claim
 -- ARGV[2…] segments: verdict, delay in ms, failure (JSON, or ""), effect, n, then n times user,
 --          version, wa_id ("" when not told)
@@ -11,11 +12,17 @@
 --          Under a lost claim nothing is written of this version; but s, d and n are told if
 --          they are true of it: a client that repeats the script when a reply got lost must
 --          hear what its first try did. N and L are n and l where the call may have come after
---          another one that carried out the opposite: its user waits for one more call.
+--          another one that carried out the opposite: its user waits for one more call. S, W and
+--          D are s, w and d where that holds for a newer request under another name of the person.
+--
+-- Of the names of one person, the newest request decides: a call for an older one that may have
+-- undone what a newer one did makes the newer one wait for one more call, never the other way
+-- round, so the calls come to an end.
 
 local id, now = ARGV[1], now_ms()
 local stamp = whole(now)
 local replies, writes = {}, batch()
+local calls, renamed = {}, {}
 
 local function lost(r, version)
   if not r then return 'l' end
@@ -52,7 +59,10 @@ end
 local function settle(user, r, version, wa_id, how)
   local letter
   r.claim = NONE
-  if wa_id ~= '' then r.wa_id = wa_id end
+  if wa_id ~= '' and wa_id ~= r.wa_id then
+    renamed[#renamed + 1] = {user = user, wa_id = r.wa_id}
+    r.wa_id = wa_id
+  end
   leave_later(writes, user)
   if r.version ~= version then
     letter = 'n'
@@ -65,6 +75,76 @@ local function settle(user, r, version, wa_id, how)
   end
   put(writes, user, r)
   return letter
+end
+
+-- note keeps what the call may have done to a person, for other_names.
+local function note(k, user, r, version, wa_id, effect, held)
+  if wa_id == '' then wa_id = wa_id_of(user, r) end
+  if effect == '' or wa_id == '' then return end
+  calls[#calls + 1] = {k = k, user = user, r = r, version = tonumber(version), wa_id = wa_id, effect = effect,
+    learns = held and r.wa_id == wa_id and user ~= number_of(wa_id)}
+end
+
+-- look_up returns the names of the persons that were called for, the records of those names, and
+-- which call each is for. A call learns no name that is known.
+local function look_up()
+  local known, others, whose, lines = {}, {}, {}, {}
+  local wa_ids = {}
+  for j, c in ipairs(calls) do wa_ids[j] = c.wa_id end
+  for j, names in ipairs(redis.call('HMGET', NAMES, unpack(wa_ids))) do
+    local c, number = calls[j], number_of(calls[j].wa_id)
+    known[c.wa_id] = names or ''
+    if c.user ~= number then pair(others, number, c) end
+    for name in string.gmatch(names or '', '%S+') do
+      if name == c.user then
+        c.learns = false
+      elseif name ~= number then
+        pair(others, name, c)
+      end
+    end
+  end
+  local names = {}
+  for j = 1, #others, 2 do names[#names + 1], whose[#whose + 1] = others[j], others[j + 1] end
+  for from = 1, #names, 2000 do
+    for _, line in ipairs(redis.call('HMGET', USERS, unpack(names, from, math.min(from + 1999, #names)))) do
+      lines[#lines + 1] = line
+    end
+  end
+  return known, names, whose, lines
+end
+
+-- repeats lets a user wait for one more call who has succeeded under a name that was not known to
+-- be this person's, when an older request under another name ended so late that its call may have
+-- come after this one.
+local function repeats(writes, c, older)
+  local r = c.r
+  if not c.learns or c.again or r.state ~= 's' or r.op ~= c.effect then return end
+  if older.state == 'w' or older.state == 'f' or now - older.settled > FAR then return end
+  c.again, r.state, r.settled = true, 'w', '0'
+  wait_now(writes, c.user, r)
+  put(writes, c.user, r)
+  replies[c.k] = 'w ' .. r.attempts .. ' ' .. r.first
+end
+
+-- other_names sees to the other names of the persons that were called for.
+local function other_names()
+  for _, old in ipairs(renamed) do drop_name(old.user, old.wa_id) end
+  if #calls == 0 then return end
+  local writes, known, names, whose, lines = batch(), look_up()
+  for j, name in ipairs(names) do
+    local c, r = whose[j], parse(lines[j])
+    if r and r.op ~= c.effect and (r.wa_id == NONE or r.wa_id == c.wa_id) then
+      if tonumber(r.version) < c.version then
+        repeats(writes, c, r)
+      elseif undone(writes, name, r, c.effect) and not c.again then
+        replies[c.k] = string.upper(string.sub(replies[c.k], 1, 1)) .. string.sub(replies[c.k], 2)
+      end
+    end
+  end
+  for _, c in ipairs(calls) do
+    if c.learns then known[c.wa_id] = learn_name(c.user, c.wa_id, known[c.wa_id]) end
+  end
+  flush(writes)
 end
 
 local dead = {}
@@ -84,13 +164,15 @@ local lines = redis.call('HMGET', USERS, unpack(users))
 for k, user in ipairs(users) do
   local r, version, wa_id = parse(lines[k]), ARGV[places[k] + 1], ARGV[places[k] + 2]
   local letter
-  if r and r.claim == id then
+  local held = r and r.claim == id
+  if held then
     letter = settle(user, r, version, wa_id, hows[k])
     if letter == 'd' then dead[#dead + 1] = user end
   else
     letter = lost(r, version)
     if undone(writes, user, r, hows[k].effect) then letter = string.upper(letter) end
   end
+  note(k, user, r, version, wa_id, hows[k].effect, held)
   if letter == 'l' or letter == 'L' then
     replies[k] = letter .. ' 0 0'
   else
@@ -99,4 +181,5 @@ for k, user in ipairs(users) do
 end
 flush(writes)
 send('SADD', KEYS[9], dead)
+other_names()
 return table.concat(replies, '\n')

@@ -296,7 +296,7 @@ func (c *call) effect(v verdict.Verdict, s ledger.Settlement) ledger.Operation {
 }
 
 func (c *call) logLate(users int) {
-	c.log.Warn("lane: a call ended after its claim was lost, and may have undone newer requests; one more call follows", keyUsers, users)
+	c.log.Warn("lane: a call whose claim was lost, or for another name of the same users, may have undone newer requests; one more call follows for each", keyUsers, users)
 }
 
 // persist repeats do until it succeeds or ctx ends.
