@@ -186,7 +186,7 @@ func BenchmarkIdleLatency(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkInteractiveDuringBulk counts the calls that begin, while 64,000 numbers are under way,
+// BenchmarkInteractiveDuringBulk counts the calls that begin, while 60,000 numbers are under way,
 // from the enqueueing of an interactive number up to the one that carries it.
 func BenchmarkInteractiveDuringBulk(b *testing.B) {
 	s, _, p := benchSystem(b)
@@ -195,7 +195,8 @@ func BenchmarkInteractiveDuringBulk(b *testing.B) {
 	var worst int
 	i := 0
 	for b.Loop() {
-		if _, err := p.Block(ctx, numbers(benchNumbers)); err != nil {
+		const bulk = benchNumbers - 4000 // all fit on the list: what does not waits for room
+		if _, err := p.Block(ctx, numbers(bulk)); err != nil {
 			b.Fatal(err)
 		}
 		for range 10 {
@@ -208,7 +209,7 @@ func BenchmarkInteractiveDuringBulk(b *testing.B) {
 			accepted := time.Now()
 			worst = max(worst, s.callsUntil(n, accepted))
 		}
-		s.drained(benchNumbers)
+		s.drained(bulk)
 	}
 	b.ReportMetric(float64(worst), "worst-calls")
 	b.ReportMetric(0, "ns/op")
