@@ -14,7 +14,7 @@ func BenchmarkEnqueue64000(b *testing.B) {
 	users := nums(64_000)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := f.producer.Enqueue(b.Context(), tasks.Request{Operation: ledger.Block, Users: users}); err != nil {
+		if _, err := f.Producer.Enqueue(b.Context(), tasks.Request{Operation: ledger.Block, Users: users}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -25,7 +25,7 @@ func BenchmarkEnqueueOne(b *testing.B) {
 	users := nums(1)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := f.producer.Enqueue(b.Context(), tasks.Request{Operation: ledger.Block, Users: users}); err != nil {
+		if _, err := f.Producer.Enqueue(b.Context(), tasks.Request{Operation: ledger.Block, Users: users}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -18,26 +18,26 @@ import (
 func TestJob(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		if _, err := f.producer.Job(t.Context(), "none"); !errors.Is(err, tasks.ErrJobNotFound) {
+		if _, err := f.Producer.Job(t.Context(), "none"); !errors.Is(err, tasks.ErrJobNotFound) {
 			t.Errorf("a job that never was: %v", err)
 		}
-		job := must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(2500), JobID: "j"}))(t)
+		job := must(f.Producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(2500), JobID: "j"}))(t)
 		want := tasks.JobStatus{
 			ID: "j", Operation: ledger.Block, PhoneNumberID: phoneNumberID, Queue: ledger.Bulk, Version: job.Version,
 			Tasks: 3, Pending: 2500,
 		}
 		ignore := cmpopts.IgnoreFields(tasks.JobStatus{}, "RequestedAt")
-		got := must(f.producer.Job(t.Context(), "j"))(t)
+		got := must(f.Producer.Job(t.Context(), "j"))(t)
 		if diff := cmp.Diff(want, got, ignore); diff != "" || got.Done() || time.Since(got.RequestedAt).Abs() > time.Minute {
 			t.Error(got.RequestedAt, diff)
 		}
-		if err := f.inspector.DeleteTask("bulk", "j:1"); err != nil {
+		if err := f.Inspector.DeleteTask("bulk", "j:1"); err != nil {
 			t.Fatal(err)
 		}
-		f.work()
+		work(f)
 		want.Ended, want.Gone, want.Pending = 2, 1, 0
 		want.Result = queues.Result{Succeeded: 1499, DeadLettered: 1, Codes: map[int]int{131047: 1}}
-		got = must(f.producer.Job(t.Context(), "j"))(t)
+		got = must(f.Producer.Job(t.Context(), "j"))(t)
 		if diff := cmp.Diff(want, got, ignore); diff != "" || !got.Done() {
 			t.Error(diff)
 		}
@@ -45,9 +45,9 @@ func TestJob(t *testing.T) {
 }
 
 // work lets an asynq server end all tasks, in each of which one user in 1,000 fails.
-func (f *fixture) work() {
+func work(f *fixture) {
 	f.Helper()
-	srv := asynq.NewServerFromRedisClient(f.rdb, asynq.Config{
+	srv := asynq.NewServerFromRedisClient(f.Redis, asynq.Config{
 		Queues: map[string]int{"bulk": 1}, TaskCheckInterval: 10 * time.Millisecond, LogLevel: asynq.FatalLevel,
 	})
 	ended := make(chan struct{}, 10)
@@ -78,16 +78,16 @@ func (f *fixture) work() {
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		job := must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(5)}))(t)
-		c := must(f.ledger.Claim(t.Context(), ledger.ClaimOptions{ID: "c", Max: 4, Hold: 10 * time.Minute}))(t)
+		job := must(f.Producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(5)}))(t)
+		c := must(f.Ledger.Claim(t.Context(), ledger.ClaimOptions{ID: "c", Max: 4, Hold: 10 * time.Minute}))(t)
 		verdicts := []ledger.Verdict{ledger.Succeed, ledger.Kill, ledger.Retry, ledger.Succeed}
 		settlements := make([]ledger.Settlement, 4)
 		for i, u := range c.Users {
 			settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: verdicts[i]}
 		}
-		_ = must(f.ledger.Settle(t.Context(), "c", settlements))(t)
-		f.mark(ledger.Unblock, c.Users[3].User)
-		got := must(f.producer.Progress(t.Context(), phoneNumberID, job.Version, append(job.Users, num(99))))(t)
+		_ = must(f.Ledger.Settle(t.Context(), "c", settlements))(t)
+		f.Mark(ledger.Unblock, c.Users[3].User)
+		got := must(f.Producer.Progress(t.Context(), phoneNumberID, job.Version, append(job.Users, num(99))))(t)
 		if diff := cmp.Diff(tasks.Progress{Succeeded: 1, DeadLettered: 1, Superseded: 1, Pending: 3}, got); diff != "" {
 			t.Error(diff)
 		}

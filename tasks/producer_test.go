@@ -22,7 +22,7 @@ func TestBlock(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		inputs := []string{"+1 650 555 0001", "junk", "+16505550002", "0016505550001", ""}
-		job := must(f.producer.Block(t.Context(), inputs))(t)
+		job := must(f.Producer.Block(t.Context(), inputs))(t)
 		want := tasks.Job{
 			Operation: ledger.Block, PhoneNumberID: phoneNumberID, Queue: ledger.Interactive, Accepted: 2, Tasks: 1,
 			Rejected: []tasks.Rejection{
@@ -34,7 +34,7 @@ func TestBlock(t *testing.T) {
 		if diff := cmp.Diff(want, job, compareIDs); diff != "" {
 			t.Error(diff)
 		}
-		info := f.task("interactive", job.ID+":0")
+		info := f.Task("interactive", job.ID+":0")
 		if info.State != asynq.TaskStatePending || info.MaxRetry != queues.MaxRetry || info.Retention != tasks.DefaultRetention {
 			t.Errorf("%v, max retry %d, retention %v", info.State, info.MaxRetry, info.Retention)
 		}
@@ -42,7 +42,7 @@ func TestBlock(t *testing.T) {
 		if diff := cmp.Diff(job.Users, p.Users, compareIDs); diff != "" || p.Version != job.Version || len(p.Users) != 2 {
 			t.Errorf("version %d of %d, %s", p.Version, job.Version, diff)
 		}
-		for _, e := range must(f.ledger.Entries(t.Context(), job.Users))(t) {
+		for _, e := range must(f.Ledger.Entries(t.Context(), job.Users))(t) {
 			if e.State != ledger.Waiting || e.Version != job.Version || e.Queue != ledger.Interactive {
 				t.Errorf("the ledger says %+v", e)
 			}
@@ -54,7 +54,7 @@ func TestNothingToEnqueue(t *testing.T) {
 	t.Parallel()
 	_, rdb := redistest.Mini(t)
 	f := setup(t, rdb)
-	job, err := f.producer.Unblock(t.Context(), []string{"junk"})
+	job, err := f.Producer.Unblock(t.Context(), []string{"junk"})
 	if !errors.Is(err, tasks.ErrNoUsers) || len(job.Rejected) != 1 {
 		t.Errorf("%v, %d rejected", err, len(job.Rejected))
 	}
@@ -68,7 +68,7 @@ func TestNothingToEnqueue(t *testing.T) {
 		"a bad delay":     {Operation: ledger.Block, Users: nums(1), Delay: -1},
 		"a bad retention": {Operation: ledger.Block, Users: nums(1), Retention: time.Millisecond},
 	} {
-		if _, err := f.producer.Enqueue(t.Context(), r); err == nil {
+		if _, err := f.Producer.Enqueue(t.Context(), r); err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}
@@ -84,13 +84,13 @@ func TestChunks(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		users := nums(2500)
-		job := must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Unblock, Users: append(users, users...)}))(t)
+		job := must(f.Producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Unblock, Users: append(users, users...)}))(t)
 		if job.Tasks != 3 || job.Accepted != 2500 || job.Queue != ledger.Bulk {
 			t.Fatalf("%d tasks, %d users, %s", job.Tasks, job.Accepted, job.Queue)
 		}
 		var got []user.ID
 		for part, want := range []int{1000, 1000, 500} {
-			info := f.task("bulk", job.ID+":"+string(rune('0'+part)))
+			info := f.Task("bulk", job.ID+":"+string(rune('0'+part)))
 			p := must(queues.Decode(info.Type, info.Payload))(t)
 			if len(p.Users) != want || p.Part != part || p.Parts != 3 || p.Version != job.Version || info.Type != queues.TypeUnblock {
 				t.Errorf("part %d: %d users, %d/%d of %s", part, len(p.Users), p.Part, p.Parts, info.Type)
@@ -100,7 +100,7 @@ func TestChunks(t *testing.T) {
 		if diff := cmp.Diff(users, got, compareIDs); diff != "" {
 			t.Error(diff)
 		}
-		progress := must(f.producer.Progress(t.Context(), phoneNumberID, job.Version, users))(t)
+		progress := must(f.Producer.Progress(t.Context(), phoneNumberID, job.Version, users))(t)
 		if diff := cmp.Diff(tasks.Progress{Pending: 2500}, progress); diff != "" {
 			t.Error(diff)
 		}
@@ -110,9 +110,9 @@ func TestChunks(t *testing.T) {
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		job := must(f.producer.Block(t.Context(), []string{"+16505550001"}, tasks.WithPhoneNumberID("7"), tasks.WithQueue(ledger.Reconcile),
+		job := must(f.Producer.Block(t.Context(), []string{"+16505550001"}, tasks.WithPhoneNumberID("7"), tasks.WithQueue(ledger.Reconcile),
 			tasks.WithJobID("spam-42"), tasks.WithRetention(time.Minute)))(t)
-		info := f.task("reconcile", "spam-42:0")
+		info := f.Task("reconcile", "spam-42:0")
 		if job.PhoneNumberID != "7" || info.Retention != time.Minute {
 			t.Errorf("number %s, retention %v", job.PhoneNumberID, info.Retention)
 		}
@@ -124,8 +124,8 @@ func TestDelay(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		const week = 7 * 24 * time.Hour
 		for range 2 { // the second time as a repetition
-			job := must(f.producer.Unblock(t.Context(), []string{"+16505550000"}, tasks.WithDelay(week), tasks.WithJobID("j")))(t)
-			info := f.task("interactive", "j:0")
+			job := must(f.Producer.Unblock(t.Context(), []string{"+16505550000"}, tasks.WithDelay(week), tasks.WithJobID("j")))(t)
+			info := f.Task("interactive", "j:0")
 			until := time.Until(info.NextProcessAt)
 			if info.State != asynq.TaskStateScheduled || until < week-time.Minute || until > week+time.Minute {
 				t.Errorf("%v in %v", info.State, until)
@@ -137,7 +137,7 @@ func TestDelay(t *testing.T) {
 				t.Errorf("the version is of %v from now", v)
 			}
 		}
-		if e := must(f.ledger.Entries(t.Context(), nums(1)))(t)[0]; e.State != ledger.Unknown {
+		if e := must(f.Ledger.Entries(t.Context(), nums(1)))(t)[0]; e.State != ledger.Unknown {
 			t.Errorf("marked as %v before its time", e.State)
 		}
 	})
@@ -150,12 +150,12 @@ func TestLostReplyIsSafeToRepeat(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, f *fixture) {
 				var lost atomic.Int32
-				f.rdb.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
+				f.Redis.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
 					return redistest.Touches(cmd, "asynq:{bulk}:t:j:"+part) && redistest.Touches(cmd, "asynq:{bulk}:pending") &&
 						lost.CompareAndSwap(0, 1)
 				}})
 				r := tasks.Request{Operation: ledger.Block, Users: nums(2500), JobID: "j"}
-				job, err := f.producer.Enqueue(t.Context(), r)
+				job, err := f.Producer.Enqueue(t.Context(), r)
 				var partly *tasks.EnqueueError
 				if lost.Load() != 1 || !errors.As(err, &partly) {
 					t.Fatalf("%d replies lost, %v", lost.Load(), err)
@@ -165,20 +165,20 @@ func TestLostReplyIsSafeToRepeat(t *testing.T) {
 					t.Errorf("%+v", partly)
 				}
 				// Meanwhile the opposite is wanted; the repetition must not undo it.
-				newer := must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Unblock, Users: nums(1)}))(t)
+				newer := must(f.Producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Unblock, Users: nums(1)}))(t)
 
-				job = must(f.producer.Enqueue(t.Context(), r))(t)
-				if n := must(f.rdb.LLen(t.Context(), "asynq:{bulk}:pending").Result())(t); n != 3 {
+				job = must(f.Producer.Enqueue(t.Context(), r))(t)
+				if n := must(f.Redis.LLen(t.Context(), "asynq:{bulk}:pending").Result())(t); n != 3 {
 					t.Errorf("%d tasks, want 3", n)
 				}
 				if job.Version >= newer.Version || job.Tasks != 3 || job.Accepted != 2500 {
 					t.Errorf("version %d, newer %d; %d tasks", job.Version, newer.Version, job.Tasks)
 				}
-				progress := must(f.producer.Progress(t.Context(), phoneNumberID, job.Version, r.Users))(t)
+				progress := must(f.Producer.Progress(t.Context(), phoneNumberID, job.Version, r.Users))(t)
 				if diff := cmp.Diff(tasks.Progress{Superseded: 1, Pending: 2499}, progress); diff != "" {
 					t.Error(diff)
 				}
-				again := must(f.producer.Enqueue(t.Context(), r))(t)
+				again := must(f.Producer.Enqueue(t.Context(), r))(t)
 				if diff := cmp.Diff(job, again, compareIDs); diff != "" {
 					t.Error(diff)
 				}
@@ -191,7 +191,7 @@ func TestJobIDOfAnotherRequest(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		r := tasks.Request{Operation: ledger.Block, Users: nums(2), JobID: "j"}
-		_ = must(f.producer.Enqueue(t.Context(), r))(t)
+		_ = must(f.Producer.Enqueue(t.Context(), r))(t)
 		for name, change := range map[string]func(*tasks.Request){
 			"operation": func(r *tasks.Request) { r.Operation = ledger.Unblock },
 			"users":     func(r *tasks.Request) { r.Users = nums(3)[1:] },
@@ -200,7 +200,7 @@ func TestJobIDOfAnotherRequest(t *testing.T) {
 		} {
 			other := r
 			change(&other)
-			if _, err := f.producer.Enqueue(t.Context(), other); !errors.Is(err, tasks.ErrJobConflict) {
+			if _, err := f.Producer.Enqueue(t.Context(), other); !errors.Is(err, tasks.ErrJobConflict) {
 				t.Errorf("another %s: %v", name, err)
 			}
 		}
@@ -211,12 +211,12 @@ func TestQueuesComeBackAfterFlush(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		for range 2 {
-			_ = must(f.producer.Block(t.Context(), []string{"+16505550001"}))(t)
-			queues := must(f.inspector.Queues())(t)
+			_ = must(f.Producer.Block(t.Context(), []string{"+16505550001"}))(t)
+			queues := must(f.Inspector.Queues())(t)
 			if diff := cmp.Diff([]string{"interactive"}, queues); diff != "" {
 				t.Error(diff)
 			}
-			if err := f.rdb.FlushDB(t.Context()).Err(); err != nil {
+			if err := f.Redis.FlushDB(t.Context()).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -229,7 +229,7 @@ func TestRedisFull(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: s.Addr})
 	t.Cleanup(func() { _ = rdb.Close() })
 	f := setup(t, rdb)
-	job, err := f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(60_000), JobID: "j"})
+	job, err := f.Producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(60_000), JobID: "j"})
 	var partly *tasks.EnqueueError
 	if !errors.Is(err, tasks.ErrRedisFull) || !errors.As(err, &partly) {
 		t.Fatal(err)
@@ -244,7 +244,7 @@ func TestRedisFull(t *testing.T) {
 	if err := rdb.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
 		t.Fatal(err)
 	}
-	job = must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(60_000), JobID: "j"}))(t)
+	job = must(f.Producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(60_000), JobID: "j"}))(t)
 	if n := must(rdb.LLen(t.Context(), "asynq:{bulk}:pending").Result())(t); n != 60 || job.Accepted != 60_000 {
 		t.Errorf("%d tasks after there was room", n)
 	}
@@ -255,13 +255,13 @@ func TestDelayedJobIsNotMarkedByARepetition(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		r := tasks.Request{Operation: ledger.Unblock, Users: nums(1), JobID: "j", Delay: time.Hour}
-		first := must(f.producer.Enqueue(t.Context(), r))(t)
-		if err := f.inspector.RunTask("interactive", "j:0"); err != nil { // early, by asynq's own tools
+		first := must(f.Producer.Enqueue(t.Context(), r))(t)
+		if err := f.Inspector.RunTask("interactive", "j:0"); err != nil { // early, by asynq's own tools
 			t.Fatal(err)
 		}
 		r.Delay = 0
-		again := must(f.producer.Enqueue(t.Context(), r))(t)
-		if e := must(f.ledger.Entries(t.Context(), nums(1)))(t)[0]; e.State != ledger.Unknown || again.Version != first.Version {
+		again := must(f.Producer.Enqueue(t.Context(), r))(t)
+		if e := must(f.Ledger.Entries(t.Context(), nums(1)))(t)[0]; e.State != ledger.Unknown || again.Version != first.Version {
 			t.Errorf("marked as %v, version %d of %d", e.State, again.Version, first.Version)
 		}
 	})
@@ -270,11 +270,11 @@ func TestDelayedJobIsNotMarkedByARepetition(t *testing.T) {
 func TestEnqueueUnderAnEarlierVersion(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		l := ledger.New(f.rdb, phoneNumberID)
+		l := ledger.New(f.Redis, phoneNumberID)
 		early := must(l.NextVersion(t.Context()))(t)
 		users := nums(2)
-		must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: users[:1]}))(t)
-		job := must(f.producer.Enqueue(t.Context(), tasks.Request{
+		must(f.Producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: users[:1]}))(t)
+		job := must(f.Producer.Enqueue(t.Context(), tasks.Request{
 			Operation: ledger.Unblock, Users: users, Version: early, Queue: ledger.Reconcile,
 		}))(t)
 		if job.Version != early {
@@ -284,7 +284,7 @@ func TestEnqueueUnderAnEarlierVersion(t *testing.T) {
 		if entries[0].Operation != ledger.Block || entries[1].Operation != ledger.Unblock || entries[1].Version != early {
 			t.Errorf("what was asked for in the meantime lost: %v %v", entries[0].Operation, entries[1].Operation)
 		}
-		if _, err := f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: users, Version: early, Delay: time.Second}); err == nil {
+		if _, err := f.Producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: users, Version: early, Delay: time.Second}); err == nil {
 			t.Error("a version with a delay was taken")
 		}
 	})

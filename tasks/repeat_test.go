@@ -17,24 +17,24 @@ import (
 )
 
 // forget deletes tasks, as asynq does when their retention has passed.
-func (f *fixture) forget(queue string, ids ...string) {
+func forget(f *fixture, queue string, ids ...string) {
 	f.Helper()
 	for _, id := range ids {
-		if err := f.inspector.DeleteTask(queue, id); err != nil {
+		if err := f.Inspector.DeleteTask(queue, id); err != nil {
 			f.Fatal(err)
 		}
 	}
 }
 
 // succeed ends the requests of those users who wait longest.
-func (f *fixture) succeed(n int) {
+func succeed(f *fixture, n int) {
 	f.Helper()
-	c := must(f.ledger.Claim(f.Context(), ledger.ClaimOptions{ID: "c", Max: n, Hold: 10 * time.Minute}))(f)
+	c := must(f.Ledger.Claim(f.Context(), ledger.ClaimOptions{ID: "c", Max: n, Hold: 10 * time.Minute}))(f)
 	settlements := make([]ledger.Settlement, len(c.Users))
 	for i, u := range c.Users {
 		settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed}
 	}
-	_ = must(f.ledger.Settle(f.Context(), "c", settlements))(f)
+	_ = must(f.Ledger.Settle(f.Context(), "c", settlements))(f)
 }
 
 // TestRepeatOfARunningJobCountsOnce repeats a job whose first part ended, and was forgotten,
@@ -43,32 +43,32 @@ func TestRepeatOfARunningJobCountsOnce(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		r := tasks.Request{Operation: tasks.Block, Users: nums(1200), JobID: "nightly-list"}
-		first := must(f.producer.Enqueue(t.Context(), r))(t)
-		f.succeed(1000)
-		f.forget("bulk", "nightly-list:0")
-		must(f.producer.Unblock(t.Context(), []string{num(7).Reveal()}))(t)
+		first := must(f.Producer.Enqueue(t.Context(), r))(t)
+		succeed(f, 1000)
+		forget(f, "bulk", "nightly-list:0")
+		must(f.Producer.Unblock(t.Context(), []string{num(7).Reveal()}))(t)
 
-		again := must(f.producer.Enqueue(t.Context(), r))(t)
+		again := must(f.Producer.Enqueue(t.Context(), r))(t)
 		if again.Version != first.Version {
 			t.Errorf("version %d, first %d", again.Version, first.Version)
 		}
-		if e := must(f.ledger.Entries(t.Context(), []user.ID{num(7)}))(t)[0]; e.Operation != tasks.Unblock {
+		if e := must(f.Ledger.Entries(t.Context(), []user.ID{num(7)}))(t)[0]; e.Operation != tasks.Unblock {
 			t.Errorf("the repeated request won over a newer one: %s", e.Operation)
 		}
-		got := must(f.producer.Progress(t.Context(), phoneNumberID, again.Version, again.Users))(t)
+		got := must(f.Producer.Progress(t.Context(), phoneNumberID, again.Version, again.Users))(t)
 		if diff := cmp.Diff(tasks.Progress{Succeeded: 999, Superseded: 1, Pending: 200}, got); diff != "" {
 			t.Error(diff)
 		}
-		f.forget("bulk", "nightly-list:0")
-		status := must(f.producer.Job(t.Context(), "nightly-list"))(t)
+		forget(f, "bulk", "nightly-list:0")
+		status := must(f.Producer.Job(t.Context(), "nightly-list"))(t)
 		if status.Gone != 1 || status.Pending != 200 || status.Version != first.Version {
 			t.Errorf("%+v", status)
 		}
-		f.forget("bulk", "nightly-list:1")
-		if _, err := f.producer.Job(t.Context(), "nightly-list"); !errors.Is(err, tasks.ErrJobNotFound) {
+		forget(f, "bulk", "nightly-list:1")
+		if _, err := f.Producer.Job(t.Context(), "nightly-list"); !errors.Is(err, tasks.ErrJobNotFound) {
 			t.Errorf("after the retention: %v", err)
 		}
-		if later := must(f.producer.Enqueue(t.Context(), r))(t); later.Version == first.Version {
+		if later := must(f.Producer.Enqueue(t.Context(), r))(t); later.Version == first.Version {
 			t.Error("a request after the retention is the job that ended")
 		}
 	})
@@ -81,22 +81,22 @@ func TestRepeatOfAJobOfWhichAPartNeverGotIn(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		r := tasks.Request{Operation: tasks.Block, Users: nums(1200), JobID: "j"}
 		fails := true
-		f.rdb.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
+		f.Redis.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
 			return fails && redistest.Touches(cmd, "asynq:{bulk}:t:j:1")
 		}})
-		first, err := f.producer.Enqueue(t.Context(), r)
+		first, err := f.Producer.Enqueue(t.Context(), r)
 		if partly, ok := errors.AsType[*tasks.EnqueueError](err); !ok || partly.Tasks != 1 {
 			t.Fatal(err)
 		}
 		fails = false
-		f.succeed(1000)
-		f.forget("bulk", "j:0", "j:1")
-		if again := must(f.producer.Enqueue(t.Context(), r))(t); again.Version != first.Version {
+		succeed(f, 1000)
+		forget(f, "bulk", "j:0", "j:1")
+		if again := must(f.Producer.Enqueue(t.Context(), r))(t); again.Version != first.Version {
 			t.Errorf("version %d, first %d", again.Version, first.Version)
 		}
 		other := tasks.Request{Operation: tasks.Block, Users: nums(1100), JobID: "j2"}
-		f.rdb.Set(t.Context(), "wablock:job:j2", `{"version":1,"queue":"bulk","parts":2,"request":"of other users"}`, time.Hour)
-		if job := must(f.producer.Enqueue(t.Context(), other))(t); job.Version == 1 {
+		f.Redis.Set(t.Context(), "wablock:job:j2", `{"version":1,"queue":"bulk","parts":2,"request":"of other users"}`, time.Hour)
+		if job := must(f.Producer.Enqueue(t.Context(), other))(t); job.Version == 1 {
 			t.Error("took the version of another request")
 		}
 	})
@@ -108,11 +108,11 @@ func TestRepeatCompletesADelayedJobInTime(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		r := tasks.Request{Operation: tasks.Unblock, Users: nums(1200), JobID: "j", Delay: time.Hour}
-		must(f.producer.Enqueue(t.Context(), r))(t)
-		f.forget("bulk", "j:1")
+		must(f.Producer.Enqueue(t.Context(), r))(t)
+		forget(f, "bulk", "j:1")
 		r.Delay = 24 * time.Hour
-		must(f.producer.Enqueue(t.Context(), r))(t)
-		first, second := f.task("bulk", "j:0").NextProcessAt, f.task("bulk", "j:1").NextProcessAt
+		must(f.Producer.Enqueue(t.Context(), r))(t)
+		first, second := f.Task("bulk", "j:0").NextProcessAt, f.Task("bulk", "j:1").NextProcessAt
 		if !first.Equal(second) {
 			t.Errorf("one part is due at %v, the other at %v", first, second)
 		}
@@ -123,9 +123,9 @@ func TestSameUsersInAnotherOrderAreTheSameJob(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		r := tasks.Request{Operation: tasks.Block, Users: nums(3), JobID: "j"}
-		first := must(f.producer.Enqueue(t.Context(), r))(t)
+		first := must(f.Producer.Enqueue(t.Context(), r))(t)
 		slices.Reverse(r.Users)
-		again := must(f.producer.Enqueue(t.Context(), r))(t)
+		again := must(f.Producer.Enqueue(t.Context(), r))(t)
 		if again.Version != first.Version || again.Users[0] != num(2) {
 			t.Errorf("version %d, first %d; %v", again.Version, first.Version, again.Users)
 		}
@@ -135,8 +135,8 @@ func TestSameUsersInAnotherOrderAreTheSameJob(t *testing.T) {
 func TestJobIDInAnotherQueue(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: tasks.Block, Users: nums(51), JobID: "evt-1"}))(t)
-		_, err := f.producer.Enqueue(t.Context(), tasks.Request{Operation: tasks.Unblock, Users: nums(50), JobID: "evt-1"})
+		must(f.Producer.Enqueue(t.Context(), tasks.Request{Operation: tasks.Block, Users: nums(51), JobID: "evt-1"}))(t)
+		_, err := f.Producer.Enqueue(t.Context(), tasks.Request{Operation: tasks.Unblock, Users: nums(50), JobID: "evt-1"})
 		if !errors.Is(err, tasks.ErrJobConflict) || strings.Contains(err.Error(), "safe") {
 			t.Errorf("one job ID for two requests: %v", err)
 		}
@@ -152,15 +152,15 @@ func TestJobIDs(t *testing.T) {
 		"0b9c3f6e-1d2a-4c5b-8e7f-449111234567", "order_447911123456", "wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQzQTdB/+==",
 		"spam:report 42", "täglich", strings.Repeat("a", 255), "+16505551234",
 	} {
-		if _, err := f.producer.Enqueue(t.Context(), tasks.Request{Operation: tasks.Block, Users: nums(1), JobID: id}); err != nil {
+		if _, err := f.Producer.Enqueue(t.Context(), tasks.Request{Operation: tasks.Block, Users: nums(1), JobID: id}); err != nil {
 			t.Errorf("%s: %v", id, err)
 		}
-		if s := must(f.producer.Job(t.Context(), id))(t); s.Pending != 1 {
+		if s := must(f.Producer.Job(t.Context(), id))(t); s.Pending != 1 {
 			t.Errorf("%s: %+v", id, s)
 		}
 	}
 	for _, id := range []string{strings.Repeat("a", 256), "a\nb", "a\x00", "a\xff", "block-" + number[1:], "+1 (650) 555-0000"} {
-		if _, err := f.producer.Enqueue(t.Context(), tasks.Request{Operation: tasks.Block, Users: nums(2), JobID: id}); err == nil {
+		if _, err := f.Producer.Enqueue(t.Context(), tasks.Request{Operation: tasks.Block, Users: nums(2), JobID: id}); err == nil {
 			t.Errorf("%q is taken", id)
 		}
 	}
@@ -170,12 +170,12 @@ func TestStatus(t *testing.T) {
 	t.Parallel()
 	_, rdb := redistest.Mini(t)
 	f := setup(t, rdb)
-	job := must(f.producer.Block(t.Context(), []string{"+1 650 555 0001"}))(t)
-	s := must(f.producer.Status(t.Context(), "+1 (650) 555-0001"))(t)
+	job := must(f.Producer.Block(t.Context(), []string{"+1 650 555 0001"}))(t)
+	s := must(f.Producer.Status(t.Context(), "+1 (650) 555-0001"))(t)
 	if s.State != ledger.Waiting || s.Version != job.Version || s.Operation != tasks.Block {
 		t.Errorf("%+v", s)
 	}
-	if _, err := f.producer.Status(t.Context(), "junk"); err == nil {
+	if _, err := f.Producer.Status(t.Context(), "junk"); err == nil {
 		t.Error("the status of no user")
 	}
 }

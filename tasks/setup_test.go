@@ -1,94 +1,19 @@
 package tasks_test
 
 import (
-	"fmt"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/hibiken/asynq"
-	"github.com/redis/go-redis/v9"
-
-	"github.com/wablock/wablock/tasks"
-	"github.com/wablock/wablock/tasks/ledger"
-	"github.com/wablock/wablock/tasks/redistest"
-	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/tasks/internal/tasktest"
 )
 
-const phoneNumberID = "106540352242922"
+const phoneNumberID = tasktest.PhoneNumberID
 
-// fixture is a Redis with what most tests want of it.
-type fixture struct {
-	testing.TB
-	rdb       redis.UniversalClient
-	inspector *asynq.Inspector
-	ledger    *ledger.Ledger
-	producer  *tasks.Producer
-}
+type fixture = tasktest.Fixture
 
-func setup(t testing.TB, rdb redis.UniversalClient) *fixture {
-	t.Helper()
-	p, err := tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: phoneNumberID})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &fixture{
-		TB: t, rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb),
-		ledger: ledger.New(rdb, phoneNumberID), producer: p,
-	}
-}
+var (
+	num, nums   = tasktest.Num, tasktest.Nums
+	setup, each = tasktest.New, tasktest.Each
+	compareIDs  = tasktest.CompareIDs
+)
 
-// each runs body on miniredis and on a real Redis.
-func each(t *testing.T, body func(t *testing.T, f *fixture)) {
-	t.Helper()
-	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) { body(t, setup(t, rdb)) })
-}
-
-func num(n int) user.ID {
-	id, err := user.FromCanonical(fmt.Sprintf("+1650%07d", 5550000+n))
-	if err != nil {
-		panic(err) // the number is the test's own
-	}
-	return id
-}
-
-func nums(n int) []user.ID {
-	out := make([]user.ID, n)
-	for i := range out {
-		out[i] = num(i)
-	}
-	return out
-}
-
-func must[T any](v T, err error) func(testing.TB) T {
-	return func(t testing.TB) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
-// task returns a task, failing when there is none.
-func (f *fixture) task(queue, id string) *asynq.TaskInfo {
-	f.Helper()
-	info, err := f.inspector.GetTaskInfo(queue, id)
-	if err != nil {
-		f.Fatal(err)
-	}
-	return info
-}
-
-// mark lets users be wanted, at a new version.
-func (f *fixture) mark(op ledger.Operation, users ...user.ID) ledger.Version {
-	f.Helper()
-	v := must(f.ledger.NextVersion(f.Context()))(f)
-	requests := make([]ledger.Request, len(users))
-	for i, u := range users {
-		requests[i] = ledger.Request{User: u, Operation: op, Queue: ledger.Bulk, Version: v}
-	}
-	_ = must(f.ledger.Mark(f.Context(), requests))(f)
-	return v
-}
-
-var compareIDs = cmp.Comparer(func(a, b user.ID) bool { return a == b })
+func must[T any](v T, err error) func(testing.TB) T { return tasktest.Must(v, err) }

@@ -33,7 +33,7 @@ func TestPutAndGet(t *testing.T) {
 		if diff := cmp.Diff(want, got, compareIDs, ignoreID); !ok || diff != "" {
 			t.Fatal(ok, diff)
 		}
-		info := f.task(queues.DeadLetter, got.ID)
+		info := f.Task(queues.DeadLetter, got.ID)
 		if info.NextProcessAt.Year() < 2098 || info.Type != queues.TypeDeadLetter {
 			t.Errorf("%s at %v", info.Type, info.NextProcessAt)
 		}
@@ -70,15 +70,15 @@ func TestPutReplacesWhateverItsState(t *testing.T) {
 		f.put(entry(1, 1), entry(2, 1))
 		run, _ := f.get(1)
 		archived, _ := f.get(2)
-		if err := f.inspector.RunTask(queues.DeadLetter, run.ID); err != nil {
+		if err := f.Inspector.RunTask(queues.DeadLetter, run.ID); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.inspector.ArchiveTask(queues.DeadLetter, archived.ID); err != nil {
+		if err := f.Inspector.ArchiveTask(queues.DeadLetter, archived.ID); err != nil {
 			t.Fatal(err)
 		}
 		f.put(entry(1, 2), entry(2, 2))
 		for _, e := range f.all(deadletter.Filter{}) {
-			if info := f.task(queues.DeadLetter, e.ID); e.Version != 2 || info.NextProcessAt.Year() < 2098 {
+			if info := f.Task(queues.DeadLetter, e.ID); e.Version != 2 || info.NextProcessAt.Year() < 2098 {
 				t.Errorf("version %d, %v", e.Version, info.State)
 			}
 		}
@@ -95,7 +95,7 @@ func TestRemove(t *testing.T) {
 		if got := f.all(deadletter.Filter{}); len(got) != 0 {
 			t.Errorf("%d entries are left", len(got))
 		}
-		if n := must(f.rdb.SCard(t.Context(), "wablock:{"+phoneNumberID+"}:dead").Result())(t); n != 0 {
+		if n := must(f.Redis.SCard(t.Context(), "wablock:{"+phoneNumberID+"}:dead").Result())(t); n != 0 {
 			t.Errorf("%d users are left in the index", n)
 		}
 		f.put(entry(1, 2))
@@ -111,7 +111,7 @@ func TestTheLedgerDecides(t *testing.T) {
 		died := f.die(ledger.Block, num(1), num(2), num(3))
 		f.succeed(ledger.Block, num(1))
 		newer := f.die(ledger.Unblock, num(3))
-		f.mark(ledger.Unblock, num(2)) // last: it stays waiting
+		f.Mark(ledger.Unblock, num(2)) // last: it stays waiting
 		// A worker that was stopped in between puts all three at last.
 		f.put(entry(1, died), entry(2, died), entry(3, died))
 		if _, ok := f.get(1); ok {
@@ -137,15 +137,15 @@ func TestEntriesOutliveALostKey(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		f.put(entry(1, 1))
-		if err := f.rdb.FlushDB(t.Context()).Err(); err != nil {
+		if err := f.Redis.FlushDB(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
 		f.put(entry(2, 1))
-		other := deadletter.New(f.rdb) // another process
+		other := deadletter.New(f.Redis) // another process
 		if _, ok, err := other.Get(t.Context(), phoneNumberID, num(2)); err != nil || !ok {
 			t.Errorf("not found after the data was lost: %v", err)
 		}
-		registered, err := f.inspector.Queues()
+		registered, err := f.Inspector.Queues()
 		if diff := cmp.Diff([]string{queues.DeadLetter}, registered); err != nil || diff != "" {
 			t.Error(err, diff)
 		}

@@ -20,13 +20,13 @@ func TestRedriveYieldsToNewRequests(t *testing.T) {
 	for name, redrive := range map[string]func(t *testing.T, f *fixture){
 		"by command": func(t *testing.T, f *fixture) {
 			t.Helper()
-			must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
+			must(deadletter.Redrive(t.Context(), f.dead, f.Producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
 		},
 		"by the web UI": func(t *testing.T, f *fixture) {
 			t.Helper()
-			id := must(f.rdb.ZRange(t.Context(), "asynq:{dead-letter}:scheduled", 0, 0).Result())(t)[0]
-			info := f.task(queues.DeadLetter, id)
-			if err := deadletter.RedriveTask(t.Context(), f.dead, f.producer, asynq.NewTask(info.Type, info.Payload)); err != nil {
+			id := must(f.Redis.ZRange(t.Context(), "asynq:{dead-letter}:scheduled", 0, 0).Result())(t)[0]
+			info := f.Task(queues.DeadLetter, id)
+			if err := deadletter.RedriveTask(t.Context(), f.dead, f.Producer, asynq.NewTask(info.Type, info.Payload)); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -36,24 +36,24 @@ func TestRedriveYieldsToNewRequests(t *testing.T) {
 			each(t, func(t *testing.T, f *fixture) {
 				f.fail(ledger.Unblock, 1)
 				asked := false
-				f.rdb.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
+				f.Redis.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
 					if cmd.Name() == "hmget" && redistest.Touches(cmd, "wablock:{"+phoneNumberID+"}:users") && !asked {
 						asked = true
-						f.mark(ledger.Block, num(1))
+						f.Mark(ledger.Block, num(1))
 					}
 					return false
 				}})
 				redrive(t, f)
-				if e := must(f.ledger.Entries(t.Context(), nums(2)[1:]))(t)[0]; !asked || e.Operation != ledger.Block {
+				if e := must(f.Ledger.Entries(t.Context(), nums(2)[1:]))(t)[0]; !asked || e.Operation != ledger.Block {
 					t.Errorf("the redrive of an unblock won over a newer block: %v", asked)
 				}
 			})
 			each(t, func(t *testing.T, f *fixture) {
 				f.fail(ledger.Unblock, 1)
-				v := must(f.ledger.NextVersion(t.Context()))(t)
+				v := must(f.Ledger.NextVersion(t.Context()))(t)
 				redrive(t, f)
-				must(f.ledger.Mark(t.Context(), []ledger.Request{{User: num(1), Operation: ledger.Block, Queue: ledger.Bulk, Version: v}}))(t)
-				if e := must(f.ledger.Entries(t.Context(), nums(2)[1:]))(t)[0]; e.Operation != ledger.Block {
+				must(f.Ledger.Mark(t.Context(), []ledger.Request{{User: num(1), Operation: ledger.Block, Queue: ledger.Bulk, Version: v}}))(t)
+				if e := must(f.Ledger.Entries(t.Context(), nums(2)[1:]))(t)[0]; e.Operation != ledger.Block {
 					t.Error("the redrive of an unblock won over a block that was accepted before it")
 				}
 			})

@@ -26,7 +26,7 @@ func (f *fixture) fail(op ledger.Operation, ns ...int) ledger.Version {
 	var v ledger.Version
 	for _, n := range ns {
 		v = f.die(op, num(n))
-		for _, e := range must(f.ledger.Entries(f.Context(), nums(n + 1)[n:]))(f) {
+		for _, e := range must(f.Ledger.Entries(f.Context(), nums(n + 1)[n:]))(f) {
 			f.put(deadletter.Of(phoneNumberID, e))
 		}
 	}
@@ -41,13 +41,13 @@ func TestRedrive(t *testing.T) {
 		died := f.fail(ledger.Block, 1, 2, 3, 4)
 		f.fail(ledger.Unblock, 5)
 		f.succeed(ledger.Block, num(2))
-		if _, err := f.ledger.Discard(t.Context(), num(4), died); err != nil {
+		if _, err := f.Ledger.Discard(t.Context(), num(4), died); err != nil {
 			t.Fatal(err)
 		}
-		f.mark(ledger.Unblock, num(3)) // last: it stays waiting
+		f.Mark(ledger.Unblock, num(3)) // last: it stays waiting
 
 		want := deadletter.RedriveReport{Redriven: 2, Obsolete: 3}
-		dry := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{DryRun: true}))(t)
+		dry := must(deadletter.Redrive(t.Context(), f.dead, f.Producer, deadletter.Filter{}, deadletter.RedriveOptions{DryRun: true}))(t)
 		if diff := cmp.Diff(want, dry); diff != "" {
 			t.Errorf("dry run: %s", diff)
 		}
@@ -55,7 +55,7 @@ func TestRedrive(t *testing.T) {
 			t.Errorf("%d entries after a dry run", n)
 		}
 		told := map[string]deadletter.Action{}
-		got := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{
+		got := must(deadletter.Redrive(t.Context(), f.dead, f.Producer, deadletter.Filter{}, deadletter.RedriveOptions{
 			Each: func(e deadletter.Letter, a deadletter.Action, _ string) { told[e.User.Reveal()] = a },
 		}))(t)
 		if diff := cmp.Diff(want, got, ignoreJobs); diff != "" || len(got.Jobs) != 2 {
@@ -71,7 +71,7 @@ func TestRedrive(t *testing.T) {
 		if n := f.count(); n != 0 {
 			t.Errorf("%d entries are left", n)
 		}
-		for i, e := range must(f.ledger.Entries(t.Context(), nums(6)[1:]))(t) {
+		for i, e := range must(f.Ledger.Entries(t.Context(), nums(6)[1:]))(t) {
 			want := []ledger.State{ledger.Waiting, ledger.Succeeded, ledger.Waiting, ledger.Discarded, ledger.Waiting}[i]
 			if e.State != want || i == 0 && e.Version <= died {
 				t.Errorf("user %d is %v at %d", i+1, e.State, e.Version)
@@ -120,7 +120,7 @@ func TestRedriveWithFilter(t *testing.T) {
 				t.Errorf("%s: %s", name, diff)
 			}
 		}
-		report := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{Codes: []int{131021}}, deadletter.RedriveOptions{Queue: ledger.Bulk}))(t)
+		report := must(deadletter.Redrive(t.Context(), f.dead, f.Producer, deadletter.Filter{Codes: []int{131021}}, deadletter.RedriveOptions{Queue: ledger.Bulk}))(t)
 		if report.Redriven != 1 || report.Jobs[0].Queue != ledger.Bulk || len(f.all(deadletter.Filter{})) != 4 {
 			t.Errorf("%d redriven, %d left", report.Redriven, len(f.all(deadletter.Filter{})))
 		}
@@ -200,7 +200,7 @@ func TestMalformed(t *testing.T) {
 				t.Errorf("ID %s", e.ID)
 			}
 		}
-		report := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
+		report := must(deadletter.Redrive(t.Context(), f.dead, f.Producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
 		if diff := cmp.Diff(deadletter.RedriveReport{Refused: 1}, report); diff != "" || len(f.all(deadletter.Filter{})) != 1 {
 			t.Error(diff)
 		}
@@ -215,11 +215,11 @@ func TestMalformedThatCanBeReadByNow(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		// As an older worker would have put it here.
 		f.put(deadletter.NewMalformed(queues.TypeUnblock, "interactive", "j:0", []byte(goodPayload), errors.New("payload format 1 is newer")))
-		report := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
+		report := must(deadletter.Redrive(t.Context(), f.dead, f.Producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
 		if report.Redriven != 1 || len(f.all(deadletter.Filter{})) != 0 {
 			t.Errorf("%d redriven, %d left", report.Redriven, len(f.all(deadletter.Filter{})))
 		}
-		if info := f.task("interactive", "j:0"); string(info.Payload) != goodPayload || info.Type != queues.TypeUnblock {
+		if info := f.Task("interactive", "j:0"); string(info.Payload) != goodPayload || info.Type != queues.TypeUnblock {
 			t.Errorf("%s %s", info.Type, info.Payload)
 		}
 	})
@@ -232,13 +232,13 @@ func TestMalformedWhoseTaskIsKept(t *testing.T) {
 	for name, redrive := range map[string]func(t *testing.T, f *fixture){
 		"by command": func(t *testing.T, f *fixture) {
 			t.Helper()
-			must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
+			must(deadletter.Redrive(t.Context(), f.dead, f.Producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
 		},
 		"by the web UI": func(t *testing.T, f *fixture) {
 			t.Helper()
 			for _, e := range f.all(deadletter.Filter{}) {
-				info := f.task(queues.DeadLetter, e.ID)
-				if err := deadletter.RedriveTask(t.Context(), f.dead, f.producer, asynq.NewTask(info.Type, info.Payload)); err != nil {
+				info := f.Task(queues.DeadLetter, e.ID)
+				if err := deadletter.RedriveTask(t.Context(), f.dead, f.Producer, asynq.NewTask(info.Type, info.Payload)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -249,19 +249,19 @@ func TestMalformedWhoseTaskIsKept(t *testing.T) {
 			each(t, func(t *testing.T, f *fixture) {
 				f.put(deadletter.NewMalformed(queues.TypeUnblock, "interactive", "j:0", []byte(goodPayload), errors.New("payload format 1 is newer")))
 				task := asynq.NewTask(queues.TypeUnblock, []byte(goodPayload), asynq.TaskID("j:0"), asynq.Queue("interactive"), asynq.Retention(time.Hour))
-				if _, err := asynq.NewClientFromRedisClient(f.rdb).Enqueue(task); err != nil {
+				if _, err := asynq.NewClientFromRedisClient(f.Redis).Enqueue(task); err != nil {
 					t.Fatal(err)
 				}
 				// The task's end, as asynq's script leaves it.
-				f.rdb.LRem(t.Context(), "asynq:{interactive}:pending", 0, "j:0")
-				f.rdb.HSet(t.Context(), "asynq:{interactive}:t:j:0", "state", "completed")
-				f.rdb.ZAdd(t.Context(), "asynq:{interactive}:completed", redis.Z{Score: 4e9, Member: "j:0"})
+				f.Redis.LRem(t.Context(), "asynq:{interactive}:pending", 0, "j:0")
+				f.Redis.HSet(t.Context(), "asynq:{interactive}:t:j:0", "state", "completed")
+				f.Redis.ZAdd(t.Context(), "asynq:{interactive}:completed", redis.Z{Score: 4e9, Member: "j:0"})
 				redrive(t, f)
-				if info := f.task("interactive", "j:0"); info.State != asynq.TaskStatePending {
+				if info := f.Task("interactive", "j:0"); info.State != asynq.TaskStatePending {
 					t.Errorf("the request is lost: its task is %v", info.State)
 				}
 				redrive(t, f) // it is there now
-				if n := must(f.rdb.LLen(t.Context(), "asynq:{interactive}:pending").Result())(t); n != 1 {
+				if n := must(f.Redis.LLen(t.Context(), "asynq:{interactive}:pending").Result())(t); n != 1 {
 					t.Errorf("%d tasks wait", n)
 				}
 			})
@@ -287,12 +287,12 @@ func TestMalformedThatIsTooOld(t *testing.T) {
 				told = reason
 			}
 		}}
-		report := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, o))(t)
+		report := must(deadletter.Redrive(t.Context(), f.dead, f.Producer, deadletter.Filter{}, o))(t)
 		if report.Redriven != 1 || report.Refused != 1 || !strings.Contains(told, "ask anew") {
 			t.Errorf("%+v: %s", report, told)
 		}
-		f.mark(ledger.Unblock, num(1)) // now the ledger knows better
-		report = must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, o))(t)
+		f.Mark(ledger.Unblock, num(1)) // now the ledger knows better
+		report = must(deadletter.Redrive(t.Context(), f.dead, f.Producer, deadletter.Filter{}, o))(t)
 		if report.Redriven != 1 {
 			t.Errorf("%+v", report)
 		}
@@ -314,7 +314,7 @@ func TestHugeGarbageIsCut(t *testing.T) {
 		}
 	}
 	told := ""
-	report := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{
+	report := must(deadletter.Redrive(t.Context(), f.dead, f.Producer, deadletter.Filter{}, deadletter.RedriveOptions{
 		Each: func(_ deadletter.Letter, _ deadletter.Action, reason string) { told = reason },
 	}))(t)
 	if report.Refused != 1 || !strings.Contains(told, "too long") {
@@ -325,12 +325,12 @@ func TestHugeGarbageIsCut(t *testing.T) {
 // serve consumes the dead-letter queue as a worker does, until done says so.
 func (f *fixture) serve(done func() bool) {
 	f.Helper()
-	srv := asynq.NewServerFromRedisClient(f.rdb, asynq.Config{
+	srv := asynq.NewServerFromRedisClient(f.Redis, asynq.Config{
 		Queues: map[string]int{queues.DeadLetter: 1}, TaskCheckInterval: 10 * time.Millisecond,
 		RetryDelayFunc: deadletter.RedriveDelay, LogLevel: asynq.FatalLevel, Concurrency: 4,
 	})
 	err := srv.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
-		return deadletter.RedriveTask(ctx, f.dead, f.producer, t)
+		return deadletter.RedriveTask(ctx, f.dead, f.Producer, t)
 	}))
 	if err != nil {
 		f.Fatal(err)
@@ -349,14 +349,14 @@ func (f *fixture) serve(done func() bool) {
 func (f *fixture) run(ids ...string) {
 	f.Helper()
 	for _, id := range ids {
-		if err := f.inspector.RunTask(queues.DeadLetter, id); err != nil {
+		if err := f.Inspector.RunTask(queues.DeadLetter, id); err != nil {
 			f.Fatal(err)
 		}
 	}
 }
 
 func (f *fixture) processed() int {
-	info, err := f.inspector.GetQueueInfo(queues.DeadLetter)
+	info, err := f.Inspector.GetQueueInfo(queues.DeadLetter)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -368,25 +368,25 @@ func TestRunInTheWebUI(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.fail(ledger.Block, 1, 2)
 		f.put(garbage("x"))
-		f.mark(ledger.Unblock, num(2))
+		f.Mark(ledger.Unblock, num(2))
 		for _, e := range f.all(deadletter.Filter{}) {
 			f.run(e.ID)
 		}
 		stray := asynq.NewTask("email:send", []byte("hello"), asynq.Queue(queues.DeadLetter), asynq.TaskID("stray"))
-		if _, err := asynq.NewClientFromRedisClient(f.rdb).Enqueue(stray); err != nil {
+		if _, err := asynq.NewClientFromRedisClient(f.Redis).Enqueue(stray); err != nil {
 			t.Fatal(err)
 		}
 		f.serve(func() bool {
 			return f.count() == 2 && f.processed() >= 4
 		})
-		states := must(f.ledger.Entries(t.Context(), nums(3)[1:]))(t)
+		states := must(f.Ledger.Entries(t.Context(), nums(3)[1:]))(t)
 		if states[0].State != ledger.Waiting || states[0].Operation != ledger.Block || states[1].Operation != ledger.Unblock {
 			t.Errorf("the ledger says %+v", states)
 		}
 		left := map[string]bool{}
 		for reason, e := range f.all(deadletter.Filter{}) {
 			left[reason] = true
-			info := f.task(queues.DeadLetter, e.ID)
+			info := f.Task(queues.DeadLetter, e.ID)
 			if info.NextProcessAt.Year() < 2098 {
 				t.Errorf("%s: %v at %v", reason, info.State, info.NextProcessAt)
 			}
@@ -438,7 +438,7 @@ func TestManyEntriesStayAndAreFoundWhileOthersGo(t *testing.T) {
 				t.Fatalf("entry %d was passed over", j)
 			}
 		}
-		report := must(deadletter.Redrive(t.Context(), f.dead, f.producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
+		report := must(deadletter.Redrive(t.Context(), f.dead, f.Producer, deadletter.Filter{}, deadletter.RedriveOptions{}))(t)
 		if report.Redriven != n/2 || len(report.Jobs) != 2 || f.count() != 0 {
 			t.Errorf("%d redriven in %d jobs", report.Redriven, len(report.Jobs))
 		}

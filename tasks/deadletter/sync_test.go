@@ -28,7 +28,7 @@ func (f *fixture) has(users ...user.ID) {
 	if d := cmp.Diff(want, slices.Sorted(maps.Keys(f.all(deadletter.Filter{PhoneNumberID: phoneNumberID})))); d != "" {
 		f.Errorf("entries: %s", d)
 	}
-	index := must(f.rdb.SMembers(f.Context(), indexKey).Result())(f)
+	index := must(f.Redis.SMembers(f.Context(), indexKey).Result())(f)
 	slices.Sort(index)
 	if d := cmp.Diff(want, index); d != "" {
 		f.Errorf("index: %s", d)
@@ -47,11 +47,11 @@ func TestSyncRemoves(t *testing.T) {
 		for _, u := range nums(5) { // 0 stays dead, 1 is discarded, 2 waits, 3 and 4 succeed
 			v = f.fail(ledger.Block, int(u.Reveal()[11]-'0'))
 			if u == num(1) {
-				must(f.ledger.Discard(t.Context(), u, v))(t)
+				must(f.Ledger.Discard(t.Context(), u, v))(t)
 			}
 		}
 		f.succeed(ledger.Unblock, num(3), num(4))
-		f.mark(ledger.Unblock, num(2))
+		f.Mark(ledger.Unblock, num(2))
 		other := entry(9, v)
 		other.PhoneNumberID = "7" // unknown to the ledger
 		f.put(other, deadletter.NewMalformed("t", "bulk", "id", []byte("x"), queues.ErrMalformed))
@@ -72,7 +72,7 @@ func TestSyncYieldsToALatePut(t *testing.T) {
 		f.fail(ledger.Block, 0)
 		f.succeed(ledger.Unblock, num(0))
 		looked := false
-		f.rdb.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
+		f.Redis.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
 			if cmd.Name() == "hmget" && redistest.Touches(cmd, "wablock:{"+phoneNumberID+"}:users") && !looked {
 				looked = true
 				f.fail(ledger.Block, 0)

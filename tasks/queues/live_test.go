@@ -28,14 +28,14 @@ func TestLive(t *testing.T) {
 			{Users: nums(1), JobID: "elsewhere", PhoneNumberID: "7"},
 		} {
 			r.Operation = ledger.Block
-			if _, err := f.producer.Enqueue(t.Context(), r); err != nil {
+			if _, err := f.Producer.Enqueue(t.Context(), r); err != nil {
 				t.Fatal(err)
 			}
 			if r.JobID == "ends" {
-				f.complete("bulk", 2)
+				complete(f, "bulk", 2)
 			}
 		}
-		f.rdb.(*redis.Client).AddHook(&redistest.Hook{Before: func(cmd redis.Cmder) {
+		f.Redis.(*redis.Client).AddHook(&redistest.Hook{Before: func(cmd redis.Cmder) {
 			for _, a := range cmd.Args() {
 				if key, ok := a.(string); ok && strings.Contains(key, "elsewhere") {
 					t.Errorf("read a task of another phone number ID: %s", cmd.Name())
@@ -43,7 +43,7 @@ func TestLive(t *testing.T) {
 			}
 		}})
 		var got []string
-		for p, err := range queues.Live(t.Context(), f.rdb, phoneNumberID) {
+		for p, err := range queues.Live(t.Context(), f.Redis, phoneNumberID) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,16 +53,16 @@ func TestLive(t *testing.T) {
 			t.Error(d)
 		}
 		key := "wablock:{" + phoneNumberID + "}:tasks"
-		f.rdb.ZAdd(t.Context(), key, redis.Z{Score: 1, Member: "bulk ends:0"})
-		for range queues.Live(t.Context(), f.rdb, phoneNumberID) { // takes out what ended long ago
+		f.Redis.ZAdd(t.Context(), key, redis.Z{Score: 1, Member: "bulk ends:0"})
+		for range queues.Live(t.Context(), f.Redis, phoneNumberID) { // takes out what ended long ago
 		}
-		if _, err := f.rdb.ZScore(t.Context(), key, "bulk ends:0").Result(); !errors.Is(err, redis.Nil) {
+		if _, err := f.Redis.ZScore(t.Context(), key, "bulk ends:0").Result(); !errors.Is(err, redis.Nil) {
 			t.Errorf("a task that ended is still in the index: %v", err)
 		}
-		if err := queues.Unindex(t.Context(), f.rdb, phoneNumberID, "interactive", "waits:0"); err != nil {
+		if err := queues.Unindex(t.Context(), f.Redis, phoneNumberID, "interactive", "waits:0"); err != nil {
 			t.Fatal(err)
 		}
-		if n := must(f.rdb.ZCard(t.Context(), key).Result())(t); n != 3 { // one that ended just now, and two that wait
+		if n := must(f.Redis.ZCard(t.Context(), key).Result())(t); n != 3 { // one that ended just now, and two that wait
 			t.Errorf("%d tasks in the index", n)
 		}
 	})
@@ -75,33 +75,33 @@ func TestIndexAll(t *testing.T) {
 		t.Run(to, func(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, f *fixture) {
-				must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(1), JobID: "j"}))(t)
+				must(f.Producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(1), JobID: "j"}))(t)
 				state := func(from, to string) {
 					const queue = "asynq:{interactive}:"
-					f.rdb.LRem(t.Context(), queue+from, 0, "j:0")
-					f.rdb.HSet(t.Context(), queue+"t:j:0", "state", to)
+					f.Redis.LRem(t.Context(), queue+from, 0, "j:0")
+					f.Redis.HSet(t.Context(), queue+"t:j:0", "state", to)
 					if to == "retry" {
-						f.rdb.ZAdd(t.Context(), queue+to, redis.Z{Score: 4070908800, Member: "j:0"})
+						f.Redis.ZAdd(t.Context(), queue+to, redis.Z{Score: 4070908800, Member: "j:0"})
 						return
 					}
-					f.rdb.LPush(t.Context(), queue+to, "j:0")
+					f.Redis.LPush(t.Context(), queue+to, "j:0")
 				}
 				state("pending", "active")
 				moves := sync.OnceFunc(func() { state("active", to) })
-				f.rdb.(*redis.Client).AddHook(&redistest.Hook{Before: func(cmd redis.Cmder) {
+				f.Redis.(*redis.Client).AddHook(&redistest.Hook{Before: func(cmd redis.Cmder) {
 					if cmd.Name() == "lrange" && redistest.Touches(cmd, "asynq:{interactive}:active") {
 						moves()
 					}
 				}})
 				// As a producer of an older version enqueued it.
-				if err := f.rdb.Del(t.Context(), "wablock:{"+phoneNumberID+"}:tasks").Err(); err != nil {
+				if err := f.Redis.Del(t.Context(), "wablock:{"+phoneNumberID+"}:tasks").Err(); err != nil {
 					t.Fatal(err)
 				}
-				if err := queues.IndexAll(t.Context(), f.rdb); err != nil {
+				if err := queues.IndexAll(t.Context(), f.Redis); err != nil {
 					t.Fatal(err)
 				}
 				n := 0
-				for _, err := range queues.Live(t.Context(), f.rdb, phoneNumberID) {
+				for _, err := range queues.Live(t.Context(), f.Redis, phoneNumberID) {
 					if n++; err != nil {
 						t.Fatal(err)
 					}

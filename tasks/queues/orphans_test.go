@@ -22,23 +22,23 @@ func TestOrphans(t *testing.T) {
 		const active, lease = "asynq:{interactive}:active", "asynq:{interactive}:lease"
 		for i := range n {
 			id := fmt.Sprintf("j%d", i)
-			must(f.producer.Enqueue(t.Context(), tasks.Request{Operation: tasks.Block, Users: nums(1), JobID: id}))(t)
+			must(f.Producer.Enqueue(t.Context(), tasks.Request{Operation: tasks.Block, Users: nums(1), JobID: id}))(t)
 			id += ":0"
-			f.rdb.LRem(t.Context(), "asynq:{interactive}:pending", 0, id)
-			f.rdb.LPush(t.Context(), active, id)
-			f.rdb.HSet(t.Context(), "asynq:{interactive}:t:"+id, "state", "active")
+			f.Redis.LRem(t.Context(), "asynq:{interactive}:pending", 0, id)
+			f.Redis.LPush(t.Context(), active, id)
+			f.Redis.HSet(t.Context(), "asynq:{interactive}:t:"+id, "state", "active")
 			switch i % 5 {
 			case 0: // its lease is missing
 			case 1: // its worker lives
-				f.rdb.ZAdd(t.Context(), lease, redis.Z{Score: 4e9, Member: id})
+				f.Redis.ZAdd(t.Context(), lease, redis.Z{Score: 4e9, Member: id})
 			default:
-				f.rdb.ZAdd(t.Context(), lease, redis.Z{Score: float64(i), Member: id})
+				f.Redis.ZAdd(t.Context(), lease, redis.Z{Score: float64(i), Member: id})
 			}
 		}
 		seen := map[string]time.Time{}
 		skip := func(id string, at time.Time) bool { return seen[id].Equal(at) && len(seen) > 0 }
 		for range 2 {
-			for _, o := range must(queues.Orphans(t.Context(), f.rdb, ledger.Interactive, known/2, skip))(t) {
+			for _, o := range must(queues.Orphans(t.Context(), f.Redis, ledger.Interactive, known/2, skip))(t) {
 				seen[o.TaskID] = o.Lease
 			}
 		}
@@ -50,7 +50,7 @@ func TestOrphans(t *testing.T) {
 				t.Errorf("the worker of %s lives", id)
 			}
 		}
-		left := must(f.rdb.ZRangeByScore(t.Context(), lease, &redis.ZRangeBy{Min: "-inf", Max: "3e9"}).Result())(t)
+		left := must(f.Redis.ZRangeByScore(t.Context(), lease, &redis.ZRangeBy{Min: "-inf", Max: "3e9"}).Result())(t)
 		if len(left) != n/5*4 || !slices.ContainsFunc(left, func(id string) bool { return strings.HasPrefix(id, "j0:") }) {
 			t.Errorf("asynq will recover %d tasks", len(left))
 		}

@@ -15,8 +15,6 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-var compareIDs = cmp.Comparer(func(a, b user.ID) bool { return a == b })
-
 func genUser(t *rapid.T) user.ID {
 	text := rapid.OneOf(
 		rapid.StringMatching(`\+[1-9][0-9]{6,14}`),
