@@ -1,10 +1,6 @@
 package ledger_test
 
 import (
-	"bytes"
-	"context"
-	"net"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,15 +51,15 @@ func TestClaimWhoseReplyGetsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := &lossy{}
-			rdb := redis.NewClient(&redis.Options{Addr: start(t), Dialer: l.dial})
+			l := &redistest.Lossy{Key: ":hold"} // as claims do
+			rdb := redis.NewClient(&redis.Options{Addr: start(t), Dialer: l.Dial})
 			t.Cleanup(func() { _ = rdb.Close() })
 			f := setup(t, rdb)
 			f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1), num(t, 2), num(t, 3), num(t, 4))
 			f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Succeed}) // the server knows the scripts
-			l.lose.Store(1)
+			l.Lose.Store(1)
 			c := f.claim(2, "")
-			if l.lose.Load() != 0 {
+			if l.Lose.Load() != 0 {
 				t.Fatal("no reply was lost")
 			}
 			if d := cmp.Diff([]string{"0002", "0003"}, names(c)); d != "" || c.Operation != ledger.Block {
@@ -79,33 +75,4 @@ func TestClaimWhoseReplyGetsLost(t *testing.T) {
 			}
 		})
 	}
-}
-
-// lossy cuts a connection in place of the next replies of claims that it is told to lose.
-type lossy struct{ lose atomic.Int32 }
-
-func (l *lossy) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	c, err := new(net.Dialer).DialContext(ctx, network, addr)
-	return &lossyConn{Conn: c, lossy: l}, err
-}
-
-type lossyConn struct {
-	net.Conn
-	lossy *lossy
-	claim atomic.Bool // the last command was a claim
-}
-
-func (c *lossyConn) Write(b []byte) (int, error) {
-	c.claim.Store(bytes.Contains(b, []byte(":hold")))
-	return c.Conn.Write(b)
-}
-
-func (c *lossyConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if err == nil && c.claim.Load() && c.lossy.lose.Load() > 0 {
-		c.lossy.lose.Add(-1)
-		_ = c.Close()
-		return 0, net.ErrClosed
-	}
-	return n, err
 }
