@@ -29,6 +29,9 @@ type Claim struct {
 	// Unreadable counts users that were claimed under names that this program cannot read,
 	// and that are therefore not in Users: another program, or a newer one, wrote them.
 	Unreadable int
+	// Resting counts the users that rest because of [ClaimOptions.Rest]. As long as there are any,
+	// others may stand behind them in line.
+	Resting int
 }
 
 // ClaimOptions bound a claim. ID and Hold are required.
@@ -44,6 +47,9 @@ type ClaimOptions struct {
 	// Oldest chooses the operation of the user that waits longest in any queue, instead of in the first
 	// queue that has any. A caller that asks for it now and then lets no stream of interactive blocks starve bulk unblocks.
 	Oldest bool
+	// Rest, if positive, asks for a user of which no attempt is used up. Users that were tried go along with
+	// one; without one, those that stand in front of others in line rest for so long. It is at most MaxWait.
+	Rest time.Duration
 }
 
 // Claim takes the users that wait longest, of one operation (see [ClaimOptions.Oldest]), interactive ones first, and
@@ -64,7 +70,7 @@ func (l *Ledger) Claim(ctx context.Context, o ClaimOptions) (Claim, error) {
 		ops = o.Only.letter()
 	}
 	keys := append(slices.Clone(l.keys), l.holdKey, l.claimPrefix+o.ID)
-	reply, err := claimScript.Run(ctx, l.rdb, keys, o.ID, min(o.Max, MaxBatch), o.Hold.Milliseconds(), ops, o.Oldest).Slice()
+	reply, err := claimScript.Run(ctx, l.rdb, keys, o.ID, min(o.Max, MaxBatch), o.Hold.Milliseconds(), ops, o.Oldest, o.rest()).Slice()
 	if err != nil {
 		return Claim{}, fmt.Errorf("ledger: claim: %w", err)
 	}
@@ -82,14 +88,24 @@ func (o ClaimOptions) validate() error {
 		return fmt.Errorf("%w: the ID of a claim must be one word", ErrInvalid)
 	case o.Hold < time.Millisecond || o.Hold > MaxWait:
 		return fmt.Errorf("%w: a claim that ends at once, or after more than %v", ErrInvalid, MaxWait)
+	case o.Rest > MaxWait:
+		return fmt.Errorf("%w: a rest of more than %v", ErrInvalid, MaxWait)
 	case o.Only != "" && !o.Only.Valid():
 		return fmt.Errorf("%w: a claim for an operation that does not exist", ErrInvalid)
 	}
 	return nil
 }
 
+// rest returns Rest in ms, at least one where it is positive.
+func (o ClaimOptions) rest() int64 {
+	if o.Rest <= 0 {
+		return 0
+	}
+	return max(1, o.Rest.Milliseconds())
+}
+
 func parseClaim(reply []any) (Claim, error) {
-	if len(reply) != tallySize+2 {
+	if len(reply) != tallySize+3 {
 		return Claim{}, ErrReply
 	}
 	backlog, err := parseTally(reply[:tallySize])
@@ -98,10 +114,11 @@ func parseClaim(reply []any) (Claim, error) {
 	}
 	op, isText := reply[tallySize].(string)
 	text, isText2 := reply[tallySize+1].(string)
-	if !isText || !isText2 {
+	resting, isCount := reply[tallySize+2].(int64)
+	if !isText || !isText2 || !isCount {
 		return Claim{}, ErrReply
 	}
-	c := Claim{Backlog: backlog}
+	c := Claim{Backlog: backlog, Resting: int(resting)}
 	if op == "" {
 		return c, nil
 	}

@@ -142,7 +142,7 @@ func (w *world) claim(t *rapid.T) {
 	o := ledger.ClaimOptions{
 		ID: fmt.Sprintf("claim-%d", w.claims), Max: rapid.IntRange(0, 4).Draw(t, "max"), Hold: 10 * time.Minute,
 		Only:   rapid.SampledFrom([]ledger.Operation{"", "", ledger.Block, ledger.Unblock}).Draw(t, "only"),
-		Oldest: rapid.Bool().Draw(t, "oldest"),
+		Oldest: rapid.Bool().Draw(t, "oldest"), Rest: rapid.SampledFrom([]time.Duration{0, 0, time.Hour / 5}).Draw(t, "rest"),
 	}
 	c, err := w.Claim(w.ctx, o)
 	ok(t, err)

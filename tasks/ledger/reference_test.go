@@ -110,21 +110,44 @@ func (r *reference) choose(ops []ledger.Operation, oldest bool) ledger.Operation
 }
 
 func (r *reference) claim(o ledger.ClaimOptions) ledger.Claim {
-	r.sweep()
+	if o.Rest == 0 {
+		r.sweep()
+	}
 	ops := []ledger.Operation{ledger.Block, ledger.Unblock}
 	if o.Only != "" {
 		ops = []ledger.Operation{o.Only}
 	}
 	c := ledger.Claim{ID: o.ID}
-	if op := r.choose(ops, o.Oldest); op != "" && o.Max > 0 {
+	var tried []*refUser
+	hold := func(u *refUser) {
+		u.state, u.claim, u.place = ledger.InFlight, o.ID, later
+		c.Users = append(c.Users, ledger.Claimed{User: u.id, Version: u.version, Attempts: u.attempts})
+	}
+	if op := r.choose(ops, o.Oldest); op != "" {
 		c.Operation = op
 		for _, q := range ledger.Queues() {
-			line := r.line(q, op)
-			for _, u := range line[:min(len(line), o.Max-len(c.Users))] {
-				u.state, u.claim, u.place = ledger.InFlight, o.ID, later
-				c.Users = append(c.Users, ledger.Claimed{User: u.id, Version: u.version, Attempts: u.attempts})
+			for _, u := range r.line(q, op) {
+				switch {
+				case len(c.Users) == o.Max:
+				case o.Rest > 0 && u.attempts > 0:
+					tried = append(tried, u)
+				default:
+					hold(u)
+				}
 			}
 		}
+	}
+	fresh := len(c.Users) > 0
+	for _, u := range tried {
+		if fresh && len(c.Users) < o.Max {
+			hold(u)
+		} else {
+			u.place = later
+			c.Resting++
+		}
+	}
+	if len(c.Users) == 0 {
+		c.Operation = ""
 	}
 	c.Backlog = r.backlog()
 	return c

@@ -7,12 +7,16 @@
 -- ARGV[3]  ms from now until the claim's deadline
 -- ARGV[4]  operations to choose from: "bu", "b" or "u"
 -- ARGV[5]  "1" to choose the operation of the user that waits longest, in any queue
+-- ARGV[6]  if above 0, the claim is for a user without an attempt used up: others go along with
+--          one, and else rest for so many ms, as far as they stand in front of such users
 -- Returns  as tally.lua, then op ("" when none was claimed), then one text with a line
---          "user version attempts" for each that was claimed. A claim that comes again names
+--          "user version attempts" for each that was claimed, then how many rest. A claim that comes again names
 --          the users that it took and still holds, for the same request, and changes nothing.
 
 local SWEEP = 2000 -- twice a call's worth, so that claims catch up with any number of the due
+local CHUNK = 200 -- users that a claim for fresh ones reads at a time, at the least
 local id, room, ops, now = ARGV[1], tonumber(ARGV[2]), ARGV[4], now_ms()
+local rest, resting = tonumber(ARGV[6]), 0
 local deadline = whole(now + ARGV[3])
 
 local function line_of(user, r) return user .. ' ' .. r.version .. ' ' .. r.attempts end
@@ -77,6 +81,17 @@ local function choose()
   return best
 end
 
+local function hold(writes, claimed, user, r)
+  r.state, r.claim = 'f', id
+  put(writes, user, r)
+  put_later(writes, user, deadline)
+  claimed[#claimed + 1] = line_of(user, r)
+end
+
+local function waits(r, queue, op)
+  return r and r.state == 'w' and r.claim == NONE and r.op == op and r.queue == queue
+end
+
 -- take claims the first want of one line. A user that stands there without waiting there (no
 -- script leaves one so, but other programs may write keys) just leaves it.
 local function take(queue, op, want, writes, claimed)
@@ -87,26 +102,64 @@ local function take(queue, op, want, writes, claimed)
   local lines = redis.call('HMGET', USERS, unpack(users))
   for k, user in ipairs(users) do
     local r = parse(lines[k])
-    if r and r.state == 'w' and r.claim == NONE and r.op == op and r.queue == queue then
-      r.state, r.claim = 'f', id
-      put(writes, user, r)
-      put_later(writes, user, deadline)
-      claimed[#claimed + 1] = line_of(user, r)
+    if waits(r, queue, op) then hold(writes, claimed, user, r) end
+  end
+end
+
+-- take_fresh claims the first want of one line that are fresh, and takes out the others that stand
+-- in front of them. It looks at no more than quota users, and returns what is left of the quota.
+local function take_fresh(queue, op, want, quota, writes, claimed, tried)
+  local line = WAITING[queue .. op]
+  while quota > 0 and want > 0 do
+    local users = redis.call('ZRANGE', line, 0, math.min(quota, math.max(want, CHUNK)) - 1)
+    if #users == 0 then return quota end
+    local lines, seen = redis.call('HMGET', USERS, unpack(users)), 0
+    while seen < #users and want > 0 do
+      seen = seen + 1
+      local user, r = users[seen], parse(lines[seen])
+      if waits(r, queue, op) and r.attempts == '0' then
+        hold(writes, claimed, user, r)
+        want = want - 1
+      elseif waits(r, queue, op) then
+        pair(tried, user, r)
+      end
+    end
+    redis.call('ZREMRANGEBYRANK', line, 0, seen - 1)
+    quota = quota - seen
+  end
+  return quota
+end
+
+-- go_along claims users that were tried, if a fresh one goes in the same call; the others rest.
+local function go_along(tried, writes, claimed)
+  local fresh = #claimed > 0
+  for k = 1, #tried, 2 do
+    if fresh and #claimed < room then
+      hold(writes, claimed, tried[k], tried[k + 1])
+    else
+      put_later(writes, tried[k], whole(now + rest))
+      resting = resting + 1
     end
   end
 end
 
 local function claim()
   pull_in()
-  sweep()
+  if rest == 0 then sweep() end -- retries that are due only get in the way; the budget has room every second
   local left = redis.call('PTTL', KEYS[9])
   local held = left >= 0 and left <= FAR
   local op, claimed, writes = not held and choose(), {}, batch()
   if not op then return '', claimed end
+  local tried, quota = {}, SWEEP
   for _, queue in ipairs(QUEUES) do
     local want = room - #claimed
-    if want > 0 then take(queue, op, want, writes, claimed) end
+    if rest > 0 then
+      quota = take_fresh(queue, op, want, quota, writes, claimed, tried)
+    elseif want > 0 then
+      take(queue, op, want, writes, claimed)
+    end
   end
+  go_along(tried, writes, claimed)
   flush(writes)
   if #claimed > 0 then redis.call('SET', KEYS[10], op .. ' ' .. deadline, 'PX', ARGV[3]) end
   return op, claimed
@@ -122,4 +175,5 @@ end
 local reply = tally(now)
 reply[#reply + 1] = #claimed > 0 and op or ''
 reply[#reply + 1] = table.concat(claimed, '\n')
+reply[#reply + 1] = resting
 return reply

@@ -84,27 +84,26 @@ type Config struct {
 }
 
 const (
-	maxLanes        = 2000                  // open at once; further phone number IDs wait in the queue
-	maxCalls        = 64                    // in flight at once, in a lane
-	claimMargin     = 5 * time.Second       // from a call's timeout to its claim's deadline
-	settleGrace     = 2 * time.Second       // for settling the last calls of a worker that stops
-	redisRetryDelay = time.Second           // after Redis failed
-	idleClose       = time.Minute           // after which a lane without work closes
-	idlePoll        = 5 * time.Second       // between looks of a lane without work
-	readEvery       = time.Second           // between readings of users that other workers may have settled
-	tokenPoll       = 2 * time.Second       // between readings of a refused token's file
-	callPoll        = time.Second           // between looks of a call in parts whether it may go on
-	checkedFor      = time.Minute           // that a list call is valid for the claim it was made for
-	followFor       = 5 * time.Second       // that a task's users are followed
-	newRequest      = 10 * time.Second      // that a request for a block is a reason to look for room
-	retryLook       = 50 * time.Millisecond // between looks for fresh users behind retries that the budget holds back
-	announceEvery   = time.Minute           // that Redis is told which worker serves a phone number ID
-	announceFor     = 10 * time.Minute      // that this counts; longer than the breaker's longest wait
-	unservedGrace   = 3 * time.Second       // for that to happen
-	parkFrom        = time.Second           // of sleep from which a lane gives its place up when lanes are scarce
-	maxParked       = 50_000                // phone number IDs whose breaker is remembered without a lane
-	parkPoll        = time.Second           // between looks for those that are due
-	longWait        = 2 * time.Second       // from which following them is not worth a handler
+	maxLanes        = 2000             // open at once; further phone number IDs wait in the queue
+	maxCalls        = 64               // in flight at once, in a lane
+	claimMargin     = 5 * time.Second  // from a call's timeout to its claim's deadline
+	settleGrace     = 2 * time.Second  // for settling the last calls of a worker that stops
+	redisRetryDelay = time.Second      // after Redis failed
+	idleClose       = time.Minute      // after which a lane without work closes
+	idlePoll        = 5 * time.Second  // between looks of a lane without work
+	readEvery       = time.Second      // between readings of users that other workers may have settled
+	tokenPoll       = 2 * time.Second  // between readings of a refused token's file
+	callPoll        = time.Second      // between looks of a call in parts whether it may go on
+	checkedFor      = time.Minute      // that a list call is valid for the claim it was made for
+	followFor       = 5 * time.Second  // that a task's users are followed
+	newRequest      = 10 * time.Second // that a request for a block is a reason to look for room
+	announceEvery   = time.Minute      // that Redis is told which worker serves a phone number ID
+	announceFor     = 10 * time.Minute // that this counts; longer than the breaker's longest wait
+	unservedGrace   = 3 * time.Second  // for that to happen
+	parkFrom        = time.Second      // of sleep from which a lane gives its place up when lanes are scarce
+	maxParked       = 50_000           // phone number IDs whose breaker is remembered without a lane
+	parkPoll        = time.Second      // between looks for those that are due
+	longWait        = 2 * time.Second  // from which following them is not worth a handler
 
 	// oldestEvery is the number of claims of which one goes by age alone, not by the queues' order. A call
 	// carries one operation: without it, an interactive block before every call would let no

@@ -31,7 +31,7 @@ type lane struct {
 	slots  chan struct{} // bounds the calls in flight
 
 	// Claims have IDs made of prefix and a count. unackedClaim is the ID of the one whose reply
-	// never came, or whose users are yet to be put back, "" for none. run alone uses these.
+	// never came, "" for none. run alone uses these.
 	prefix       string
 	announced    time.Time // when Redis was told last that this worker serves the phone number ID
 	claims       int64
@@ -227,22 +227,17 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 		l.breaker.Release(adm)
 		l.cancelGrant(ctx, grant)
 		next = nextLook(claim.Backlog)
+		switch {
+		case !grant.FreshOnly:
+		case claim.Resting > 0 && claim.Backlog.Waiting() > 0: // perhaps users that were never tried
+			next = time.Millisecond
+		default:
+			next = max(next, grant.RetryIn)
+		}
 		if s := l.breaker.Status(time.Now()); s.State == verdict.Full && s.Wait > 0 {
 			next = min(next, s.Wait) // the next trial for room
 		}
 		return nil, next, err
-	}
-	if grant.FreshOnly && verdict.OnlyRetries(claim.Users) {
-		l.breaker.Release(adm)
-		l.cancelGrant(ctx, grant)
-		if err := l.putBack(ctx, claim.ID, claim.Users, grant.RetryIn); err != nil {
-			l.unackedClaim = claim.ID
-			return nil, 0, err
-		}
-		if claim.Backlog.Waiting() > 0 { // perhaps users that were never tried
-			return nil, min(grant.RetryIn, retryLook), nil
-		}
-		return nil, grant.RetryIn, nil
 	}
 	l.load.claimed(len(claim.Users), claim.Backlog, time.Now())
 	return func() {
@@ -266,9 +261,11 @@ func (l *lane) claim(ctx context.Context, adm verdict.Admission, grant ratelimit
 	}
 	l.claims++
 	id := l.prefix + strconv.FormatInt(l.claims, 36)
-	claim, err := l.ledger.Claim(ctx, ledger.ClaimOptions{
-		ID: id, Max: limit, Hold: l.claimFor(), Only: adm.Only, Oldest: l.claims%oldestEvery == 0,
-	})
+	o := ledger.ClaimOptions{ID: id, Max: limit, Hold: l.claimFor(), Only: adm.Only, Oldest: l.claims%oldestEvery == 0}
+	if grant.FreshOnly {
+		o.Rest = max(grant.RetryIn, time.Millisecond)
+	}
+	claim, err := l.ledger.Claim(ctx, o)
 	if err != nil {
 		l.unackedClaim = id
 		return claim, err

@@ -112,8 +112,8 @@ func timedOut(err error) bool {
 	return ok && e.Timeout() && !errors.Is(err, context.Canceled)
 }
 
-// OnlyRetries reports whether all users were tried before.
-func OnlyRetries(users []ledger.Claimed) bool {
+// onlyRetries reports whether all users were tried before.
+func onlyRetries(users []ledger.Claimed) bool {
 	return !slices.ContainsFunc(users, func(u ledger.Claimed) bool { return u.Attempts == 0 })
 }
 

@@ -192,7 +192,7 @@ func (r *reading) finish(v *Verdict, meta client.Meta) {
 		Users: len(r.users), Limited: limited, Account: limited && scope == client.ScopeAccount,
 		RetryAfter:   max(meta.RetryAfter, meta.Usage.RegainAccess),
 		UsagePercent: meta.Usage.Percent(),
-		Retry:        len(r.users) > 0 && OnlyRetries(r.users),
+		Retry:        len(r.users) > 0 && onlyRetries(r.users),
 		Served:       answered && !limited,
 		TimedOut:     timedOut(r.err),
 	}
