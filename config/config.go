@@ -40,6 +40,9 @@ type Config struct {
 
 	HTTPAddr  string // "": no server
 	HTTPToken Credential
+	// HTTPTokensFile has named tokens; "" for none.
+	HTTPTokensFile string
+	HTTPReadOnly   bool
 
 	LogLevel  slog.Level
 	LogFormat string // "text", "json", or "": text on a terminal, else json
@@ -90,6 +93,14 @@ func (c *Config) Tokens() (map[string]*secret.Source, error) {
 // AppSecretSource returns the app secret, nil when there is none.
 func (c *Config) AppSecretSource() (*secret.Source, error) { return c.AppSecret.optional() }
 
+// ShortestHTTPToken returns the least length of a token of the HTTP address.
+func (c *Config) ShortestHTTPToken() int {
+	if c.HTTPAddr == "" || loopback(c.HTTPAddr) {
+		return 1
+	}
+	return minHTTPToken
+}
+
 // minHTTPToken is the least length of a token that protects an address which others can reach.
 const minHTTPToken = 8
 
@@ -100,7 +111,7 @@ func (c *Config) HTTPTokenValue() (secret.String, error) {
 	if s == nil {
 		return secret.String{}, err
 	}
-	if n := len(s.Get().Reveal()); n < minHTTPToken && c.HTTPAddr != "" && !loopback(c.HTTPAddr) {
+	if n := len(s.Get().Reveal()); n < c.ShortestHTTPToken() {
 		return secret.String{}, fmt.Errorf("config: the token of %s is too short for %s, which others can reach: give it at least %d characters",
 			c.HTTPToken.Name(), shorten(c.HTTPAddr), minHTTPToken)
 	}

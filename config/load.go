@@ -118,8 +118,8 @@ func (l *loader) plain() {
 // together holds the rules between settings.
 func (l *loader) together() {
 	c := l.cfg
-	if c.HTTPAddr != "" && !loopback(c.HTTPAddr) && c.HTTPToken.IsZero() {
-		l.errs = append(l.errs, fmt.Errorf("config: WABLOCK_HTTP_ADDR is %q, which others can reach: set %s or %s, or use a loopback address such as 127.0.0.1:8080",
+	if c.HTTPAddr != "" && !loopback(c.HTTPAddr) && c.HTTPToken.IsZero() && c.HTTPTokensFile == "" {
+		l.errs = append(l.errs, fmt.Errorf("config: WABLOCK_HTTP_ADDR is %q, which others can reach: set %s, %s or WABLOCK_HTTP_TOKENS_FILE, or use a loopback address such as 127.0.0.1:8080",
 			shorten(c.HTTPAddr), httpTokenVariable, httpTokenVariable+fileSuffix))
 	}
 }
@@ -129,7 +129,7 @@ func (l *loader) warn() {
 	if u, err := url.Parse(c.GraphURL); err == nil && u.Scheme == "http" && !loopback(net.JoinHostPort(u.Hostname(), "0")) {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("WABLOCK_GRAPH_URL is %s, which sends the access token unencrypted: use https", c.GraphURL))
 	}
-	credentials := []Credential{c.AccessToken, c.AppSecret, c.HTTPToken}
+	credentials := []Credential{c.AccessToken, c.AppSecret, c.HTTPToken, {path: c.HTTPTokensFile}}
 	for _, n := range c.PhoneNumbers {
 		credentials = append(credentials, n.Token)
 	}

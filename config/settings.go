@@ -148,7 +148,7 @@ func workerSettings() []Setting {
 		},
 		{
 			Variable: "WABLOCK_HTTP_ADDR", Default: "127.0.0.1:8080", Flag: "http-addr", Worker: true, empty: true,
-			Meaning: "UI, metrics, health; empty turns them off; port 0 picks a free one and logs it",
+			Meaning: "pages, API, metrics, health; empty turns them off; port 0 picks a free one and logs it",
 			Allowed: "host:port such as 127.0.0.1:8080, or nothing to turn the server off", set: setHTTPAddr,
 		},
 		{
@@ -159,6 +159,15 @@ func workerSettings() []Setting {
 		{
 			Variable: httpTokenVariable + fileSuffix, Flag: "http-token-file", Worker: true,
 			Meaning: "file that holds the HTTP token", Allowed: "the path of a file",
+		},
+		{
+			Variable: "WABLOCK_HTTP_TOKENS_FILE", Flag: "http-tokens-file", Worker: true,
+			Meaning: "named HTTP tokens, a line each, `NAME SCOPE TOKEN` with the scope read, write or admin; the name is who asked; read again when it changes",
+			Allowed: "the path of a file", set: setHTTPTokensFile, show: hide,
+		},
+		{
+			Variable: "WABLOCK_HTTP_READONLY", Default: "false", Flag: "http-readonly", Worker: true,
+			Meaning: "pages and API change nothing", Allowed: "true or false", set: setHTTPReadOnly,
 		},
 	}
 }
@@ -302,5 +311,22 @@ func setHTTPAddr(c *Config, s string) error {
 		return errNotAllowed
 	}
 	c.HTTPAddr = s
+	return nil
+}
+
+func setHTTPTokensFile(c *Config, s string) error {
+	c.HTTPTokensFile = s
+	return checkPath(s)
+}
+
+func setHTTPReadOnly(c *Config, s string) error {
+	switch strings.ToLower(s) {
+	case "true":
+		c.HTTPReadOnly = true
+	case "false":
+		c.HTTPReadOnly = false
+	default:
+		return errNotAllowed
+	}
 	return nil
 }

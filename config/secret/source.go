@@ -66,31 +66,41 @@ func (s *Source) Reload() (changed bool, err error) {
 }
 
 func read(path string) (String, error) {
-	info, err := os.Stat(path) // before it is opened, which for a pipe may take for ever
+	text, err := ReadFile(path)
 	if err != nil {
-		return String{}, fmt.Errorf("secret: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return String{}, fmt.Errorf("secret: %s is no regular file, and a pipe can't be read again: name a file, or put the secret into a variable", path)
-	}
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
-	if err != nil {
-		return String{}, fmt.Errorf("secret: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
-	if err != nil {
-		return String{}, fmt.Errorf("secret: read %s: %w", path, err)
-	}
-	if len(text) > maxFileSize {
-		return String{}, fmt.Errorf("secret: %s is larger than 64 KiB: is it the right file?", path)
-	}
-	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\uFEFF"))) // some editors begin a file with a mark
-	if len(text) == 0 {
-		return String{}, fmt.Errorf("secret: %s: %w", path, ErrEmpty)
+		return String{}, err
 	}
 	if bytes.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return String{}, fmt.Errorf("secret: %s holds more than one word of printable text: is it the right file?", path)
 	}
 	return New(string(text)), nil
+}
+
+// ReadFile returns what the file of a secret, or of several, holds, without the white space around
+// it. Its errors are those of [File], but for what a single secret can't be.
+func ReadFile(path string) ([]byte, error) {
+	info, err := os.Stat(path) // before it is opened, which for a pipe may take for ever
+	if err != nil {
+		return nil, fmt.Errorf("secret: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("secret: %s is no regular file, and a pipe can't be read again: name a file, or put the secret into a variable", path)
+	}
+	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("secret: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("secret: read %s: %w", path, err)
+	}
+	if len(text) > maxFileSize {
+		return nil, fmt.Errorf("secret: %s is larger than 64 KiB: is it the right file?", path)
+	}
+	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\uFEFF"))) // some editors begin a file with a mark
+	if len(text) == 0 {
+		return nil, fmt.Errorf("secret: %s: %w", path, ErrEmpty)
+	}
+	return text, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/worker/web/access"
 )
 
 // entryPath matches what asynqmon requests to run (with the suffix) or delete one dead letter.
@@ -23,20 +24,27 @@ var entryPath = regexp.MustCompile(`^queues/` + queues.DeadLetter + `/[a-z]+_tas
 type changes struct {
 	inspector *asynq.Inspector
 	dead      *deadletter.Queue
+	access    *access.Control
 	log       *slog.Logger
 }
 
 func (c *changes) serve(w http.ResponseWriter, r *http.Request, path string) {
-	log := c.log.With("method", r.Method, "path", maskPath(r.URL.Path), "remote", r.RemoteAddr)
+	caller := access.From(r.Context())
+	log := c.log.With("method", r.Method, "path", maskPath(r.URL.Path), "remote", r.RemoteAddr, "by", caller.Name)
 	entry := entryPath.FindStringSubmatch(path)
 	if entry == nil || (entry[2] != "") != (r.Method == http.MethodPost) {
 		log.InfoContext(r.Context(), "web: change refused")
 		refuse(w, http.StatusForbidden, refusal(r.Method, path))
 		return
 	}
-	change := c.discard
+	change, needs := c.discard, access.Admin
 	if r.Method == http.MethodPost {
-		change = c.run
+		change, needs = c.run, access.Write
+	}
+	if err := c.access.Allow(caller, needs); err != nil {
+		log.InfoContext(r.Context(), "web: change refused")
+		refuse(w, http.StatusForbidden, err.Error())
+		return
 	}
 	err := change(r.Context(), entry[1])
 	switch {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web"
+	"github.com/wablock/wablock/worker/web/access"
 )
 
 var queueBulk = asynq.Queue("bulk")
@@ -240,5 +243,43 @@ func TestChangesAreLoggedMasked(t *testing.T) {
 	f.do(http.MethodPost, "/monitor/api/queues/dead-letter/scheduled_tasks/+16505551234:run", "")
 	if strings.Contains(log.String(), "16505551234") || strings.Count(log.String(), `"path":"/monitor/api/queues/`) != 2 {
 		t.Errorf("the log is\n%s", &log)
+	}
+}
+
+// TestPagesByScope: every token sees, and what it may change its scope says.
+func TestPagesByScope(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(path, []byte("r read read-token\nw write write-token\na admin admin-token"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const entry = "/monitor/api/queues/dead-letter/scheduled_tasks/none"
+	for name, c := range map[string]struct {
+		readOnly            bool
+		token               string
+		get, run, deleteOne int
+	}{
+		"none":             {false, "", 401, 401, 401},
+		"read":             {false, "read-token", 200, 403, 403},
+		"write":            {false, "write-token", 200, 404, 403},
+		"admin":            {false, "admin-token", 200, 404, 404},
+		"admin, read only": {true, "admin-token", 200, 403, 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			control, err := access.Open(access.Config{File: path, ReadOnly: c.readOnly})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := setup(t, func(cfg *web.Config) { cfg.Access = control })
+			for _, r := range []struct {
+				method, path string
+				want         int
+			}{{http.MethodGet, "/monitor/api/queues", c.get}, {http.MethodPost, entry + ":run", c.run}, {http.MethodDelete, entry, c.deleteOne}} {
+				if got := f.do(r.method, r.path, "", "Authorization: Bearer "+c.token); got.status != r.want {
+					t.Errorf("%s %s = %d %s, want %d", r.method, r.path, got.status, got.body, r.want)
+				}
+			}
+		})
 	}
 }

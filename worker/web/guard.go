@@ -1,15 +1,11 @@
 package web
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
-	"net"
+	"errors"
 	"net/http"
-	"net/netip"
-	"strings"
 
-	"github.com/wablock/wablock/config/secret"
+	"github.com/wablock/wablock/worker/web/access"
 )
 
 // securityHeaders sets what every answer carries. Pages that need more than nothing set a
@@ -30,59 +26,22 @@ func securityHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// requireToken requires the token, as a bearer token or as the password of basic auth (any user
-// name), which a browser can send by itself.
-func requireToken(next http.Handler, token secret.String) http.Handler {
-	want := sha256.Sum256([]byte(token.Reveal()))
+// admit lets in who may see the pages, with the caller in the context of the request.
+func admit(next http.Handler, control *access.Control) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Hashes have one length, so the time taken reveals nothing of the token's.
-		got := sha256.Sum256([]byte(presented(r)))
-		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		caller, err := control.Admit(r)
+		switch {
+		case errors.Is(err, access.ErrHost):
+			hangUp(w)
+			refuse(w, http.StatusMisdirectedRequest, err.Error())
+		case err != nil:
 			hangUp(w)
 			w.Header().Set("WWW-Authenticate", `Basic realm="wablock", charset="UTF-8"`)
-			refuse(w, http.StatusUnauthorized, "send the token of WABLOCK_HTTP_TOKEN: Authorization: Bearer, or the password of basic auth")
-			return
+			refuse(w, http.StatusUnauthorized, err.Error())
+		default:
+			next.ServeHTTP(w, r.WithContext(access.With(r.Context(), caller)))
 		}
-		next.ServeHTTP(w, r)
 	})
-}
-
-// presented returns the token that a request carries, "" for none.
-func presented(r *http.Request) string {
-	if _, password, ok := r.BasicAuth(); ok {
-		return password
-	}
-	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimSpace(rest)
-}
-
-// loopbackHostOnly answers requests that name this machine. Without a token, a domain that
-// resolves to 127.0.0.1 would otherwise open the pages to a site elsewhere (DNS rebinding).
-func loopbackHostOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !loopbackHost(r.Host) {
-			hangUp(w)
-			refuse(w, http.StatusMisdirectedRequest, "without WABLOCK_HTTP_TOKEN only requests to localhost are answered; set a token to use another name")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-func loopbackHost(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = strings.Trim(hostport, "[]")
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // inFlightLimit refuses requests while n others are being served.

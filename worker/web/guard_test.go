@@ -15,12 +15,13 @@ import (
 
 	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/worker/web"
+	"github.com/wablock/wablock/worker/web/access"
 )
 
 const token = "s3cret-token"
 
 func withToken(c *web.Config) {
-	c.Token = secret.New(token)
+	c.Access, _ = access.Open(access.Config{Token: secret.New(token)}) // fails over a file alone
 	c.Gatherer = prometheus.NewRegistry()
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks/deadletter"
+	"github.com/wablock/wablock/worker/web/access"
 )
 
 const (
@@ -29,10 +30,10 @@ type monitor struct {
 	changes *changes
 }
 
-func newMonitor(rdb redis.UniversalClient, log *slog.Logger) (*monitor, error) {
+func newMonitor(rdb redis.UniversalClient, control *access.Control, log *slog.Logger) (*monitor, error) {
 	shared := monitorRedis{rdb}
 	m := &monitor{
-		changes: &changes{inspector: asynq.NewInspectorFromRedisClient(shared), dead: deadletter.New(rdb), log: log},
+		changes: &changes{inspector: asynq.NewInspectorFromRedisClient(shared), dead: deadletter.New(rdb), access: control, log: log},
 		// asynqmon is never closed: its Close closes the client, which is not its own.
 		inner: asynqmon.New(asynqmon.Options{
 			RootPath:         monitorRoot,

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/wablock/wablock/config/secret"
+	"github.com/wablock/wablock/worker/web/access"
 )
 
 // maxInFlight bounds the requests that are served at once, health aside: people and scrapers are
@@ -21,9 +21,9 @@ const maxInFlight = 32
 type Config struct {
 	// Redis is shared with the worker, and never closed here. Required.
 	Redis redis.UniversalClient
-	// Token opens everything but health and readiness. Zero: no token is asked for, and only
-	// requests to a loopback host are answered.
-	Token secret.String
+	// Access lets requests in to everything but health and readiness. Nil: no token is asked for,
+	// and only requests to a loopback host are answered.
+	Access *access.Control
 	// Gatherer has the metrics of /metrics. Nil: /metrics answers 404.
 	Gatherer prometheus.Gatherer
 	// Ready returns why the worker can't work, nil when it can. It is called at most once a second,
@@ -52,8 +52,11 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Problems == nil {
 		cfg.Problems = func() []string { return nil }
 	}
+	if cfg.Access == nil {
+		cfg.Access = new(access.Control)
+	}
 	ready := &readiness{check: cfg.Ready, list: cfg.Problems}
-	mon, err := newMonitor(cfg.Redis, cfg.Logger)
+	mon, err := newMonitor(cfg.Redis, cfg.Access, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -73,19 +76,15 @@ func New(cfg Config) (http.Handler, error) {
 	open := http.NewServeMux()
 	open.HandleFunc("GET /healthz", alive)
 	open.Handle("GET /readyz", ready)
-	open.Handle("/", guard(closed, cfg.Token))
+	open.Handle("/", guard(closed, cfg.Access))
 	return securityHeaders(open), nil
 }
 
 // guard admits authorized requests from wablock's own pages. The cheapest refusal comes first.
-func guard(next http.Handler, token secret.String) http.Handler {
+func guard(next http.Handler, control *access.Control) http.Handler {
 	csrf := http.NewCrossOriginProtection()
 	csrf.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusForbidden, "this request came from another site; changes are made from wablock's own pages")
 	}))
-	next = inFlightLimit(csrf.Handler(next), maxInFlight)
-	if token.IsZero() {
-		return loopbackHostOnly(next)
-	}
-	return requireToken(next, token)
+	return admit(inFlightLimit(csrf.Handler(next), maxInFlight), control)
 }

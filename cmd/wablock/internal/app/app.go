@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wablock/wablock/config"
-	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/worker"
 	"github.com/wablock/wablock/worker/metrics"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/web"
+	"github.com/wablock/wablock/worker/web/access"
 )
 
 // ConfigError reports a setting that can't be used.
@@ -27,10 +27,10 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 
 // App is a worker that has read everything it needs but Redis.
 type App struct {
-	cfg       *config.Config
-	numbers   *numbers
-	httpToken secret.String
-	log       *slog.Logger
+	cfg     *config.Config
+	numbers *numbers
+	access  *access.Control // of the HTTP address
+	log     *slog.Logger
 
 	// Version is shown on pages and in metrics.
 	Version string
@@ -50,10 +50,25 @@ func New(cfg *config.Config, log *slog.Logger) (*App, error) {
 	if cfg.HTTPAddr == "" {
 		return a, nil
 	}
-	if a.httpToken, err = cfg.HTTPTokenValue(); err != nil {
-		return nil, &ConfigError{err}
+	if a.access, err = OpenAccess(cfg, log); err != nil {
+		return nil, err
 	}
 	return a, nil
+}
+
+// OpenAccess reads the tokens of the HTTP address. Its error is a [*ConfigError].
+func OpenAccess(cfg *config.Config, log *slog.Logger) (*access.Control, error) {
+	token, err := cfg.HTTPTokenValue()
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
+	control, err := access.Open(access.Config{
+		Token: token, File: cfg.HTTPTokensFile, ReadOnly: cfg.HTTPReadOnly, Shortest: cfg.ShortestHTTPToken(), Logger: log,
+	})
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
+	return control, nil
 }
 
 // Service is a worker with its schedules and its HTTP address.
@@ -100,7 +115,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 		return s, nil
 	}
 	pages, err := web.New(web.Config{
-		Redis: rdb, Token: a.httpToken, Gatherer: m.Registry(), Ready: s.worker.Ready, Problems: s.worker.Problems, Version: a.Version, Logger: a.log,
+		Redis: rdb, Access: a.access, Gatherer: m.Registry(), Ready: s.worker.Ready, Problems: s.worker.Problems, Version: a.Version, Logger: a.log,
 	})
 	if err != nil {
 		return nil, err

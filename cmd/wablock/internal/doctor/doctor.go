@@ -76,7 +76,7 @@ func configuration(cfg *config.Config) []Finding {
 	for _, w := range cfg.Warnings {
 		all = append(all, Finding{"configuration", Warning, w, ""})
 	}
-	if _, err := cfg.HTTPTokenValue(); err != nil {
+	if _, err := app.OpenAccess(cfg, nil); err != nil {
 		all = append(all, Finding{"HTTP token", Failed, err.Error(), "the worker will not start without it"})
 	}
 	return all
