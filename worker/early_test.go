@@ -37,7 +37,7 @@ func (w *world) task(id string) *asynq.TaskInfo {
 // ledger: whatever is asked for until then would be superseded.
 func TestDelayedTaskThatIsRunEarly(t *testing.T) {
 	t.Parallel()
-	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
+	eachInTime(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		const number = "+16505550001"
 		w.later(7*24*time.Hour, "week", number)
 		w.run()

@@ -6,6 +6,9 @@ import (
 	"github.com/hibiken/asynq"
 )
 
+// NewWithLanes is New for a worker that serves fewer phone number IDs at once.
+func NewWithLanes(cfg Config, lanes int) (*Worker, error) { return newWorker(cfg, lanes) }
+
 // RunLanes is Run without asynq's servers, which poll several times a second and would make a
 // simulated week take an hour. It hands tasks over as asynq does: again when a deferral ends.
 func (w *Worker) RunLanes(ctx context.Context, tasks ...*asynq.Task) {

@@ -14,7 +14,8 @@ import (
 // succeedWithin waits until all of a job's users have succeeded.
 func (b *bubble) succeedWithin(job tasks.Job, d time.Duration) bool {
 	b.t.Helper()
-	for start := time.Now(); ; <-time.After(100 * time.Millisecond) {
+	poll := max(100*time.Millisecond, time.Duration(len(job.Users))*time.Millisecond) // reading all of them takes a while
+	for start := time.Now(); ; <-time.After(poll) {
 		p, err := b.producer.Progress(b.t.Context(), job.PhoneNumberID, job.Version, job.Users)
 		if err != nil {
 			b.t.Fatal(err)

@@ -34,7 +34,7 @@ func (a *heldAPI) Block(ctx context.Context, id string, users []user.ID) (*clien
 // second, and lets that block end after its user was unblocked.
 func TestLateCallIsRepaired(t *testing.T) {
 	t.Parallel()
-	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
+	eachInTime(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		held := &heldAPI{began: make(chan struct{}), release: make(chan struct{})}
 		w.cfg.Resolve = func(id string) (worker.PhoneNumber, bool) {
 			n, ok := w.resolve(id)

@@ -10,7 +10,6 @@ import (
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
-	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -58,8 +57,7 @@ func (w *world) orphan(number string, delay time.Duration) {
 // then until its next look, once a minute.
 func TestOrphansAreSeenTo(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
-		w := newWorld(t, rdb, simulator.Scenario{})
+	eachInTime(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		w.orphan("+16505550001", 0)
 		w.run()
 		start := time.Now()
@@ -74,8 +72,7 @@ func TestOrphansAreSeenTo(t *testing.T) {
 // died, is seen before one whose time has come.
 func TestEarlyOrphansAreLeftAlone(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
-		w := newWorld(t, rdb, simulator.Scenario{})
+	eachInTime(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		w.orphan("+16505550001", time.Hour)
 		w.orphan("+16505550002", 0)
 		w.run()

@@ -99,30 +99,28 @@ func inBubble(t *testing.T, sc simulator.Scenario, body func(t *testing.T, b *bu
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &bubble{mini: m, logs: &lineCounter{said: map[string]int{}}, world: &world{
-			t: t, rdb: rdb, sim: sim, token: secret.Static(secret.New(token)), dead: deadletter.New(rdb),
-		}}
-		if b.producer, err = tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: phoneNumberID}); err != nil {
-			t.Fatal(err)
+		t.Cleanup(func() { // after what the body has started
+			if err := rdb.Close(); err != nil {
+				t.Error(err)
+			}
+			m.Close()
+		})
+		b := &bubble{
+			mini: m, logs: &lineCounter{said: map[string]int{}},
+			world: worldOf(t, rdb, sim, "http://api", client.WithTransport(inProcess{sim})),
 		}
 		b.cfg = worker.Config{
 			Redis: rdb, Resolve: b.resolve, Logger: slog.New(b.logs),
 			Limiter: redislimit.New(rdb, func(string) ratelimit.Settings { return ratelimit.Settings{Rate: 20, Burst: 5} }),
 		}
 		body(t, b)
-		if err := rdb.Close(); err != nil {
-			t.Error(err)
-		}
-		m.Close()
 	})
 }
 
+// resolve serves every phone number ID.
 func (b *bubble) resolve(id string) (worker.PhoneNumber, bool) {
-	c, err := client.New("http://api", "v25.0", b.token, client.WithTransport(inProcess{b.sim}))
-	if err != nil {
-		b.t.Error(err)
-	}
-	return worker.PhoneNumber{ID: id, API: c, Token: b.token, Listed: true}, err == nil
+	p, _ := b.world.resolve(id)
+	return p, true
 }
 
 // runLanes runs a worker without asynq, and hands it the tasks of a job.
@@ -265,8 +263,8 @@ func TestTokenRefusedForDays(t *testing.T) {
 		}
 		job := b.enqueue(ledger.Block, numbersFrom(0, 20)...)
 		stop := b.runLanes(job)
-		days := time.Duration(redistest.Rounds(t, 1, 3))
-		b.outage(days*24*time.Hour, 0.1)
+		hours := time.Duration(redistest.Rounds(t, 6, 72))
+		b.outage(hours*time.Hour, 0.1)
 		b.untouched(job)
 		write(t, path, "fresh")
 		b.settledWithin(job, 10*time.Second)

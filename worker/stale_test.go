@@ -13,7 +13,7 @@ import (
 // before the user's dead letter was removed. No request names the user again.
 func TestStaleDeadLetterIsRemoved(t *testing.T) {
 	t.Parallel()
-	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
+	eachInTime(t, simulator.Scenario{}, func(t *testing.T, w *world) {
 		const number = "+15550131047" // the simulated API refuses its blocks for good
 		id, err := user.Parse(number)
 		if err != nil {

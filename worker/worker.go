@@ -37,8 +37,13 @@ type Worker struct {
 	handler *handler
 }
 
+// maxLanes is the number of phone number IDs that are served at once.
+const maxLanes = 2000
+
 // New returns a worker that has not started.
-func New(cfg Config) (*Worker, error) {
+func New(cfg Config) (*Worker, error) { return newWorker(cfg, maxLanes) }
+
+func newWorker(cfg Config, lanes int) (*Worker, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -51,7 +56,7 @@ func New(cfg Config) (*Worker, error) {
 	dead := deadletter.New(cfg.Redis)
 	w.lanes = lane.New(lane.Config{
 		Redis: cfg.Redis, Resolve: cfg.Resolve, Limiter: cfg.Limiter, Dead: dead, WorkerID: w.id,
-		MaxAttempts: cfg.MaxAttempts, RequestTimeout: cfg.RequestTimeout, ShutdownTimeout: cfg.ShutdownTimeout,
+		MaxLanes: lanes, MaxAttempts: cfg.MaxAttempts, RequestTimeout: cfg.RequestTimeout, ShutdownTimeout: cfg.ShutdownTimeout,
 		RetryDelay: cfg.RetryDelay, Logger: cfg.Logger, Metrics: cfg.Metrics,
 	})
 	w.handler = &handler{

@@ -40,6 +40,7 @@ type world struct {
 	rdb      redis.UniversalClient
 	sim      *simulator.Simulator
 	url      string
+	options  []client.Option // of what calls url
 	token    *secret.Source
 	producer *tasks.Producer
 	dead     *deadletter.Queue
@@ -54,7 +55,16 @@ func newWorld(t *testing.T, rdb redis.UniversalClient, sc simulator.Scenario) *w
 	}
 	srv := httptest.NewServer(sim)
 	t.Cleanup(srv.Close)
-	w := &world{t: t, rdb: rdb, sim: sim, url: srv.URL, token: secret.Static(secret.New(token)), dead: deadletter.New(rdb)}
+	return worldOf(t, rdb, sim, srv.URL)
+}
+
+// worldOf returns a world whose simulated API answers at url.
+func worldOf(t *testing.T, rdb redis.UniversalClient, sim *simulator.Simulator, url string, options ...client.Option) *world {
+	t.Helper()
+	w := &world{
+		t: t, rdb: rdb, sim: sim, url: url, options: options, token: secret.Static(secret.New(token)), dead: deadletter.New(rdb),
+	}
+	var err error
 	if w.producer, err = tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: phoneNumberID}); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +80,7 @@ func newWorld(t *testing.T, rdb redis.UniversalClient, sc simulator.Scenario) *w
 }
 
 func (w *world) resolve(id string) (worker.PhoneNumber, bool) {
-	c, err := client.New(w.url, "v25.0", w.token)
+	c, err := client.New(w.url, "v25.0", w.token, w.options...)
 	if err != nil {
 		w.t.Error(err)
 		return worker.PhoneNumber{}, false
@@ -186,6 +196,21 @@ func each(t *testing.T, sc simulator.Scenario, body func(t *testing.T, w *world)
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) { body(t, newWorld(t, rdb, sc)) })
 }
 
+// eachInTime runs a body that waits for seconds on simulated time; the long form runs it as each does
+// as well.
+func eachInTime(t *testing.T, sc simulator.Scenario, body func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Run("simulated", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, sc, func(t *testing.T, b *bubble) {
+			body(t, worldOf(t, b.rdb, b.sim, b.url, b.options...))
+		})
+	})
+	if redistest.Rounds(t, 0, 1) == 1 {
+		each(t, sc, body)
+	}
+}
+
 func TestBlockThenUnblock(t *testing.T) {
 	t.Parallel()
 	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
@@ -258,7 +283,7 @@ func TestEveryFate(t *testing.T) {
 
 func TestFullListStopsBlocksNotUnblocks(t *testing.T) {
 	t.Parallel()
-	each(t, simulator.Scenario{Blocking: simulator.Blocking{Capacity: 5}}, func(t *testing.T, w *world) {
+	eachInTime(t, simulator.Scenario{Blocking: simulator.Blocking{Capacity: 5}}, func(t *testing.T, w *world) {
 		w.run()
 		p := w.settled(w.enqueue(ledger.Block, numbersFrom(0, 8)...))
 		if p.Succeeded != 5 || p.DeadLettered != 3 {
@@ -275,7 +300,7 @@ func TestFullListStopsBlocksNotUnblocks(t *testing.T) {
 func TestRateLimitUsesUpNoAttempt(t *testing.T) {
 	t.Parallel()
 	sc := simulator.Scenario{Faults: []simulator.Fault{{Effect: simulator.EffectFail, Code: 130429, Times: 3}}}
-	each(t, sc, func(t *testing.T, w *world) {
+	eachInTime(t, sc, func(t *testing.T, w *world) {
 		w.cfg.MaxAttempts = 1
 		w.run()
 		if p := w.settled(w.enqueue(ledger.Block, "+16505550001")); p.Succeeded != 1 {
@@ -287,7 +312,7 @@ func TestRateLimitUsesUpNoAttempt(t *testing.T) {
 func TestOutageUsesUpNoAttempt(t *testing.T) {
 	t.Parallel()
 	sc := simulator.Scenario{Faults: []simulator.Fault{{Effect: simulator.EffectHTML, Times: 5}}}
-	each(t, sc, func(t *testing.T, w *world) {
+	eachInTime(t, sc, func(t *testing.T, w *world) {
 		w.cfg.MaxAttempts = 2
 		w.run()
 		if p := w.settled(w.enqueue(ledger.Block, numbersFrom(0, 3)...)); p.Succeeded != 3 {
@@ -338,14 +363,14 @@ func TestWrongAppSecretKillsNoUser(t *testing.T) {
 	for _, n := range []int{1, 8} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
-			each(t, simulator.Scenario{AppSecret: "theirs"}, func(t *testing.T, w *world) {
+			eachInTime(t, simulator.Scenario{AppSecret: "theirs"}, func(t *testing.T, w *world) {
 				path := filepath.Join(t.TempDir(), "app_secret")
 				write(t, path, "ours")
 				appSecret, err := secret.File(path)
 				if err != nil {
 					t.Fatal(err)
 				}
-				c, err := client.New(w.url, "v25.0", w.token, client.WithAppSecret(appSecret))
+				c, err := client.New(w.url, "v25.0", w.token, append(w.options, client.WithAppSecret(appSecret))...)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -76,6 +76,8 @@ type Config struct {
 	// WorkerID is unlike that of any other worker, ever; the IDs of claims begin with it.
 	WorkerID string
 
+	// MaxLanes bounds the lanes that are open at once; further phone number IDs wait in the queue.
+	MaxLanes                                    int
 	MaxAttempts                                 int
 	RequestTimeout, ShutdownTimeout, RetryDelay time.Duration
 
@@ -84,7 +86,6 @@ type Config struct {
 }
 
 const (
-	maxLanes        = 2000             // open at once; further phone number IDs wait in the queue
 	maxCalls        = 64               // in flight at once, in a lane
 	claimMargin     = 5 * time.Second  // from a call's timeout to its claim's deadline
 	settleGrace     = 2 * time.Second  // for settling the last calls of a worker that stops

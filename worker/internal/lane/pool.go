@@ -161,14 +161,14 @@ func (p *Pool) release(l *lane) {
 
 // crowded reports whether further phone number IDs may soon have to wait for a lane. It
 // requires mu held.
-func (p *Pool) crowded() bool { return len(p.open) > maxLanes/4*3 }
+func (p *Pool) crowded() bool { return len(p.open) > p.cfg.MaxLanes/4*3 }
 
 // get requires mu held.
 func (p *Pool) get(phoneNumberID string) (*lane, error) {
 	if l, ok := p.open[phoneNumberID]; ok {
 		return l, nil
 	}
-	if p.ctx.Err() != nil || len(p.open) >= maxLanes {
+	if p.ctx.Err() != nil || len(p.open) >= p.cfg.MaxLanes {
 		return nil, ErrNoLane
 	}
 	number, ok := p.cfg.Resolve(phoneNumberID)
