@@ -37,6 +37,8 @@ type enqueuing struct {
 	// fixed before the parts run in parallel.
 	version ledger.Version
 	delayed bool
+	// repeated says that an earlier attempt, or another at the same time, was found.
+	repeated bool
 
 	mu           sync.Mutex
 	tasks, users int // accepted
@@ -72,6 +74,7 @@ func (e *enqueuing) run(ctx context.Context, named bool) error {
 	if err != nil {
 		return err
 	}
+	e.repeated = e.repeated || named && first.Version != e.version
 	e.version, e.delayed = first.Version, first.Delayed
 	err = parallel.Each(ctx, parallel.UpTo(1, e.parts), func(ctx context.Context, n int) error {
 		_, err := e.part(ctx, n)
@@ -92,6 +95,7 @@ func (e *enqueuing) takeVersion(ctx context.Context, named bool) error {
 	if named {
 		found, err := e.earlier(ctx)
 		if err != nil || found {
+			e.repeated = found
 			return err
 		}
 	}

@@ -35,6 +35,8 @@ type Job struct {
 	Rejected []Rejection
 	// Tasks counts the asynq tasks that the job was cut into.
 	Tasks int
+	// Repeated says that a request with this job ID was accepted before, and this one is the same job.
+	Repeated bool
 }
 
 // JobStatus sums up the tasks of a job.

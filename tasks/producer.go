@@ -140,7 +140,7 @@ func (p *Producer) Enqueue(ctx context.Context, r Request) (Job, error) {
 		job.Users, _ = distinct(given) // complete has seen that they are right
 	}
 	err = e.run(ctx, named)
-	job.Version = e.version
+	job.Version, job.Repeated = e.version, e.repeated
 	if err != nil {
 		job.Accepted, job.Tasks = e.users, e.tasks
 		return job, &EnqueueError{

@@ -49,8 +49,8 @@ func TestRepeatOfARunningJobCountsOnce(t *testing.T) {
 		must(f.Producer.Unblock(t.Context(), []string{num(7).Reveal()}))(t)
 
 		again := must(f.Producer.Enqueue(t.Context(), r))(t)
-		if again.Version != first.Version {
-			t.Errorf("version %d, first %d", again.Version, first.Version)
+		if again.Version != first.Version || first.Repeated || !again.Repeated {
+			t.Errorf("version %d, repeated %t; first %d, %t", again.Version, again.Repeated, first.Version, first.Repeated)
 		}
 		if e := must(f.Ledger.Entries(t.Context(), []user.ID{num(7)}))(t)[0]; e.Operation != tasks.Unblock {
 			t.Errorf("the repeated request won over a newer one: %s", e.Operation)

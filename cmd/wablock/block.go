@@ -13,6 +13,7 @@ import (
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	numberfile "github.com/wablock/wablock/tasks/numbers"
+	"github.com/wablock/wablock/tasks/reply"
 )
 
 func blockCommand(c *cli) *cobra.Command {
@@ -88,7 +89,7 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	in, err := readInputs(cmd.Context(), c.cli, args, c.numberFlags, cfg.DefaultCountry)
 	if err != nil {
 		if c.json && len(in.rejected) > 0 {
-			out := jobAnswer(tasks.Job{Operation: c.op, PhoneNumberID: number.ID, Rejected: in.rejected})
+			out := reply.OfJob(tasks.Job{Operation: c.op, PhoneNumberID: number.ID, Rejected: in.rejected})
 			out.Column = in.column
 			err = errors.Join(err, printOne(c.out, out))
 		}
@@ -136,7 +137,7 @@ func enqueueFailed(ctx context.Context, cfg *config.Config, err error) error {
 
 // enqueued answers, after waiting if that was asked for.
 func (c *change) enqueued(ctx context.Context, w *waiter, job tasks.Job, column *numberfile.Column) error {
-	out := jobAnswer(job)
+	out := reply.OfJob(job)
 	out.Column = column
 	if !c.wait || !c.json {
 		if err := c.showJob(out); err != nil {
@@ -149,7 +150,7 @@ func (c *change) enqueued(ctx context.Context, w *waiter, job tasks.Job, column 
 	}
 	progress, err := w.until(ctx, job)
 	if c.json {
-		out.settle(progress)
+		out.Settled = reply.OfProgress(progress)
 		if err := c.showJob(out); err != nil {
 			return err
 		}
@@ -167,7 +168,7 @@ func rejectedError(job tasks.Job) error {
 	return partlyf("%s rejected; the other %s enqueued", count(len(job.Rejected), "input"), thousands(job.Accepted))
 }
 
-func (c *change) showJob(j jobJSON) error {
+func (c *change) showJob(j reply.Job) error {
 	var err error
 	if c.json {
 		err = printOne(c.out, j)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wablock/wablock/tasks/deadletter"
+	"github.com/wablock/wablock/tasks/reply"
 )
 
 // discard is the command `dead-letter discard`.
@@ -30,12 +31,6 @@ func discardCommand(parent *cli) *cobra.Command {
 	return cmd
 }
 
-// discardJSON is the answer of `dead-letter discard`. A dry run adds the entries.
-type discardJSON struct {
-	Discarded int  `json:"discarded"`
-	DryRun    bool `json:"dry_run"`
-}
-
 func (c *discard) run(cmd *cobra.Command, args []string) error {
 	if err := c.explicit(args, "discard"); err != nil {
 		return err
@@ -45,13 +40,13 @@ func (c *discard) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer d.close()
-	answer := discardJSON{DryRun: c.dryRun}
+	answer := reply.Discard{DryRun: c.dryRun}
 	o := deadletter.DiscardOptions{DryRun: c.dryRun}
 	if c.dryRun {
 		c.entries = newPreview(c.cli, deadLetterColumns()...)
 		o.Each = func(e deadletter.Letter) {
-			j := deadLetterAnswer(e)
-			c.entries.show(j, j.row)
+			j := reply.OfLetter(e)
+			c.entries.show(j, func() []string { return deadLetterRow(j) })
 		}
 	}
 	for _, f := range d.filters {
@@ -64,7 +59,7 @@ func (c *discard) run(cmd *cobra.Command, args []string) error {
 	return c.show(answer)
 }
 
-func (c *discard) show(r discardJSON) error {
+func (c *discard) show(r reply.Discard) error {
 	if c.dryRun {
 		if err := c.entries.end(r); err != nil || c.json {
 			return err

@@ -15,7 +15,7 @@ import (
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/deadletter"
-	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/reply"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -115,60 +115,12 @@ func (d *deadLetters) entries(ctx context.Context) iter.Seq2[deadletter.Letter, 
 	}
 }
 
-// deadLetterJSON is the answer of `dead-letter list` for one entry.
-type deadLetterJSON struct {
-	User          string           `json:"user,omitempty"`
-	PhoneNumberID string           `json:"phone_number_id,omitempty"`
-	Operation     ledger.Operation `json:"operation,omitempty"`
-	*failureJSON
-	FirstFailedAt time.Time      `json:"first_failed_at,omitzero"`
-	LastFailedAt  time.Time      `json:"last_failed_at,omitzero"`
-	Version       ledger.Version `json:"version,omitempty"`
-	ID            string         `json:"id,omitempty"` // of the task in the queue
-	*malformedJSON
-	// What redrive --dry-run would do.
-	Action deadletter.Action `json:"action,omitempty"`
-}
-
-// failureJSON holds the API's answer about a number. Where it gave none, or no code, the
-// fields are present all the same.
-type failureJSON struct {
-	Code      int    `json:"code"`
-	Message   string `json:"message"`
-	Details   string `json:"details"`
-	FBTraceID string `json:"fbtrace_id"`
-	Attempts  int    `json:"attempts"`
-}
-
-// malformedJSON holds the fields of an entry that is a task that could not be read.
-type malformedJSON struct {
-	Reason   string `json:"reason"`
-	TaskType string `json:"task_type,omitempty"`
-	Queue    string `json:"queue,omitempty"`
-	TaskID   string `json:"task_id,omitempty"`
-	Size     int    `json:"payload_size"`
-	SHA256   string `json:"payload_sha256,omitempty"`
-}
-
-func deadLetterAnswer(d deadletter.Letter) deadLetterJSON {
-	j := deadLetterJSON{
-		User: d.User.Reveal(), PhoneNumberID: d.PhoneNumberID, Operation: d.Operation, FirstFailedAt: d.FirstFailedAt.UTC(), LastFailedAt: d.LastFailedAt.UTC(),
-		Version: d.Version, ID: d.ID,
-	}
-	if m := d.Malformed; m != nil {
-		j.malformedJSON = &malformedJSON{m.Reason, m.Type, m.Queue, m.TaskID, m.Size, m.SHA256}
-	} else {
-		j.failureJSON = &failureJSON{d.Code, d.Message, d.Details, d.FBTraceID, d.Attempts}
-	}
-	return j
-}
-
 func deadLetterColumns() []string {
 	return []string{"user", "phone number id", "operation", "code", "message", "attempts", "last failed"}
 }
 
-func (j deadLetterJSON) row() []string {
-	if m := j.malformedJSON; m != nil {
+func deadLetterRow(j reply.DeadLetter) []string {
+	if m := j.Malformed; m != nil {
 		return []string{"(malformed task)", "", m.TaskType, "", m.Reason, "", stamp(j.LastFailedAt)}
 	}
 	message := j.Message
@@ -192,7 +144,7 @@ func newPreview(c *cli, columns ...string) *preview {
 	return &preview{answer: newAnswer(c, columns...)}
 }
 
-func (p *preview) show(e deadLetterJSON, row func() []string) {
+func (p *preview) show(e reply.DeadLetter, row func() []string) {
 	if p.err != nil {
 		return
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/wablock/wablock/tasks/reply"
 )
 
 // deadLetterList is the command `dead-letter list`.
@@ -53,8 +55,8 @@ func (c *deadLetterList) run(cmd *cobra.Command, args []string) error {
 			c.say("there are more; --summary counts them")
 			break
 		}
-		j := deadLetterAnswer(e)
-		if err := out.add(j, j.row); err != nil {
+		j := reply.OfLetter(e)
+		if err := out.add(j, func() []string { return deadLetterRow(j) }); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/reply"
 )
 
 // redrive is the command `dead-letter redrive`.
@@ -55,16 +56,6 @@ func (c *redrive) check(args []string) error {
 	return c.explicit(args, "redrive")
 }
 
-// redriveJSON is the answer of redrive. A dry run adds the entries.
-type redriveJSON struct {
-	Redriven int       `json:"redriven"`
-	Obsolete int       `json:"obsolete"`
-	Refused  int       `json:"refused"`
-	DryRun   bool      `json:"dry_run"`
-	Jobs     []jobJSON `json:"jobs"`
-	*settledJSON
-}
-
 func (c *redrive) run(cmd *cobra.Command, args []string) error {
 	if err := c.check(args); err != nil {
 		return err
@@ -76,12 +67,12 @@ func (c *redrive) run(cmd *cobra.Command, args []string) error {
 	defer d.close()
 	c.entries = newPreview(c.cli, append(deadLetterColumns(), "action")...)
 	report, err := c.redrive(cmd.Context(), d)
-	answer := redriveJSON{Redriven: report.Redriven, Obsolete: report.Obsolete, Refused: report.Refused, DryRun: c.dryRun, Jobs: []jobJSON{}}
+	answer := reply.Redrive{Redriven: report.Redriven, Obsolete: report.Obsolete, Refused: report.Refused, DryRun: c.dryRun, Jobs: []reply.Job{}}
 	for _, j := range report.Jobs {
-		answer.Jobs = append(answer.Jobs, jobAnswer(j))
+		answer.Jobs = append(answer.Jobs, reply.OfJob(j))
 	}
 	if c.wait {
-		answer.settledJSON = &settledJSON{}
+		answer.Settled = &reply.Settled{}
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("%w; repeat the command for the rest", err), c.show(answer))
@@ -90,7 +81,7 @@ func (c *redrive) run(cmd *cobra.Command, args []string) error {
 		return errors.Join(c.show(answer), refusedError(report))
 	}
 	progress, err := (&waiter{c.cli, c.waitFlags, d.rdb, d.producer}).until(cmd.Context(), report.Jobs...)
-	answer.settledJSON = &settledJSON{progress.Succeeded, progress.DeadLettered, progress.Superseded, progress.Pending}
+	answer.Settled = reply.OfProgress(progress)
 	if err := c.show(answer); err != nil {
 		return err
 	}
@@ -106,9 +97,9 @@ func (c *redrive) redrive(ctx context.Context, d *deadLetters) (deadletter.Redri
 	o := deadletter.RedriveOptions{DryRun: c.dryRun, Queue: ledger.Queue(c.queue)}
 	if c.dryRun {
 		o.Each = func(e deadletter.Letter, action deadletter.Action, _ string) {
-			j := deadLetterAnswer(e)
+			j := reply.OfLetter(e)
 			j.Action = action
-			c.entries.show(j, func() []string { return append(j.row(), string(action)) })
+			c.entries.show(j, func() []string { return append(deadLetterRow(j), string(action)) })
 		}
 	}
 	for _, f := range d.filters {
@@ -129,7 +120,7 @@ func (c *redrive) redrive(ctx context.Context, d *deadLetters) (deadletter.Redri
 	return sum, nil
 }
 
-func (c *redrive) show(r redriveJSON) error {
+func (c *redrive) show(r reply.Redrive) error {
 	if c.dryRun {
 		if err := c.entries.end(r); err != nil || c.json {
 			return err

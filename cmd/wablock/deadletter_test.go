@@ -14,6 +14,7 @@ import (
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/reply"
 )
 
 // kill lets the worker's failing numbers die, and puts a malformed task beside them.
@@ -209,7 +210,7 @@ func TestOtherPhoneNumbersStay(t *testing.T) {
 // What the API never said is there all the same: a script need not ask whether it is.
 func TestDeadLetterWithoutACodeHasAllFields(t *testing.T) {
 	t.Parallel()
-	b, err := json.Marshal(deadLetterAnswer(deadletter.Letter{User: mustUser(number(1)), PhoneNumberID: phoneNumberID, Operation: ledger.Block, Attempts: 12}))
+	b, err := json.Marshal(reply.OfLetter(deadletter.Letter{User: mustUser(number(1)), PhoneNumberID: phoneNumberID, Operation: ledger.Block, Attempts: 12}))
 	var got map[string]any
 	if err = errors.Join(err, json.Unmarshal(b, &got)); err != nil {
 		t.Fatal(err)

@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/config/schedule"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/worker/reconcile/plan"
 )
@@ -97,29 +96,10 @@ func completeValues(cmd *cobra.Command) {
 // duration is a flag's duration, which may have days: 36h, 7d, 1d12h.
 type duration struct{ value *time.Duration }
 
-var daysForm = regexp.MustCompile(`^(\d{1,6})d(.*)$`)
-
-func (d duration) Set(s string) error {
-	var days time.Duration
-	rest := s
-	if m := daysForm.FindStringSubmatch(s); m != nil {
-		n, err := strconv.Atoi(m[1])
-		if err != nil {
-			return err
-		}
-		if days, rest = time.Duration(n)*24*time.Hour, cmp.Or(m[2], "0s"); days/(24*time.Hour) != time.Duration(n) {
-			return errDuration
-		}
-	}
-	v, err := time.ParseDuration(rest)
-	if err != nil || days > 0 && (v < 0 || days+v < days || strings.HasPrefix(rest, "+")) {
-		return errDuration
-	}
-	*d.value = days + v
-	return nil
+func (d duration) Set(s string) (err error) {
+	*d.value, err = schedule.ParseDuration(s)
+	return err
 }
-
-var errDuration = errors.New("not a duration such as 90s, 36h, 7d or 1d12h")
 
 func (d duration) String() string {
 	if d.value == nil || *d.value == 0 {

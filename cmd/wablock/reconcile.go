@@ -19,6 +19,7 @@ import (
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
 	numberfile "github.com/wablock/wablock/tasks/numbers"
+	"github.com/wablock/wablock/tasks/reply"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/reconcile/listing"
@@ -326,7 +327,7 @@ func (r *reconciliation) done(ctx context.Context, rdb redis.UniversalClient, re
 		if err == nil {
 			waitErr = deadError(progress)
 		}
-		out.settledJSON = &settledJSON{progress.Succeeded, progress.DeadLettered, progress.Superseded, progress.Pending}
+		out.Settled = reply.OfProgress(progress)
 	}
 	if r.json {
 		if err := printOne(r.out, out); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/wablock/wablock/tasks"
 	numberfile "github.com/wablock/wablock/tasks/numbers"
+	"github.com/wablock/wablock/tasks/reply"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/reconcile/plan"
 )
@@ -44,7 +45,7 @@ type planJSON struct {
 	Unblocks      int                `json:"unblocks_enqueued"`
 	Adopted       int                `json:"adopted"`
 	RunID         string             `json:"run_id"`
-	*settledJSON
+	*reply.Settled
 }
 
 type ambiguousJSON struct {

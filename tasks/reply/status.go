@@ -1,0 +1,86 @@
+package reply
+
+import (
+	"context"
+	"time"
+
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// Status is the answer of `status` for one user.
+type Status struct {
+	User          string           `json:"user"`
+	PhoneNumberID string           `json:"phone_number_id"`
+	Operation     ledger.Operation `json:"operation,omitempty"`
+	State         string           `json:"state"`
+	Version       ledger.Version   `json:"version,omitempty"`
+	WaID          string           `json:"wa_id,omitempty"`
+	Code          int              `json:"code,omitempty"`
+	Message       string           `json:"message,omitempty"`
+	Details       string           `json:"details,omitempty"`
+	Attempts      *int             `json:"attempts,omitempty"`
+	Queue         ledger.Queue     `json:"queue,omitempty"`
+	Discarded     bool             `json:"discarded,omitempty"`     // from the dead-letter queue
+	SupersededBy  string           `json:"superseded_by,omitempty"` // another name of the same person, whose newer request decides
+	RequestedAt   time.Time        `json:"requested_at,omitzero"`
+	SettledAt     time.Time        `json:"settled_at,omitzero"`
+}
+
+// The states of a user.
+const (
+	Pending      = "pending"
+	InFlight     = "in_flight"
+	Succeeded    = "succeeded"
+	DeadLettered = "dead_lettered"
+	Unknown      = "unknown"
+)
+
+func stateOf(s ledger.State) string {
+	switch s {
+	case ledger.Waiting:
+		return Pending
+	case ledger.InFlight:
+		return InFlight
+	case ledger.Succeeded:
+		return Succeeded
+	case ledger.Dead, ledger.Discarded:
+		return DeadLettered
+	case ledger.Unknown, ledger.Superseded:
+	}
+	return Unknown
+}
+
+// Statuses returns the Status of each of up to [ledger.MaxBatch] users.
+func Statuses(ctx context.Context, l *ledger.Ledger, users []user.ID) ([]Status, error) {
+	entries, err := l.Entries(ctx, users)
+	if err != nil {
+		return nil, err
+	}
+	newer, err := l.NewerNames(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Status, len(entries))
+	for i, e := range entries {
+		all[i] = ofEntry(l.PhoneNumberID(), e)
+		if !newer[i].User.IsZero() {
+			all[i].SupersededBy = newer[i].User.Reveal()
+		}
+	}
+	return all, nil
+}
+
+func ofEntry(phoneNumberID string, e ledger.Entry) Status {
+	s := Status{User: e.User.Reveal(), PhoneNumberID: phoneNumberID, State: stateOf(e.State)}
+	if s.State == Unknown {
+		return s
+	}
+	s.Operation, s.Version, s.WaID, s.Queue = e.Operation, e.Version, e.WaID, e.Queue
+	s.Attempts, s.Discarded = &e.Attempts, e.State == ledger.Discarded
+	s.RequestedAt, s.SettledAt = e.Version.Time().UTC(), e.SettledAt.UTC()
+	if f := e.Failure; f != nil {
+		s.Code, s.Message, s.Details = f.Code, f.Message, f.Details
+	}
+	return s
+}
