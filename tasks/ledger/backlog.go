@@ -16,6 +16,9 @@ type Backlog struct {
 	Later int
 	// NextDue is the time until the first of Later may be claimed, negative when there is none.
 	NextDue time.Duration
+	// Oldest is the version of the request that waits in line longest, zero for none; its time is
+	// that since when.
+	Oldest Version
 }
 
 // UpTo counts the users that wait in q and in the queues that are served before it.
@@ -72,7 +75,7 @@ func (l *Ledger) RestingFor(ctx context.Context, users []user.ID) (time.Duration
 	return max(0, time.UnixMilli(int64(slices.Min(due))).Sub(now)), nil
 }
 
-const tallySize = 5
+const tallySize = 6
 
 func parseTally(reply []any) (Backlog, error) {
 	if len(reply) != tallySize {
@@ -87,6 +90,6 @@ func parseTally(reply []any) (Backlog, error) {
 	}
 	return Backlog{
 		Interactive: int(n[0]), Bulk: int(n[1]), Reconcile: int(n[2]), Later: int(n[3]),
-		NextDue: time.Duration(n[4]) * time.Millisecond,
+		NextDue: time.Duration(n[4]) * time.Millisecond, Oldest: Version(n[5]),
 	}, nil
 }

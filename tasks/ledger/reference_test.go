@@ -156,6 +156,9 @@ func (r *reference) claim(o ledger.ClaimOptions) ledger.Claim {
 // backlog leaves NextDue to a clock.
 func (r *reference) backlog() (b ledger.Backlog) {
 	for _, u := range r.users {
+		if u.place == inLine && (b.Oldest == 0 || u.turn < b.Oldest) {
+			b.Oldest = u.turn
+		}
 		switch {
 		case u.place == later || u.place == due:
 			b.Later++

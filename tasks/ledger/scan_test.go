@@ -128,13 +128,13 @@ func TestBacklog(t *testing.T) {
 		f.mark(ledger.Unblock, ledger.Bulk, v1, num(t, 2))
 		f.mark(ledger.Block, ledger.Interactive, v2, num(t, 3))
 		b, err := f.Backlog(t.Context())
-		if d := cmp.Diff(ledger.Backlog{Interactive: 1, Bulk: 2, NextDue: -time.Millisecond}, b); d != "" || err != nil {
+		if d := cmp.Diff(ledger.Backlog{Interactive: 1, Bulk: 2, NextDue: -time.Millisecond, Oldest: v1}, b); d != "" || err != nil {
 			t.Errorf("%v, %s", err, d)
 		}
 		f.claim(1, ledger.Block)
 		f.expire()
 		b, err = f.Backlog(t.Context())
-		if d := cmp.Diff(ledger.Backlog{Bulk: 2, Later: 1}, b); d != "" || err != nil {
+		if d := cmp.Diff(ledger.Backlog{Bulk: 2, Later: 1, Oldest: v1}, b); d != "" || err != nil {
 			t.Errorf("%v, %s", err, d)
 		}
 	})

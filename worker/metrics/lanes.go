@@ -28,7 +28,7 @@ type lanes struct {
 	mu   sync.Mutex
 	open map[string]*lane // by phone number ID; the worker bounds how many are open
 
-	waiting, later, inFlight, state, rate, anchor, paused, usersPerCall, lastCall *prometheus.Desc
+	waiting, oldest, later, inFlight, state, rate, anchor, paused, usersPerCall, lastCall *prometheus.Desc
 }
 
 func newLanes(numbers *capped) *lanes {
@@ -39,6 +39,7 @@ func newLanes(numbers *capped) *lanes {
 		numbers:      numbers,
 		open:         make(map[string]*lane),
 		waiting:      gauge("waiting_users", "Users that could be sent now, as of the lane's last look.", "queue"),
+		oldest:       gauge("oldest_waiting_timestamp_seconds", "When the user that waits longest was asked for, in Unix time, as of the lane's last look; absent when none waits."),
 		later:        gauge("later_users", "Users that are in flight anywhere or wait for their next attempt, as of the lane's last look."),
 		inFlight:     gauge("in_flight_users", "Users in calls of this process."),
 		state:        gauge("lane_state", "Lanes of this process in a state: 1 or 0, more only under \"other\".", "state"),
@@ -109,7 +110,7 @@ func (c *lanes) Learnt(phoneNumberID string, rate, anchor float64, usersPerCall 
 
 // Describe implements prometheus.Collector.
 func (c *lanes) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.waiting, c.later, c.inFlight, c.state, c.rate, c.anchor, c.paused, c.usersPerCall, c.lastCall} {
+	for _, d := range []*prometheus.Desc{c.waiting, c.oldest, c.later, c.inFlight, c.state, c.rate, c.anchor, c.paused, c.usersPerCall, c.lastCall} {
 		ch <- d
 	}
 }
@@ -125,6 +126,9 @@ func (c *lanes) Collect(ch chan<- prometheus.Metric) {
 		}
 		for s, n := range sum.states {
 			gauge(c.state, n, s)
+		}
+		if !sum.oldest.IsZero() {
+			gauge(c.oldest, float64(sum.oldest.UnixMilli())/1000)
 		}
 		gauge(c.later, sum.later)
 		gauge(c.inFlight, sum.inFlight)
@@ -144,6 +148,7 @@ func (c *lanes) Collect(ch chan<- prometheus.Metric) {
 type laneSum struct {
 	waiting, states                                               map[string]float64
 	later, inFlight, rate, anchor, paused, usersPerCall, lastCall float64
+	oldest                                                        time.Time
 }
 
 func (c *lanes) sums(now time.Time) map[string]*laneSum {
@@ -163,6 +168,9 @@ func (c *lanes) sums(now time.Time) map[string]*laneSum {
 		s.waiting[string(ledger.Interactive)] += float64(l.backlog.Interactive)
 		s.waiting[string(ledger.Bulk)] += float64(l.backlog.Bulk)
 		s.waiting[string(ledger.Reconcile)] += float64(l.backlog.Reconcile)
+		if v := l.backlog.Oldest; v > 0 && (s.oldest.IsZero() || v.Time().Before(s.oldest)) {
+			s.oldest = v.Time()
+		}
 		s.states[l.state]++
 		s.later += float64(l.backlog.Later)
 		s.inFlight += float64(l.inFlight)

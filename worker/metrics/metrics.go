@@ -45,12 +45,12 @@ func New(version string, configured ...string) *Metrics {
 		codes:    newCapped(maxCodes),
 		outcomes: newCapped(maxCodes),
 
-		calls: counter("calls_total", "Calls of the Block Users API, by how they ended.", "operation", "outcome"),
+		calls: counter("calls_total", "Calls of the Block Users API, by how they ended.", number, "operation", "outcome"),
 		duration: histogram("call_duration_seconds", "How long calls took.",
 			[]float64{.05, .1, .15, .2, .3, .5, .75, 1, 2, 5, 10, 30}, "operation"),
 		users: histogram("call_users", "Users in a call.",
 			[]float64{1, 2, 5, 10, 25, 50, 100, 250, 500, 750, 1000}, "operation"),
-		settled:     counter("users_settled_total", "Verdicts on users; one user may get several, each retry being one.", "operation", "verdict", "code"),
+		settled:     counter("users_settled_total", "Verdicts on users; one user may get several, each retry being one.", number, "operation", "verdict", "code"),
 		limitHits:   counter("rate_limit_hits_total", "Calls that the API refused for their rate or size.", number, "scope"),
 		limiterWait: counter("limiter_refusals_total", "Times that the limiter told a lane to wait, by reason.", number, "reason"),
 	}
@@ -84,19 +84,19 @@ func (m *Metrics) Registry() *prometheus.Registry {
 
 // Call counts one call of the API with its users and its duration. The outcome is a short name
 // out of a fixed set, not an error text.
-func (m *Metrics) Call(operation, outcome string, users int, took time.Duration) {
-	m.calls.WithLabelValues(operation, m.outcomes.label(outcome)).Inc()
+func (m *Metrics) Call(phoneNumberID, operation, outcome string, users int, took time.Duration) {
+	m.calls.WithLabelValues(m.numbers.label(phoneNumberID), operation, m.outcomes.label(outcome)).Inc()
 	m.duration.WithLabelValues(operation).Observe(took.Seconds())
 	m.users.WithLabelValues(operation).Observe(float64(users))
 }
 
 // Settled counts n users with the same verdict. The code is the API's, 0 for none.
-func (m *Metrics) Settled(operation, verdict string, code, n int) {
+func (m *Metrics) Settled(phoneNumberID, operation, verdict string, code, n int) {
 	label := ""
 	if code != 0 {
 		label = m.codes.label(strconv.Itoa(code))
 	}
-	m.settled.WithLabelValues(operation, verdict, label).Add(float64(n))
+	m.settled.WithLabelValues(m.numbers.label(phoneNumberID), operation, verdict, label).Add(float64(n))
 }
 
 // RateLimitHit counts a call that the API refused for its rate or size, on behalf of the phone

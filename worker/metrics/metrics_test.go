@@ -24,21 +24,21 @@ import (
 func TestCounters(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("v1.2.3")
-	m.Call("block", "answered", 1000, 150*time.Millisecond)
-	m.Call("block", "answered", 3, 90*time.Millisecond)
-	m.Settled("block", "succeeded", 0, 1001)
-	m.Settled("block", "dead", 131047, 2)
+	m.Call("1", "block", "answered", 1000, 150*time.Millisecond)
+	m.Call("1", "block", "answered", 3, 90*time.Millisecond)
+	m.Settled("1", "block", "succeeded", 0, 1001)
+	m.Settled("1", "block", "dead", 131047, 2)
 	m.RateLimitHit("106", "phone number")
 	m.Limited("106", "pace", 100*time.Millisecond)
 	m.Limited("106", "none", 0)
 
 	want := `
 wablock_build_info{version="v1.2.3"} 1
-wablock_calls_total{operation="block",outcome="answered"} 2
+wablock_calls_total{operation="block",outcome="answered",phone_number_id="1"} 2
 wablock_limiter_refusals_total{phone_number_id="106",reason="pace"} 1
 wablock_rate_limit_hits_total{phone_number_id="106",scope="phone number"} 1
-wablock_users_settled_total{code="",operation="block",verdict="succeeded"} 1001
-wablock_users_settled_total{code="131047",operation="block",verdict="dead"} 2
+wablock_users_settled_total{code="",operation="block",phone_number_id="1",verdict="succeeded"} 1001
+wablock_users_settled_total{code="131047",operation="block",phone_number_id="1",verdict="dead"} 2
 `
 	expect(t, m, want, "wablock_build_info", "wablock_calls_total", "wablock_limiter_refusals_total",
 		"wablock_rate_limit_hits_total", "wablock_users_settled_total")
@@ -48,7 +48,7 @@ func TestLanes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := metrics.New("")
-		m.Backlog("106", ledger.Backlog{Interactive: 3, Bulk: 40, Later: 7})
+		m.Backlog("106", ledger.Backlog{Interactive: 3, Bulk: 40, Later: 7, Oldest: 1_500_000})
 		m.LaneState("106", "halted")
 		m.InFlight("106", 1000)
 		m.InFlight("106", -400)
@@ -67,6 +67,7 @@ wablock_lane_state{phone_number_id="106",state="halted"} 1
 wablock_lane_state{phone_number_id="106",state="full"} 0
 wablock_lane_state{phone_number_id="106",state="running"} 0
 wablock_lane_state{phone_number_id="106",state="outage"} 0
+wablock_oldest_waiting_timestamp_seconds{phone_number_id="106"} 1.5
 wablock_rate_anchor{phone_number_id="106"} 10
 wablock_rate_limit{phone_number_id="106"} 12.5
 wablock_rate_paused_seconds{phone_number_id="106"} 5
@@ -74,7 +75,7 @@ wablock_users_per_call{phone_number_id="106"} 500
 wablock_waiting_users{phone_number_id="106",queue="bulk"} 40
 wablock_waiting_users{phone_number_id="106",queue="interactive"} 3
 wablock_waiting_users{phone_number_id="106",queue="reconcile"} 0
-`, "wablock_in_flight_users", "wablock_last_call_timestamp_seconds", "wablock_lane_state", "wablock_rate_anchor", "wablock_rate_limit",
+`, "wablock_in_flight_users", "wablock_last_call_timestamp_seconds", "wablock_lane_state", "wablock_oldest_waiting_timestamp_seconds", "wablock_rate_anchor", "wablock_rate_limit",
 			"wablock_rate_paused_seconds", "wablock_users_per_call", "wablock_waiting_users")
 	})
 }
@@ -86,8 +87,8 @@ func TestLabelsAreBounded(t *testing.T) {
 		id := fmt.Sprint(106540352242922 + i)
 		m.RateLimitHit(id, "phone number")
 		m.Backlog(id, ledger.Backlog{Bulk: 1})
-		m.Settled("block", "dead", i+1, 1)
-		m.Call("block", fmt.Sprint("outcome ", i), 1, time.Second)
+		m.Settled(id, "block", "dead", i+1, 1)
+		m.Call(id, "block", fmt.Sprint("outcome ", i), 1, time.Second)
 	}
 	for name, want := range map[string]int{
 		"wablock_rate_limit_hits_total": 101, "wablock_users_settled_total": 101, "wablock_calls_total": 101,

@@ -17,13 +17,16 @@ type runs struct {
 	mu        sync.Mutex
 	standings map[string]reconcile.Standing // by the label of the phone number ID
 
-	lastGood, lastRun, overdue, drift, duration, tripped *prometheus.Desc
-	ended, guardTrips, repaired                          *prometheus.CounterVec
+	lastGood, lastRun, overdue, drift, listed, capacity, duration, tripped *prometheus.Desc
+	ended, guardTrips, repaired                                            *prometheus.CounterVec
 }
 
 func newRuns(numbers *capped) *runs {
 	gauge := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "reconcile", name), help, append([]string{number}, labels...), nil)
+	}
+	list := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "blocklist", name), help, []string{number}, nil)
 	}
 	return &runs{
 		numbers:    numbers,
@@ -32,6 +35,8 @@ func newRuns(numbers *capped) *runs {
 		lastRun:    gauge("last_run_timestamp_seconds", "When the last run ended, in Unix time."),
 		overdue:    gauge("overdue_timestamp_seconds", "When the second scheduled run without a success is due, in Unix time."),
 		drift:      gauge("drift_users", "Users that the last run that could compare found to differ, by kind.", "kind"),
+		listed:     list("users", "Users on the blocklist, as the last run read it."),
+		capacity:   list("capacity", "Users that a blocklist holds."),
 		duration:   gauge("last_duration_seconds", "How long the last run took."),
 		tripped:    gauge("last_guard_tripped", "1 for each guard that stopped the unblocks of the last run that could compare.", "guard"),
 		ended:      counter("reconcile_runs_total", "Reconciliations that ended in this process: done, stopped by a guard, or failed.", number, "result"),
@@ -79,7 +84,7 @@ func (c *runs) Kept(phoneNumberID string, requeued, forgotten int) {
 
 // Describe implements prometheus.Collector.
 func (c *runs) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.lastGood, c.lastRun, c.overdue, c.drift, c.duration, c.tripped} {
+	for _, d := range []*prometheus.Desc{c.lastGood, c.lastRun, c.overdue, c.drift, c.listed, c.capacity, c.duration, c.tripped} {
 		ch <- d
 	}
 	c.ended.Describe(ch)
@@ -120,6 +125,8 @@ func (c *runs) Collect(ch chan<- prometheus.Metric) {
 		} {
 			gauge(c.drift, float64(n), label, kind)
 		}
+		gauge(c.listed, float64(p.Actual), label)
+		gauge(c.capacity, plan.Capacity, label)
 		if p.Approved || p.Mode == plan.Report {
 			continue
 		}

@@ -16,7 +16,7 @@ func TestReconciled(t *testing.T) {
 	good := reconcile.Record{PhoneNumberID: "106", StartedAt: began, EndedAt: began.Add(5 * time.Second)}
 	stopped := good
 	stopped.EndedAt = began.Add(90 * time.Second)
-	stopped.ToBlock, stopped.ToUnblock, stopped.LeftAlone = 3, 40, 7
+	stopped.Actual, stopped.ToBlock, stopped.ToUnblock, stopped.LeftAlone = 5_000, 3, 40, 7
 	stopped.Guards = []plan.Violation{{Guard: plan.GuardShare}}
 	failed := good
 	failed.Error, failed.EndedAt = "the API", began.Add(200*time.Second)
@@ -29,6 +29,8 @@ func TestReconciled(t *testing.T) {
 	m.Standing("108", reconcile.Standing{Overdue: began.Add(48 * time.Hour)})
 	m.Kept("106", 2, 5)
 	want := `
+wablock_blocklist_capacity{phone_number_id="106"} 64000
+wablock_blocklist_users{phone_number_id="106"} 5000
 wablock_ledger_repaired_users_total{action="forgotten",phone_number_id="106"} 5
 wablock_ledger_repaired_users_total{action="requeued",phone_number_id="106"} 2
 wablock_reconcile_guard_trips_total{guard="share",phone_number_id="106"} 1
@@ -50,7 +52,7 @@ wablock_reconcile_runs_total{phone_number_id="106",result="done"} 1
 wablock_reconcile_runs_total{phone_number_id="106",result="failed"} 1
 wablock_reconcile_runs_total{phone_number_id="106",result="stopped"} 1
 `
-	expect(t, m, want, "wablock_ledger_repaired_users_total", "wablock_reconcile_guard_trips_total", "wablock_reconcile_last_duration_seconds",
+	expect(t, m, want, "wablock_blocklist_capacity", "wablock_blocklist_users", "wablock_ledger_repaired_users_total", "wablock_reconcile_guard_trips_total", "wablock_reconcile_last_duration_seconds",
 		"wablock_reconcile_last_guard_tripped", "wablock_reconcile_last_run_timestamp_seconds",
 		"wablock_reconcile_last_success_timestamp_seconds", "wablock_reconcile_runs_total", "wablock_reconcile_overdue_timestamp_seconds",
 		"wablock_reconcile_drift_users")

@@ -129,10 +129,10 @@ func TestReadyIsAskedOnceASecond(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("v1.2.3")
-	m.Call("block", "answered", 2, time.Second)
+	m.Call("1", "block", "answered", 2, time.Second)
 	f := setup(t, func(c *web.Config) { c.Gatherer = m.Registry() })
 	got := f.get("/metrics")
-	for _, want := range []string{`wablock_calls_total{operation="block",outcome="answered"} 1`, "go_goroutines", "process_start_time_seconds"} {
+	for _, want := range []string{`wablock_calls_total{operation="block",outcome="answered",phone_number_id="1"} 1`, "go_goroutines", "process_start_time_seconds"} {
 		if got.status != http.StatusOK || !strings.Contains(got.body, want) {
 			t.Errorf("GET /metrics = %d without %s", got.status, want)
 		}

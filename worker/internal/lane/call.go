@@ -187,7 +187,7 @@ func (c *call) once(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdi
 	c.report(c.admission, c.op, users, v)
 	c.admission.Room = false // of one request
 	c.logCall(len(users), v, took)
-	c.cfg.Metrics.Call(string(c.op), v.Outcome, len(users), took)
+	c.cfg.Metrics.Call(c.number.ID, string(c.op), v.Outcome, len(users), took)
 	return v
 }
 
@@ -269,7 +269,7 @@ func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
 			dead = append(dead, c.deadLetter(users[i], s, v.Settlements[i].Failure))
 		default:
 		}
-		c.cfg.Metrics.Settled(string(c.op), s.State.String(), codeOf(v.Settlements[i].Failure), 1)
+		c.cfg.Metrics.Settled(c.number.ID, string(c.op), s.State.String(), codeOf(v.Settlements[i].Failure), 1)
 	}
 	if late > 0 {
 		c.logLate(late)

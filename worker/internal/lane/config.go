@@ -45,9 +45,9 @@ type PhoneNumber struct {
 type Metrics interface {
 	// Call counts an API call: how it ended ("answered" or a rule's name) and how many users it
 	// carried.
-	Call(operation, outcome string, users int, took time.Duration)
+	Call(phoneNumberID, operation, outcome string, users int, took time.Duration)
 	// Settled counts what became of users after a call. code is 0 for none.
-	Settled(operation, state string, code, users int)
+	Settled(phoneNumberID, operation, state string, code, users int)
 	// RateLimitHit counts a limit error, by whose limit it was.
 	RateLimitHit(phoneNumberID, scope string)
 	// Limited is called when the limiter refuses a call, with the reason and for how long.
