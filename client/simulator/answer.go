@@ -1,8 +1,6 @@
 package simulator
 
 import (
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -106,13 +104,6 @@ func businessUsage(x *exchange) string {
 	regain := int(min(x.usage.wait, 24*time.Hour).Minutes())
 	return fmt.Sprintf(`{"%s":[{"type":"whatsapp_business_management","call_count":%d,"total_cputime":1,"total_time":1,"estimated_time_to_regain_access":%d}]}`,
 		x.n.account, x.usage.percent, regain)
-}
-
-// traceID returns an identifier that looks like Meta's, for the call's number.
-func traceID(seed uint64, seq int64) string {
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], mix(seed^uint64(seq)<<1))
-	return "A" + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 // wireAnswer is the body of an answer to a block or unblock, or of an error alone.

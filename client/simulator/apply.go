@@ -22,17 +22,6 @@ type blockCall struct {
 	flaky bool // the number that fails twice fails in this call
 }
 
-// answerBlockCall carries a block or unblock out, and writes the answer.
-func answerBlockCall(x *exchange) answer {
-	x.s.mu.Lock()
-	verdicts, fail := (&blockCall{exchange: x, now: x.s.now()}).apply()
-	x.s.mu.Unlock()
-	if fail != nil {
-		return answerError(x, fail)
-	}
-	return answerVerdicts(x, verdicts)
-}
-
 // apply gives every user a verdict and changes the list accordingly.
 func (x *blockCall) apply() ([]verdict, *apiError) {
 	if x.set.Blocking.FullList == perCall && x.overfills() {

@@ -1,13 +1,15 @@
 package simulator
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"net/http"
 	"time"
 )
 
 // exchange is one call being served.
 type exchange struct {
-	s     *Simulator
+	s     *state
 	set   *settings
 	r     *http.Request
 	req   request
@@ -23,33 +25,6 @@ type plan struct {
 	latency    time.Duration
 	fault      *Fault // that hits the call; nil if none does
 	userFaults []*fault
-}
-
-// answer admits the call, waits half of its latency, lets it take effect, and waits the rest.
-func (x *exchange) answer() answer {
-	if fail := x.admit(); fail != nil {
-		return answerError(x, fail)
-	}
-	half := x.plan.latency / 2
-	if !x.pause(half) {
-		return answer{aborted: true}
-	}
-	f := x.plan.fault
-	var a answer
-	if f == nil || f.Applied || !f.replaces() {
-		if x.req.op == List {
-			a = answerListing(x)
-		} else {
-			a = answerBlockCall(x)
-		}
-	}
-	if !x.pause(x.plan.latency - half) {
-		return answer{aborted: true}
-	}
-	if f != nil {
-		return strike(x, f, a)
-	}
-	return a
 }
 
 // admit reads the call, enters it in the journal, and refuses it or lets it go on.
@@ -211,16 +186,22 @@ func (x *exchange) pause(d time.Duration) bool {
 	}
 }
 
-// end closes the call's entry in the journal, before the answer is sent.
-func (x *exchange) end(a *answer) {
+// end closes the call's entry in the journal, before the answer is sent; status and code are 0
+// where none is.
+func (x *exchange) end(status, code int) {
 	s := x.s
 	s.mu.Lock()
 	c := x.call
 	c.End, c.Ended = s.now(), s.ticks.Add(1)
-	if !a.aborted {
-		c.Status, c.Code = a.status, a.code
-	}
+	c.Status, c.Code = status, code
 	s.mu.Unlock()
 	s.log.Info("call", "operation", c.Operation, "phone_number_id", c.PhoneNumberID, "users", len(c.Users),
 		"status", c.Status, "code", c.Code, "fault", c.Fault, "took", c.End.Sub(c.Begin).String())
+}
+
+// traceID returns an identifier that looks like Meta's, for the call's number.
+func traceID(seed uint64, seq int64) string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], mix(seed^uint64(seq)<<1))
+	return "A" + base64.RawURLEncoding.EncodeToString(b[:])
 }

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"math/rand/v2"
 	"net/http"
 	"slices"
 )
@@ -44,6 +43,8 @@ var (
 
 // Effects returns all effects.
 func Effects() []Effect { return slices.Concat(anyEffects, userEffects, listEffects) }
+
+func (e Effect) ofListing() bool { return slices.Contains(listEffects, e) }
 
 // CodeZero in Fault.Code stands for the API's code 0 (authentication failed): 0 there is the usual
 // code of the effect.
@@ -126,82 +127,4 @@ func (f *Fault) apiError() *apiError {
 	}
 	e.Transient = e.Transient || f.Transient
 	return e
-}
-
-// fault is one Fault at work, with its counts.
-type fault struct {
-	Fault
-	users map[string]bool // canonical forms of Users; nil for all
-	seen  int
-	hits  int
-}
-
-func newFaults(fs []Fault) []*fault {
-	out := make([]*fault, len(fs))
-	for i, f := range fs {
-		out[i] = &fault{Fault: f}
-		if len(f.Users) > 0 {
-			out[i].users = make(map[string]bool, len(f.Users))
-			for _, u := range f.Users {
-				key, _ := canonical(u)
-				out[i].users[key] = true
-			}
-		}
-	}
-	return out
-}
-
-// matchesCall reports whether the call is of the kind that the fault is about.
-func (f *fault) matchesCall(op Operation, id string, cursor bool) bool {
-	return (len(f.Operations) == 0 || slices.Contains(f.Operations, op)) &&
-		(len(f.PhoneNumberIDs) == 0 || slices.Contains(f.PhoneNumberIDs, id)) &&
-		(!f.WithCursor || cursor)
-}
-
-// carries reports whether the call holds a user that the fault is about.
-func (f *fault) carries(users []person) bool {
-	return f.users == nil || slices.ContainsFunc(users, func(p person) bool { return f.users[p.name] })
-}
-
-// fires counts one more match and reports whether it is hit.
-func (f *fault) fires(rng *rand.Rand) bool {
-	f.seen++
-	switch {
-	case f.seen <= f.Skip,
-		(f.seen-f.Skip)%f.Every != 0,
-		f.Times > 0 && f.hits >= f.Times,
-		f.Probability < 1 && rng.Float64() >= f.Probability:
-		return false
-	}
-	f.hits++
-	return true
-}
-
-func (e Effect) ofListing() bool { return slices.Contains(listEffects, e) }
-
-const gatewayPage = `<!DOCTYPE html>
-<html lang="en"><head><title>Error</title></head>
-<body><h1>Sorry, something went wrong.</h1><p>We're working on getting this fixed as soon as we can.</p></body></html>
-`
-
-// strike applies a fault to a call or to its answer.
-func strike(x *exchange, f *Fault, a answer) answer {
-	switch f.Effect {
-	case EffectFail:
-		return answerError(x, f.apiError())
-	case EffectReset:
-		return answer{aborted: true}
-	case EffectHang:
-		<-x.r.Context().Done()
-		return answer{aborted: true}
-	case EffectHTML:
-		return answer{header: headers(x, nil), contentType: "text/html; charset=utf-8", status: f.Status, body: []byte(gatewayPage)}
-	case EffectEmpty:
-		return answer{header: headers(x, nil), contentType: jsonType, status: f.Status}
-	case EffectTruncated:
-		a.body = a.body[:len(a.body)/2]
-	case EffectCut:
-		a.cut = true
-	}
-	return a
 }

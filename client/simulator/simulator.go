@@ -4,15 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -28,24 +24,14 @@ type Config struct {
 // Simulator is a simulated Block Users API: an [http.Handler], safe for concurrent use, that
 // starts no goroutine and needs no closing.
 type Simulator struct {
-	now     func() time.Time
-	log     *slog.Logger
+	state
 	control http.Handler
-	ticks   atomic.Int64 // orders the beginnings and ends of calls
-
-	mu       sync.Mutex // guards all below
-	set      *settings  // replaced as a whole, never changed
-	numbers  map[string]*number
-	window   window
-	limiters []*limiter
-	faults   []*fault
-	journal  journal
 }
 
 // New returns a simulator in the state that the scenario describes. The error names what is
 // wrong in the scenario.
 func New(cfg Config) (*Simulator, error) {
-	s := &Simulator{now: cfg.Now, log: cfg.Logger}
+	s := &Simulator{state: state{now: cfg.Now, log: cfg.Logger}}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -66,9 +52,9 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.control.ServeHTTP(w, r)
 		return
 	}
-	x := &exchange{s: s, r: r, call: &Call{Begun: s.ticks.Add(1), Begin: s.now()}}
-	a := x.answer()
-	x.end(&a)
+	x := &exchange{s: &s.state, r: r, call: &Call{Begun: s.ticks.Add(1), Begin: s.now()}}
+	a := serve(x)
+	x.end(a.status, a.code)
 	a.send(w, r)
 }
 
@@ -123,52 +109,6 @@ func (s *Simulator) Reset() {
 			n.list.add(now, s.set.directory.resolve(u).key)
 		}
 	}
-}
-
-// number returns the state of a phone number ID, made on first use; nil if there is no such
-// number. Requires s.mu held.
-func (s *Simulator) number(id string, now time.Time) *number {
-	_, listed := s.set.listed[id]
-	if s.set.OnlyListed && !listed || !idPattern.MatchString(id) {
-		return nil
-	}
-	if n := s.numbers[id]; n != nil {
-		return n
-	}
-	if len(s.numbers) >= s.set.MaxPhoneNumbers {
-		return nil
-	}
-	return s.create(id, now)
-}
-
-func (s *Simulator) create(id string, now time.Time) *number {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(id))
-	n := &number{
-		id:    id,
-		list:  newBlocklist(now),
-		tries: map[try]int{},
-		rng:   rand.New(rand.NewPCG(s.set.Seed, h.Sum64())),
-	}
-	s.numbers[id] = n
-	s.configure(n)
-	return n
-}
-
-// configure applies the settings of a number.
-func (s *Simulator) configure(n *number) {
-	listed := s.set.listed[n.id]
-	n.account, n.own = listed.Account, ""
-	def(&n.account, defaultAccount)
-	if listed.Own != "" {
-		n.own, _ = canonical(listed.Own)
-	}
-	n.list.setLag(time.Duration(s.set.Listing.Lag))
-}
-
-// errNoNumber explains which phone number IDs exist.
-func errNoNumber(id string) error {
-	return fmt.Errorf("simulator: no phone number ID %s: IDs are digits; see only_listed and max_phone_numbers", id)
 }
 
 // ErrBlocked marks a message that never arrived because its sender is blocked.
@@ -246,18 +186,6 @@ func (s *Simulator) UserWrote(phoneNumberID, user string, at time.Time) error {
 	return s.window.note(writerOf(s.set, n, p), at)
 }
 
-func (s *Simulator) find(phoneNumberID, user string) (*number, person, error) {
-	n := s.number(phoneNumberID, s.now())
-	if n == nil {
-		return nil, person{}, errNoNumber(phoneNumberID)
-	}
-	p := s.set.directory.resolve(user)
-	if p.bad {
-		return nil, person{}, errors.New("simulator: no user of WhatsApp has this number or user ID")
-	}
-	return n, p, nil
-}
-
 // Journal returns the calls that the journal still holds, oldest first; see Dropped.
 func (s *Simulator) Journal() []Call {
 	calls, _ := s.journalSince(0)
@@ -269,10 +197,4 @@ func (s *Simulator) Dropped() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.journal.dropped
-}
-
-func (s *Simulator) journalSince(seq int64) (calls []Call, dropped int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.journal.copies(seq), s.journal.dropped
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
 
 	"github.com/goccy/go-yaml"
@@ -46,11 +45,6 @@ func validate(sc Scenario) error {
 	}
 	return errors.Join(p...)
 }
-
-var (
-	versionPattern = regexp.MustCompile(`^v[0-9]{1,3}\.[0-9]{1,2}$`)
-	idPattern      = regexp.MustCompile(`^[0-9]{1,32}$`)
-)
 
 // problems gathers what is wrong with a scenario. It names places, never numbers or tokens.
 type problems []error
