@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/reply"
 )
@@ -14,6 +15,7 @@ import (
 type discard struct {
 	*cli
 	choice
+	requester
 	dryRun  bool
 	entries *preview // of a dry run
 }
@@ -28,11 +30,12 @@ func discardCommand(parent *cli) *cobra.Command {
 	}
 	c.flags(cmd.Flags(), "everything")
 	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "show what would be done, and change nothing")
+	c.addBy(cmd.Flags())
 	return cmd
 }
 
 func (c *discard) run(cmd *cobra.Command, args []string) error {
-	if err := c.explicit(args, "discard"); err != nil {
+	if err := errors.Join(c.explicit(args, "discard"), c.checkBy()); err != nil {
 		return err
 	}
 	d, err := openDeadLetters(c.cli, cmd, args, c.choice)
@@ -49,6 +52,11 @@ func (c *discard) run(cmd *cobra.Command, args []string) error {
 			c.entries.show(j, func() []string { return deadLetterRow(j) })
 		}
 	}
+	defer func() {
+		if answer.Discarded > 0 && !c.dryRun {
+			c.record(cmd.Context(), d.rdb, c.event(audit.Discard, c.name(c.cli), d, args, answer.Discarded))
+		}
+	}()
 	for _, f := range d.filters {
 		n, err := d.queue.Discard(cmd.Context(), f, o)
 		answer.Discarded += n

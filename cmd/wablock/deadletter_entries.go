@@ -14,6 +14,7 @@ import (
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/reply"
 	"github.com/wablock/wablock/tasks/user"
@@ -68,6 +69,21 @@ func (c choice) explicit(args []string, verb string) error {
 		return nil
 	}
 	return usagef("which entries? Name numbers, --code or --older-than, or %s everything with --all; --dry-run shows what would be done", verb)
+}
+
+// event returns what the audit log holds of a change of n entries.
+func (c choice) event(a audit.Action, by string, d *deadLetters, args []string, n int) audit.Event {
+	e := audit.Event{Action: a, By: by, PhoneNumberID: d.phoneNumberID, Users: n}
+	if len(args) == 1 && n == 1 {
+		e.User = d.filters[0].Users[0]
+	}
+	for i, code := range c.codes {
+		if i > 0 {
+			e.Detail += ", "
+		}
+		e.Detail += "code " + strconv.Itoa(code)
+	}
+	return e
 }
 
 // deadLetters holds what the three commands work with.

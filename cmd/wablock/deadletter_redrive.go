@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/reply"
@@ -16,6 +17,7 @@ import (
 type redrive struct {
 	*cli
 	choice
+	requester
 	waitFlags
 	queue   string
 	dryRun  bool
@@ -37,6 +39,7 @@ written to the business.`,
 	c.flags(f, "everything")
 	f.BoolVar(&c.dryRun, "dry-run", false, "show what would be done, and change nothing")
 	c.addWait(f, "stay until every number is settled")
+	c.addBy(f)
 	f.StringVar(&c.queue, "queue", "", "interactive or bulk (default by the number of entries)")
 	return cmd
 }
@@ -53,6 +56,9 @@ func (c *redrive) check(args []string) error {
 	if err := c.checkWait(); err != nil {
 		return err
 	}
+	if err := c.checkBy(); err != nil {
+		return err
+	}
 	return c.explicit(args, "redrive")
 }
 
@@ -67,6 +73,9 @@ func (c *redrive) run(cmd *cobra.Command, args []string) error {
 	defer d.close()
 	c.entries = newPreview(c.cli, append(deadLetterColumns(), "action")...)
 	report, err := c.redrive(cmd.Context(), d)
+	if n := report.Redriven + report.Obsolete; n > 0 && !c.dryRun {
+		c.record(cmd.Context(), d.rdb, c.event(audit.Redrive, c.name(c.cli), d, args, n))
+	}
 	answer := reply.Redrive{Redriven: report.Redriven, Obsolete: report.Obsolete, Refused: report.Refused, DryRun: c.dryRun, Jobs: []reply.Job{}}
 	for _, j := range report.Jobs {
 		answer.Jobs = append(answer.Jobs, reply.OfJob(j))

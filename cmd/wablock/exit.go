@@ -98,6 +98,7 @@ func report(w io.Writer, err error) {
 
 // packages are the prefixes of errors, which say where in the source an error came from.
 var packages = map[string]bool{ //nolint:gochecknoglobals // a constant
+	"audit": true, "pause": true, "protect": true,
 	"client": true, "config": true, "deadletter": true, "ledger": true, "listing": true, "numbers": true, "plan": true, "ratelimit": true,
 	"reconcile": true, "redislimit": true, "secret": true, "simulator": true, "source": true, "tasks": true, "user": true, "web": true, "worker": true,
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/ratelimit/redislimit"
+	"github.com/wablock/wablock/tasks/audit"
 )
 
 func limitsCommand(c *cli) *cobra.Command {
@@ -57,7 +58,7 @@ func limitsShowCommand(c *cli) *cobra.Command {
 					return selectedOne(cfg)
 				}
 				return cfg.PhoneNumbers, nil
-			}, func(ctx context.Context, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
+			}, func(ctx context.Context, _ redis.UniversalClient, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
 				return l.Show(ctx, n.ID)
 			})
 		},
@@ -69,6 +70,7 @@ func limitsShowCommand(c *cli) *cobra.Command {
 type setRate func(*redislimit.Limiter, context.Context, string, float64) (ratelimit.Snapshot, error)
 
 func limitsRateCommand(c *cli, name, short, long string, set setRate) *cobra.Command {
+	var who requester
 	cmd := &cobra.Command{
 		Use:     name + " RATE",
 		Short:   short,
@@ -80,24 +82,43 @@ func limitsRateCommand(c *cli, name, short, long string, set setRate) *cobra.Com
 			if err != nil || !(rate >= ratelimit.MinRate && rate <= ratelimit.MaxRate) { // so that NaN is refused
 				return usagef("RATE is %q; allowed: a number of calls a second from %v to %v", args[0], ratelimit.MinRate, ratelimit.MaxRate)
 			}
-			return withLimits(c, cmd, selectedOne, func(ctx context.Context, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
-				return set(l, ctx, n.ID, rate)
+			if err := who.checkBy(); err != nil {
+				return err
+			}
+			return withLimits(c, cmd, selectedOne, func(ctx context.Context, rdb redis.UniversalClient, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
+				s, err := set(l, ctx, n.ID, rate)
+				if err == nil {
+					c.record(ctx, rdb, audit.Event{Action: audit.Action(name), By: who.name(c), PhoneNumberID: n.ID, Detail: args[0] + " calls a second"})
+				}
+				return s, err
 			})
 		},
 	}
+	who.addBy(cmd.Flags())
 	settingFlags(cmd.Flags(), true)
 	return cmd
 }
 
 func limitsReleaseCommand(c *cli) *cobra.Command {
+	var who requester
 	cmd := &cobra.Command{
 		Use:   "release",
 		Short: "Clear pin and cap, and resume after a pause with one probe call",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withLimits(c, cmd, selectedOne, releaseBoth)
+			if err := who.checkBy(); err != nil {
+				return err
+			}
+			return withLimits(c, cmd, selectedOne, func(ctx context.Context, rdb redis.UniversalClient, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
+				s, err := releaseBoth(ctx, l, n)
+				if err == nil {
+					c.record(ctx, rdb, audit.Event{Action: audit.Release, By: who.name(c), PhoneNumberID: n.ID})
+				}
+				return s, err
+			})
 		},
 	}
+	who.addBy(cmd.Flags())
 	settingFlags(cmd.Flags(), true)
 	return cmd
 }
@@ -118,7 +139,7 @@ func selectedOne(cfg *config.Config) ([]config.PhoneNumber, error) {
 // withLimits does something with the limits of some phone number IDs, and shows them.
 func withLimits(
 	c *cli, cmd *cobra.Command, which func(*config.Config) ([]config.PhoneNumber, error),
-	do func(context.Context, *redislimit.Limiter, config.PhoneNumber) (ratelimit.Snapshot, error),
+	do func(context.Context, redis.UniversalClient, *redislimit.Limiter, config.PhoneNumber) (ratelimit.Snapshot, error),
 ) error {
 	cfg, err := c.config(cmd)
 	if err != nil {
@@ -140,7 +161,7 @@ func withLimits(
 	limiter := limiterOf(c, cfg, rdb, workers)
 	out := newAnswer(c, "phone number id", "rate", "learnt", "ceiling", "pinned", "capped", "users a call", "limit errors", "state")
 	for _, n := range phones {
-		s, err := do(cmd.Context(), limiter, n)
+		s, err := do(cmd.Context(), rdb, limiter, n)
 		if err != nil {
 			return errors.Join(err, out.flush())
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/audit"
 	numberfile "github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/reply"
 	"github.com/wablock/wablock/tasks/user"
@@ -32,6 +33,7 @@ type reconciliation struct {
 	*cli
 	waitFlags
 	numberFlags
+	requester
 	plan, apply, history                   bool
 	source, mode, approve, planFile        string
 	maxChanges                             int
@@ -80,6 +82,7 @@ else the ledger.`,
 	f.StringVar(&r.planFile, "plan-file", "", "`file` to save the plan in; with --apply, to carry out unless it is stale")
 	f.BoolVar(&r.history, "history", false, "show the last runs")
 	r.addWait(f, "with --apply, stay until every number is settled")
+	r.addBy(f)
 	return cmd
 }
 
@@ -104,7 +107,7 @@ func (r *reconciliation) check() error {
 			return err
 		}
 	}
-	return r.checkWait()
+	return errors.Join(r.checkWait(), r.checkBy())
 }
 
 // target puts together what is to be reconciled, from flags, then the saved plan, then the
@@ -255,10 +258,27 @@ func (r *reconciliation) run(cmd *cobra.Command) error {
 		o.Expect = saved.check
 	}
 	res, err := r.runOnce(cmd.Context(), runner, target, o)
+	r.audit(cmd.Context(), rdb, target, res)
 	if err != nil {
 		return r.failed(res, number.Token, err)
 	}
 	return r.done(cmd.Context(), rdb, res, target, toSave)
+}
+
+// audit records what a run has enqueued.
+func (r *reconciliation) audit(ctx context.Context, rdb redis.UniversalClient, t reconcile.Target, res *reconcile.Result) {
+	if !r.apply || res == nil || len(res.Jobs) == 0 {
+		return
+	}
+	e := audit.Event{Action: audit.Reconcile, By: r.name(r.cli), PhoneNumberID: t.PhoneNumberID}
+	for _, job := range res.Jobs {
+		e.Users += job.Accepted
+	}
+	e.Detail = fmt.Sprintf("mode %s, %s", t.Mode, count(len(res.Jobs), "job"))
+	if res.Approved {
+		e.Detail += ", approved against guards"
+	}
+	r.record(ctx, rdb, e)
 }
 
 // runOnce runs, waiting for another run to end if there is one.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
+	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
@@ -23,6 +26,7 @@ var entryPath = regexp.MustCompile(`^queues/` + queues.DeadLetter + `/[a-z]+_tas
 // It refuses all others, and logs every request. asynqmon itself changes nothing.
 type changes struct {
 	inspector *asynq.Inspector
+	rdb       redis.UniversalClient
 	dead      *deadletter.Queue
 	access    *access.Control
 	log       *slog.Logger
@@ -37,9 +41,9 @@ func (c *changes) serve(w http.ResponseWriter, r *http.Request, path string) {
 		refuse(w, http.StatusForbidden, refusal(r.Method, path))
 		return
 	}
-	change, needs := c.discard, access.Admin
+	change, action, needs := c.discard, audit.Discard, access.Admin
 	if r.Method == http.MethodPost {
-		change, needs = c.run, access.Write
+		change, action, needs = c.run, audit.Redrive, access.Write
 	}
 	if err := c.access.Allow(caller, needs); err != nil {
 		log.InfoContext(r.Context(), "web: change refused")
@@ -50,6 +54,7 @@ func (c *changes) serve(w http.ResponseWriter, r *http.Request, path string) {
 	switch {
 	case err == nil:
 		log.InfoContext(r.Context(), "web: changed")
+		c.record(r, action, entry[1])
 		w.WriteHeader(http.StatusNoContent)
 	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
 		log.InfoContext(r.Context(), "web: change of an entry that does not exist")
@@ -58,6 +63,21 @@ func (c *changes) serve(w http.ResponseWriter, r *http.Request, path string) {
 		reason := maskText(err.Error())
 		log.WarnContext(r.Context(), "web: change failed", "error", reason)
 		refuse(w, http.StatusInternalServerError, reason)
+	}
+}
+
+// record writes a change into the audit log.
+func (c *changes) record(r *http.Request, action audit.Action, id string) {
+	by := access.From(r.Context()).Name
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		by += " from " + host
+	}
+	e := audit.Event{Action: action, By: by, Users: 1, Detail: "on the web page"}
+	if phoneNumberID, _, ok := strings.Cut(id, ":"); ok && queues.CheckPhoneNumberID(phoneNumberID) == nil { // not of a malformed task
+		e.PhoneNumberID = phoneNumberID
+	}
+	if err := audit.Record(r.Context(), c.rdb, e); err != nil {
+		c.log.WarnContext(r.Context(), "web: a change could not be written into the audit log", "error", err.Error())
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
@@ -187,6 +188,13 @@ func TestOneDeadLetter(t *testing.T) {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("the log has no %s:\n%s", want, &log)
 			}
+		}
+		events, err := audit.Read(ctx, rdb, time.Time{}, 10)
+		if err != nil || len(events) != 3 {
+			t.Fatalf("%d events, %v; want those of the three changes", len(events), err)
+		}
+		if e := events[2]; e.Action != audit.Redrive || e.By != "local from 192.0.2.1" || e.PhoneNumberID != businessNumber || events[1].Action != audit.Discard {
+			t.Errorf("the events are %+v", events)
 		}
 	})
 }

@@ -33,7 +33,7 @@ type monitor struct {
 func newMonitor(rdb redis.UniversalClient, control *access.Control, log *slog.Logger) (*monitor, error) {
 	shared := monitorRedis{rdb}
 	m := &monitor{
-		changes: &changes{inspector: asynq.NewInspectorFromRedisClient(shared), dead: deadletter.New(rdb), access: control, log: log},
+		changes: &changes{inspector: asynq.NewInspectorFromRedisClient(shared), rdb: rdb, dead: deadletter.New(rdb), access: control, log: log},
 		// asynqmon is never closed: its Close closes the client, which is not its own.
 		inner: asynqmon.New(asynqmon.Options{
 			RootPath:         monitorRoot,

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"os"
+	osuser "os/user"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/pflag"
+
+	"github.com/wablock/wablock/tasks/audit"
+)
+
+// requester holds the flag that names who asks for a change.
+type requester struct {
+	by string
+}
+
+const maxRequester = 100 // characters
+
+func (r *requester) addBy(f *pflag.FlagSet) {
+	f.StringVar(&r.by, "by", "", "`name` of who asks for it (default USER@host)")
+}
+
+func (r *requester) checkBy() error { return checkText("by", r.by, maxRequester) }
+
+// name returns who asks.
+func (r *requester) name(c *cli) string {
+	if r.by != "" {
+		return r.by
+	}
+	who := cmp.Or(c.env["USER"], c.env["LOGNAME"])
+	if u, err := osuser.Current(); who == "" && err == nil {
+		who = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		return cmp.Or(who, "unknown")
+	}
+	return cmp.Or(who, "unknown") + "@" + host
+}
+
+// checkText refuses a text of a flag that is too long for what it is shown in, or can't be shown.
+func checkText(flag, text string, most int) error {
+	if n := utf8.RuneCountInString(text); n > most {
+		return usagef("--%s has %d characters; allowed: up to %d", flag, n, most)
+	}
+	for _, r := range text {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return usagef("--%s holds a control character, or is not UTF-8; allowed: one line of printable text", flag)
+		}
+	}
+	return nil
+}
+
+// record writes what was done into the audit log. Without it the work counts all the same.
+func (c *cli) record(ctx context.Context, rdb redis.UniversalClient, e audit.Event) {
+	if err := audit.Record(ctx, rdb, e); err != nil {
+		c.say("warning: it was done, but could not be written into the audit log: %v", err)
+	}
+}
