@@ -195,7 +195,7 @@ func (s *system) noSecret(where, text string) {
 	}
 }
 
-// TestLatestWins asks 3,000 times for 300 users, in a known order, of three workers and an API
+// TestLatestWins asks 3,000 times for 300 users, a third of that in everyday runs, in a known order, of three workers and an API
 // of which every fifth call fails.
 func TestLatestWins(t *testing.T) {
 	t.Parallel()
@@ -220,11 +220,12 @@ func TestLatestWins(t *testing.T) {
 	}
 	const seed = 20261122
 	rng := rand.New(rand.NewPCG(seed, seed))
-	users := numbers(300)
+	requests := redistest.Rounds(t, 1000, 3000)
+	users := numbers(requests / 10)
 	last := map[string]ledger.Operation{}
 	pace := time.NewTicker(4 * time.Millisecond) // at full speed most requests would collapse
 	defer pace.Stop()
-	for range 3000 {
+	for range requests {
 		<-pace.C
 		n, op, do := users[rng.IntN(len(users))], ledger.Block, p.Block
 		if rng.IntN(2) == 0 {
@@ -264,7 +265,7 @@ func TestLatestWins(t *testing.T) {
 			faults++
 		}
 	}
-	if faults < 50 {
+	if faults < requests/60 {
 		t.Errorf("only %d faults: the test proves little", faults)
 	}
 }

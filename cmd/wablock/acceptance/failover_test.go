@@ -83,7 +83,7 @@ func (f *failover) drain(what string, kill func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := numbers(f.next + 3000)[f.next:]
+	all := numbers(f.next + redistest.Rounds(t, 1500, 3000))[f.next:]
 	f.next += len(all)
 	job, err := p.Block(t.Context(), all)
 	if err != nil {

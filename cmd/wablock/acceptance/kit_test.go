@@ -58,7 +58,7 @@ var binary = sync.OnceValues(func() (string, error) {
 })
 
 // parallel is the number of tests that run at once, unless -parallel says otherwise: they wait for other processes most of the time.
-const parallel = 4
+const parallel = 6
 
 func TestMain(m *testing.M) {
 	flag.Parse()

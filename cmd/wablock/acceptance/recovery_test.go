@@ -8,6 +8,7 @@ import (
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/redistest"
 )
 
 // quietPhone is a phone number ID that the surviving worker knows nothing of.
@@ -103,8 +104,9 @@ func TestRecoveryOfRedis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := numbers(6000)
-	job, err := p.Block(t.Context(), all[:5000])
+	n := redistest.Rounds(t, 2000, 5000)
+	all := numbers(n + 2)
+	job, err := p.Block(t.Context(), all[:n])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +125,7 @@ func TestRecoveryOfRedis(t *testing.T) {
 		<-time.After(down)
 		s.restartRedis()
 		answered = time.Now()
-		job, err = p.Block(t.Context(), all[5000+i:5001+i])
+		job, err = p.Block(t.Context(), all[n+i:n+i+1])
 		if err != nil {
 			t.Fatal(err)
 		}
