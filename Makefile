@@ -13,8 +13,8 @@ test: ## the tests, with Go alone; what needs Redis or a browser runs if they ar
 test-redis: ## the same, failing where redis-server or Chromium is missing
 	WABLOCK_TEST_REQUIRE_REDIS=1 WABLOCK_TEST_REQUIRE_BROWSER=1 go test ./...
 
-test-long: ## the long form, in random order, with the race detector: about ten minutes
-	.ci/run race
+test-long: ## in random order, with the race detector and in the long form: about 15 minutes
+	.ci/run race long
 
 lint: ## formatters and linters, and the words
 	.ci/run format lint
