@@ -3,7 +3,7 @@ package tasks_test
 import (
 	"testing"
 
-	"github.com/wablock/wablock/tasks/internal/tasktest"
+	"github.com/wablock/wablock/tasks/tasktest"
 )
 
 const phoneNumberID = tasktest.PhoneNumberID

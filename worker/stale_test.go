@@ -6,6 +6,7 @@ import (
 
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/tasktest"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -20,8 +21,8 @@ func TestStaleDeadLetterIsRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		there := func() bool {
-			_, found, err := w.dead.Get(t.Context(), phoneNumberID, id)
-			return err != nil || found
+			_, found := tasktest.Letter(t, w.dead, phoneNumberID, id)
+			return found
 		}
 		stop := w.run()
 		if p := w.settled(w.enqueue(ledger.Block, number)); p.DeadLettered != 1 {

@@ -34,22 +34,6 @@ func New(rdb redis.UniversalClient) *Queue {
 	return &Queue{store{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}}
 }
 
-// Get returns the entry of a user, and whether there is one.
-func (d *Queue) Get(ctx context.Context, phoneNumberID string, u user.ID) (Letter, bool, error) {
-	h, err := readHasher(ctx, d.rdb)
-	if err != nil {
-		return Letter{}, false, fmt.Errorf("tasks: get dead letter: %w", err)
-	}
-	e, err := d.fetch(h.user(phoneNumberID, u))
-	if err != nil {
-		return Letter{}, false, fmt.Errorf("tasks: get dead letter: %w", err)
-	}
-	if e == nil {
-		return Letter{}, false, nil
-	}
-	return *e, true, nil
-}
-
 // Put takes entries in. A user's entry replaces an older one; putting the same again changes
 // nothing; one that the ledger says succeeded or was discarded meanwhile is dropped. After an
 // error some may have been put: put all again.

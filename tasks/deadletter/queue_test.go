@@ -11,17 +11,14 @@ import (
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/tasktest"
 )
 
 var ignoreID = cmpopts.IgnoreFields(deadletter.Letter{}, "ID")
 
 func (f *fixture) get(n int) (deadletter.Letter, bool) {
 	f.Helper()
-	e, ok, err := f.dead.Get(f.Context(), phoneNumberID, num(n))
-	if err != nil {
-		f.Fatal(err)
-	}
-	return e, ok
+	return tasktest.Letter(f, f.dead, phoneNumberID, num(n))
 }
 
 func TestPutAndGet(t *testing.T) {
@@ -142,8 +139,8 @@ func TestEntriesOutliveALostKey(t *testing.T) {
 		}
 		f.put(entry(2, 1))
 		other := deadletter.New(f.Redis) // another process
-		if _, ok, err := other.Get(t.Context(), phoneNumberID, num(2)); err != nil || !ok {
-			t.Errorf("not found after the data was lost: %v", err)
+		if _, ok := tasktest.Letter(t, other, phoneNumberID, num(2)); !ok {
+			t.Error("not found after the data was lost")
 		}
 		registered, err := f.Inspector.Queues()
 		if diff := cmp.Diff([]string{queues.DeadLetter}, registered); err != nil || diff != "" {

@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks/deadletter"
-	"github.com/wablock/wablock/tasks/internal/tasktest"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/tasktest"
 	"github.com/wablock/wablock/tasks/user"
 )
 

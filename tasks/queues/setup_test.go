@@ -7,7 +7,7 @@ import (
 
 	"github.com/hibiken/asynq"
 
-	"github.com/wablock/wablock/tasks/internal/tasktest"
+	"github.com/wablock/wablock/tasks/tasktest"
 )
 
 const phoneNumberID = tasktest.PhoneNumberID

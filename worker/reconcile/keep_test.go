@@ -7,6 +7,7 @@ import (
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/tasktest"
 )
 
 // TestKeepPutsMissingDeadLetters: the worker that made a user dead died before the dead-letter
@@ -33,9 +34,9 @@ func TestKeepPutsMissingDeadLetters(t *testing.T) {
 		if _, err := w.runner.Keep(t.Context(), phoneNumberID); err != nil {
 			t.Fatal(err)
 		}
-		e, found, err := deadletter.New(w.rdb).Get(t.Context(), phoneNumberID, num(1))
-		if err != nil || !found || e.Code != 131047 || e.Version != v {
-			t.Errorf("%v %+v %v", found, e, err)
+		e, found := tasktest.Letter(t, deadletter.New(w.rdb), phoneNumberID, num(1))
+		if !found || e.Code != 131047 || e.Version != v {
+			t.Errorf("%v %+v", found, e)
 		}
 	})
 }

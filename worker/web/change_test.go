@@ -19,6 +19,7 @@ import (
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
+	"github.com/wablock/wablock/tasks/tasktest"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web"
 	"github.com/wablock/wablock/worker/web/access"
@@ -152,9 +153,9 @@ func TestOneDeadLetter(t *testing.T) {
 		users := f.fail(l, "+16505550001", "+16505550002")
 		f.enqueue("x", "{}", asynq.Queue("dead-letter"), asynq.TaskID("stray"), asynq.ProcessIn(time.Hour))
 		path := func(u user.ID) string {
-			e, ok, err := dead.Get(ctx, businessNumber, u)
-			if err != nil || !ok {
-				t.Fatal(ok, err)
+			e, ok := tasktest.Letter(t, dead, businessNumber, u)
+			if !ok {
+				t.Fatal("no dead letter")
 			}
 			return "/monitor/api/queues/dead-letter/scheduled_tasks/" + e.ID
 		}

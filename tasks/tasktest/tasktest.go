@@ -1,5 +1,5 @@
-// Package tasktest gives the tests of the task packages a Redis with a producer, a ledger and
-// an inspector of its queues.
+// Package tasktest gives tests of the task packages a Redis with a producer, a ledger and an
+// inspector of its queues, and finds dead letters in it.
 package tasktest
 
 import (
@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
@@ -66,6 +67,18 @@ func (f *Fixture) Mark(op ledger.Operation, users ...user.ID) ledger.Version {
 	}
 	_ = Must(f.Ledger.Mark(f.Context(), requests))(f)
 	return v
+}
+
+// Letter returns the dead letter of a user, and whether there is one.
+func Letter(t testing.TB, dead *deadletter.Queue, phoneNumberID string, u user.ID) (deadletter.Letter, bool) {
+	t.Helper()
+	for d, err := range dead.All(t.Context(), deadletter.Filter{PhoneNumberID: phoneNumberID, Users: []user.ID{u}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d, true
+	}
+	return deadletter.Letter{}, false
 }
 
 // Num returns the n-th user of tests.
