@@ -14,7 +14,8 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// Input lists the places that settings come from.
+// Input holds what Load reads settings from; of a setting that stands in several places, the flag
+// counts, then the environment, then the file.
 type Input struct {
 	// Flags holds the values of the flags that were given, by [Setting.Flag].
 	Flags map[string]string

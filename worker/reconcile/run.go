@@ -25,7 +25,7 @@ func newRunID() string {
 	return user.Letters(b[:])
 }
 
-// run is one run of a Runner.
+// run holds the target and the options of one run, its lease, and what has come of it so far.
 type run struct {
 	*Runner
 	target  Target
@@ -272,7 +272,8 @@ func (u *run) end(ctx context.Context, err error) error {
 	return errors.Join(err, remember(ctx, u.cfg.Redis, *r))
 }
 
-// report logs the outcome.
+// report logs the outcome: an error where the run failed or guards stopped unblocks, a warning
+// where they would have.
 func (u *run) report(r *Record, err error) {
 	log := u.log.With("mode", r.Mode, "trigger", r.Trigger, "desired", r.Desired, "actual", r.Actual, "to_block", r.ToBlock,
 		"to_unblock", r.ToUnblock, "blocks", r.Blocks, "unblocks", r.Unblocks, "adopted", r.Adopted, "ambiguous", r.Ambiguous,

@@ -116,7 +116,7 @@ type Runner struct {
 	producer *tasks.Producer
 }
 
-// New returns a Runner.
+// New returns a Runner. cfg.Redis is required, and stays the caller's to close.
 func New(cfg Config) (*Runner, error) {
 	if cfg.Redis == nil {
 		return nil, errors.New("reconcile: config: no Redis")
