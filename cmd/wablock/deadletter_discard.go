@@ -54,7 +54,7 @@ func (c *discard) run(cmd *cobra.Command, args []string) error {
 	}
 	defer func() {
 		if answer.Discarded > 0 && !c.dryRun {
-			c.record(cmd.Context(), d.rdb, c.event(audit.Discard, c.name(c.cli), d, args, answer.Discarded))
+			recordDone(cmd.Context(), c.cli, d.rdb, c.event(audit.Discard, c.name(c.cli), d, args, answer.Discarded))
 		}
 	}()
 	for _, f := range d.filters {

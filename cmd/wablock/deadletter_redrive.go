@@ -74,7 +74,7 @@ func (c *redrive) run(cmd *cobra.Command, args []string) error {
 	c.entries = newPreview(c.cli, append(deadLetterColumns(), "action")...)
 	report, err := c.redrive(cmd.Context(), d)
 	if n := report.Redriven + report.Obsolete; n > 0 && !c.dryRun {
-		c.record(cmd.Context(), d.rdb, c.event(audit.Redrive, c.name(c.cli), d, args, n))
+		recordDone(cmd.Context(), c.cli, d.rdb, c.event(audit.Redrive, c.name(c.cli), d, args, n))
 	}
 	answer := reply.Redrive{Redriven: report.Redriven, Obsolete: report.Obsolete, Refused: report.Refused, DryRun: c.dryRun, Jobs: []reply.Job{}}
 	for _, j := range report.Jobs {

@@ -88,7 +88,7 @@ func limitsRateCommand(c *cli, name, short, long string, set setRate) *cobra.Com
 			return withLimits(c, cmd, selectedOne, func(ctx context.Context, rdb redis.UniversalClient, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
 				s, err := set(l, ctx, n.ID, rate)
 				if err == nil {
-					c.record(ctx, rdb, audit.Event{Action: audit.Action(name), By: who.name(c), PhoneNumberID: n.ID, Detail: args[0] + " calls a second"})
+					recordDone(ctx, c, rdb, audit.Event{Action: audit.Action(name), By: who.name(c), PhoneNumberID: n.ID, Detail: args[0] + " calls a second"})
 				}
 				return s, err
 			})
@@ -112,7 +112,7 @@ func limitsReleaseCommand(c *cli) *cobra.Command {
 			return withLimits(c, cmd, selectedOne, func(ctx context.Context, rdb redis.UniversalClient, l *redislimit.Limiter, n config.PhoneNumber) (ratelimit.Snapshot, error) {
 				s, err := releaseBoth(ctx, l, n)
 				if err == nil {
-					c.record(ctx, rdb, audit.Event{Action: audit.Release, By: who.name(c), PhoneNumberID: n.ID})
+					recordDone(ctx, c, rdb, audit.Event{Action: audit.Release, By: who.name(c), PhoneNumberID: n.ID})
 				}
 				return s, err
 			})

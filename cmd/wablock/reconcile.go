@@ -278,7 +278,7 @@ func (r *reconciliation) audit(ctx context.Context, rdb redis.UniversalClient, t
 	if res.Approved {
 		e.Detail += ", approved against guards"
 	}
-	r.record(ctx, rdb, e)
+	recordDone(ctx, r.cli, rdb, e)
 }
 
 // runOnce runs, waiting for another run to end if there is one.

@@ -56,8 +56,8 @@ func checkText(flag, text string, most int) error {
 	return nil
 }
 
-// record writes what was done into the audit log. Without it the work counts all the same.
-func (c *cli) record(ctx context.Context, rdb redis.UniversalClient, e audit.Event) {
+// recordDone writes what was done into the audit log. Without it the work counts all the same.
+func recordDone(ctx context.Context, c *cli, rdb redis.UniversalClient, e audit.Event) {
 	if err := audit.Record(ctx, rdb, e); err != nil {
 		c.say("warning: it was done, but could not be written into the audit log: %v", err)
 	}
