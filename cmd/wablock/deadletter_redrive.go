@@ -76,10 +76,7 @@ func (c *redrive) run(cmd *cobra.Command, args []string) error {
 	if n := report.Redriven + report.Obsolete; n > 0 && !c.dryRun {
 		recordDone(cmd.Context(), c.cli, d.rdb, c.event(audit.Redrive, c.name(c.cli), d, args, n))
 	}
-	answer := reply.Redrive{Redriven: report.Redriven, Obsolete: report.Obsolete, Refused: report.Refused, DryRun: c.dryRun, Jobs: []reply.Job{}}
-	for _, j := range report.Jobs {
-		answer.Jobs = append(answer.Jobs, reply.OfJob(j))
-	}
+	answer := reply.OfRedrive(report, c.dryRun)
 	if c.wait {
 		answer.Settled = &reply.Settled{}
 	}

@@ -37,16 +37,6 @@ workers share what was learnt. These commands show it and let an operator overru
 	return cmd
 }
 
-// limitObject is one limit as JSON.
-type limitObject struct {
-	PhoneNumberID string `json:"phone_number_id"`
-	ratelimit.Snapshot
-	// State sums up: running, probing, paused, halted, outage, or unused before the first call.
-	State string `json:"state"`
-	// Account is the limit of the account, which holds for all of its phone numbers; absent until it has been met.
-	Account *ratelimit.Snapshot `json:"account,omitempty"`
-}
-
 func limitsShowCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
@@ -158,79 +148,25 @@ func withLimits(
 	if err != nil {
 		return err
 	}
-	limiter := limiterOf(c, cfg, rdb, workers)
+	limiter := app.LimiterOf(cfg, rdb, workers, c.say)
 	out := newAnswer(c, "phone number id", "rate", "learnt", "ceiling", "pinned", "capped", "users a call", "limit errors", "state")
 	for _, n := range phones {
 		s, err := do(cmd.Context(), rdb, limiter, n)
 		if err != nil {
 			return errors.Join(err, out.flush())
 		}
-		o := limitObject{PhoneNumberID: n.ID, Snapshot: s, State: limitState(s, laneOf(workers, n.ID))}
-		account, err := limiter.ShowAccount(cmd.Context(), n.Token.Account())
+		o, err := app.LimitOf(cmd.Context(), limiter, workers, n, s)
 		if err != nil {
 			return errors.Join(err, out.flush())
 		}
-		if account.LimitErrors > 0 {
-			o.Account = &account
-		}
-		if err := out.add(o, o.row); err != nil {
+		if err := out.add(o, func() []string { return limitRow(o) }); err != nil {
 			return err
 		}
 	}
 	return out.flush()
 }
 
-// limiterOf returns the limiter with the ceilings of the workers that run: they hold to theirs, and
-// not to those of this command's configuration.
-func limiterOf(c *cli, cfg *config.Config, rdb redis.UniversalClient, workers []app.Entry) *redislimit.Limiter {
-	if len(workers) == 0 {
-		c.say("no worker is running: the ceiling is that of this command's configuration")
-		return app.NewLimiter(cfg, rdb)
-	}
-	return redislimit.New(rdb, func(id string) ratelimit.Settings {
-		least := workers[0].CeilingOf(id)
-		most := least
-		for _, w := range workers[1:] {
-			s := w.CeilingOf(id)
-			if s.Rate < least.Rate {
-				least = s
-			}
-			if s.Rate > most.Rate {
-				most = s
-			}
-		}
-		if least.Rate < most.Rate {
-			c.say("the workers are configured with different limits for phone number ID %s, from %s to %s", id, perSecond(least.Rate), perSecond(most.Rate))
-		}
-		return least
-	})
-}
-
-// laneOf returns the state that a worker has reported of a phone number ID whose calls don't go.
-func laneOf(workers []app.Entry, id string) string {
-	for _, w := range workers {
-		if state := w.Lanes[id]; state != "" {
-			return state
-		}
-	}
-	return ""
-}
-
-func limitState(s ratelimit.Snapshot, lane string) string {
-	switch {
-	case lane != "":
-		return lane
-	case !s.PausedUntil.IsZero():
-		return "paused"
-	case s.Calls == 0 && s.LimitErrors == 0:
-		return "unused"
-	case s.Probing:
-		return "probing"
-	}
-	return "running"
-}
-
-func (o limitObject) row() []string {
+func limitRow(o app.Limit) []string {
 	state := o.State + pauseText(o.Snapshot)
 	switch o.State {
 	case "unused":
@@ -241,7 +177,7 @@ func (o limitObject) row() []string {
 		state += ": the API refuses the token or the account"
 	}
 	if o.Account != nil {
-		state += "; account: " + limitState(*o.Account, "") + pauseText(*o.Account)
+		state += "; account: " + app.LimitState(*o.Account, "") + pauseText(*o.Account)
 	}
 	return []string{
 		o.PhoneNumberID, perSecond(o.Rate), perSecond(o.Learnt), perSecond(o.Ceiling), perSecond(o.Pinned), perSecond(o.Capped),

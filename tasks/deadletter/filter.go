@@ -18,6 +18,9 @@ type Filter struct {
 	Codes []int
 	// FailedBefore and FailedAfter bound the last failure: the age.
 	FailedBefore, FailedAfter time.Time
+	// After leaves out the entries whose ID is not behind this one: reading goes on there. Entries
+	// come in the order of their IDs.
+	After string
 	// Kind is users, malformed tasks or both.
 	Kind Kind
 }
@@ -34,6 +37,9 @@ const (
 )
 
 func (f Filter) match(e Letter) bool {
+	if f.After != "" && e.ID <= f.After {
+		return false
+	}
 	if !f.FailedBefore.IsZero() && !e.LastFailedAt.Before(f.FailedBefore) ||
 		!f.FailedAfter.IsZero() && !e.LastFailedAt.After(f.FailedAfter) {
 		return false

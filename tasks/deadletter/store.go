@@ -151,7 +151,8 @@ func (s *store) chunks(ctx context.Context, f Filter) iter.Seq2[[]Letter, error]
 			yield(nil, fmt.Errorf("tasks: read dead letters: %w", err))
 			return
 		}
-		for chunk := range slices.Chunk(ids, chunkSize) {
+		behind, _ := slices.BinarySearch(ids, f.After) // only the entry itself is left for match
+		for chunk := range slices.Chunk(ids[behind:], chunkSize) {
 			entries, err := s.fetchAll(ctx, chunk)
 			if err != nil {
 				yield(nil, fmt.Errorf("tasks: read dead letters: %w", err))

@@ -66,6 +66,15 @@ type Redrive struct {
 	*Settled
 }
 
+// OfRedrive returns the answer about what was redriven.
+func OfRedrive(r deadletter.RedriveReport, dryRun bool) Redrive {
+	out := Redrive{Redriven: r.Redriven, Obsolete: r.Obsolete, Refused: r.Refused, DryRun: dryRun, Jobs: []Job{}}
+	for _, j := range r.Jobs {
+		out.Jobs = append(out.Jobs, OfJob(j))
+	}
+	return out
+}
+
 // Discard is the answer of `dead-letter discard`. A dry run adds the entries.
 type Discard struct {
 	Discarded int  `json:"discarded"`

@@ -24,6 +24,8 @@ type Config struct {
 	// Access lets requests in to everything but health and readiness. Nil: no token is asked for,
 	// and only requests to a loopback host are answered.
 	Access *access.Control
+	// API answers everything under /v1/, and admits callers by itself. Nil: there is none.
+	API http.Handler
 	// Gatherer has the metrics of /metrics. Nil: /metrics answers 404.
 	Gatherer prometheus.Gatherer
 	// Ready returns why the worker can't work, nil when it can. It is called at most once a second,
@@ -76,6 +78,9 @@ func New(cfg Config) (http.Handler, error) {
 	open := http.NewServeMux()
 	open.HandleFunc("GET /healthz", alive)
 	open.Handle("GET /readyz", ready)
+	if cfg.API != nil {
+		open.Handle("/v1/", cfg.API)
+	}
 	open.Handle("/", guard(closed, cfg.Access))
 	return securityHeaders(open), nil
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"slices"
 
 	"github.com/redis/go-redis/v9"
@@ -16,6 +17,7 @@ import (
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/web"
 	"github.com/wablock/wablock/worker/web/access"
+	"github.com/wablock/wablock/worker/web/api"
 )
 
 // ConfigError reports a setting that can't be used.
@@ -114,8 +116,12 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 	if a.cfg.HTTPAddr == "" {
 		return s, nil
 	}
+	calls, err := a.api(rdb)
+	if err != nil {
+		return nil, err
+	}
 	pages, err := web.New(web.Config{
-		Redis: rdb, Access: a.access, Gatherer: m.Registry(), Ready: s.worker.Ready, Problems: s.worker.Problems, Version: a.Version, Logger: a.log,
+		Redis: rdb, Access: a.access, API: calls, Gatherer: m.Registry(), Ready: s.worker.Ready, Problems: s.worker.Problems, Version: a.Version, Logger: a.log,
 	})
 	if err != nil {
 		return nil, err
@@ -125,6 +131,18 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 	}
 	a.log.Info("http: listening", "addr", s.server.Addr().String())
 	return s, nil
+}
+
+// api returns the HTTP API of the worker.
+func (a *App) api(rdb redis.UniversalClient) (http.Handler, error) {
+	c := api.Config{
+		Redis: rdb, Access: a.access, Country: a.cfg.DefaultCountry, Logger: a.log,
+		Limits: func(ctx context.Context, id string) (any, error) { return Limits(ctx, a.cfg, rdb, id) },
+	}
+	if n, err := a.cfg.Selected(); err == nil { // else requests have to name one
+		c.PhoneNumberID = n.ID
+	}
+	return api.New(c)
 }
 
 // Addr returns the HTTP address, nil when it is turned off.

@@ -1,0 +1,116 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/ratelimit/redislimit"
+)
+
+// Limit is the answer of `limits show` for one phone number ID.
+type Limit struct {
+	PhoneNumberID string `json:"phone_number_id"`
+	ratelimit.Snapshot
+	// State sums up: running, probing, paused, halted, outage, full, or unused before the first call.
+	State string `json:"state"`
+	// Account is the limit of the account, which holds for all of its phone numbers; absent until it has been met.
+	Account *ratelimit.Snapshot `json:"account,omitempty"`
+}
+
+// LimitOf completes what the limiter says of a phone number ID.
+func LimitOf(ctx context.Context, l *redislimit.Limiter, workers []Entry, n config.PhoneNumber, s ratelimit.Snapshot) (Limit, error) {
+	o := Limit{PhoneNumberID: n.ID, Snapshot: s, State: LimitState(s, laneOf(workers, n.ID))}
+	account, err := l.ShowAccount(ctx, n.Token.Account())
+	if err == nil && account.LimitErrors > 0 {
+		o.Account = &account
+	}
+	return o, err
+}
+
+// Limits returns the limit of one phone number ID, or with "" of all that are configured.
+func Limits(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient, id string) ([]Limit, error) {
+	workers, err := Workers(ctx, rdb)
+	if err != nil {
+		return nil, err
+	}
+	limiter := LimiterOf(cfg, rdb, workers, func(string, ...any) {})
+	phones := cfg.PhoneNumbers
+	if id != "" {
+		phones = []config.PhoneNumber{{ID: id, Token: cfg.AccessToken}}
+		for _, n := range cfg.PhoneNumbers {
+			if n.ID == id {
+				phones = []config.PhoneNumber{n}
+			}
+		}
+	}
+	all := []Limit{}
+	for _, n := range phones {
+		s, err := limiter.Show(ctx, n.ID)
+		if err != nil {
+			return nil, err
+		}
+		o, err := LimitOf(ctx, limiter, workers, n, s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+// LimiterOf returns the limiter with the ceilings of the workers that run: they hold to theirs, and
+// not to those of this process's configuration. It tells say what people should know of that.
+func LimiterOf(cfg *config.Config, rdb redis.UniversalClient, workers []Entry, say func(format string, args ...any)) *redislimit.Limiter {
+	if len(workers) == 0 {
+		say("no worker is running: the ceiling is that of this command's configuration")
+		return NewLimiter(cfg, rdb)
+	}
+	return redislimit.New(rdb, func(id string) ratelimit.Settings {
+		least := workers[0].CeilingOf(id)
+		most := least
+		for _, w := range workers[1:] {
+			s := w.CeilingOf(id)
+			if s.Rate < least.Rate {
+				least = s
+			}
+			if s.Rate > most.Rate {
+				most = s
+			}
+		}
+		if least.Rate < most.Rate {
+			say("the workers are configured with different limits for phone number ID %s, from %s to %s", id, perSecond(least.Rate), perSecond(most.Rate))
+		}
+		return least
+	})
+}
+
+// laneOf returns the state that a worker has reported of a phone number ID whose calls don't go.
+func laneOf(workers []Entry, id string) string {
+	for _, w := range workers {
+		if state := w.Lanes[id]; state != "" {
+			return state
+		}
+	}
+	return ""
+}
+
+// LimitState sums up a limit, given what a worker has reported of the phone number ID.
+func LimitState(s ratelimit.Snapshot, lane string) string {
+	switch {
+	case lane != "":
+		return lane
+	case !s.PausedUntil.IsZero():
+		return "paused"
+	case s.Calls == 0 && s.LimitErrors == 0:
+		return "unused"
+	case s.Probing:
+		return "probing"
+	}
+	return "running"
+}
+
+func perSecond(rate float64) string { return fmt.Sprintf("%.3g/s", rate) }

@@ -1,0 +1,214 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/wablock/wablock/config/schedule"
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/numbers"
+	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/reply"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// maxUsers bounds the users of one request for a change.
+const maxUsers = 100_000
+
+// keptFor is the time after its end for which a job with a key of its own may be repeated: clients
+// that come again the next day are common.
+const keptFor = 24 * time.Hour
+
+// changeRequest has the fields of a request to block or unblock.
+type changeRequest struct {
+	phoneNumberID, queue, delay, country string
+	users                                inputs
+	column                               string // of a file
+}
+
+// change returns the handler of block or unblock.
+func (s *server) change(op tasks.Operation) func(context.Context, *http.Request, body) (answer, error) {
+	return func(ctx context.Context, r *http.Request, b body) (answer, error) {
+		list, request, err := s.readChange(r, b)
+		if err != nil {
+			return answer{}, err
+		}
+		request.Operation, request.Users = op, list.Users
+		job, err := s.producer.Enqueue(ctx, request)
+		if err != nil {
+			return answer{}, enqueueProblem(job, err)
+		}
+		job.Rejected = list.Rejected
+		s.accepted(ctx, job)
+		out := reply.OfJob(job)
+		if list.Column.Number > 0 {
+			out.Column = &list.Column
+		}
+		a := answer{status: http.StatusAccepted, body: out, header: map[string]string{"Location": "/v1/jobs/" + url.PathEscape(job.ID)}}
+		if job.Repeated {
+			a.header["Idempotent-Replayed"] = "true"
+		}
+		return a, nil
+	}
+}
+
+// readChange reads everything of a request but its operation.
+func (s *server) readChange(r *http.Request, b body) (numbers.List, tasks.Request, error) {
+	c := changeRequest{users: inputs{most: maxUsers}}
+	var list numbers.List
+	var request tasks.Request
+	text := map[string]*string{"phone_number_id": &c.phoneNumberID, "queue": &c.queue, "delay": &c.delay, "country": &c.country}
+	if b.kind == kindJSON {
+		fields := map[string]field{"users": {&c.users, "a list of strings"}}
+		for name, into := range text {
+			fields[name] = field{into, "a string"}
+		}
+		if err := errors.Join(query(r, nil), b.object(fields)); err != nil {
+			return list, request, err
+		}
+	} else {
+		text["column"] = &c.column
+		if err := query(r, text); err != nil {
+			return list, request, err
+		}
+	}
+	request, err := s.request(r, c)
+	if err != nil {
+		return list, request, err
+	}
+	country, err := s.country(c.country)
+	if err != nil {
+		return list, request, err
+	}
+	if b.kind == kindJSON {
+		list = numbers.Parse(c.users.list, country)
+	} else if list, err = readFile(b, numbers.Options{Column: c.column, Country: country, MaxRecords: maxUsers}); err != nil {
+		return list, request, err
+	}
+	if len(list.Users) == 0 {
+		return list, request, noUsers(list.Rejected)
+	}
+	if request.JobID != "" {
+		if err := tasks.CheckJobID(request.JobID, list.Users...); err != nil {
+			return list, request, badKey(err)
+		}
+	}
+	return list, request, nil
+}
+
+func readFile(b body, o numbers.Options) (numbers.List, error) {
+	list, err := numbers.Read(bytes.NewReader(b.text), o)
+	switch {
+	case err == nil:
+		return list, nil
+	case errors.Is(err, numbers.ErrEmpty):
+		return list, noUsers(list.Rejected)
+	case errors.Is(err, numbers.ErrTooMany):
+		return list, newProblem(http.StatusRequestEntityTooLarge, "too-many-users", fmt.Sprintf("the file has more than %d records: send several", o.MaxRecords))
+	case errors.Is(err, numbers.ErrColumn):
+		return list, invalid("column", "the file has several columns, and nothing says which of them holds the numbers: name it with ?column=")
+	}
+	return list, malformed("the body is not a file of numbers")
+}
+
+// request reads the fields that need no list of users.
+func (s *server) request(r *http.Request, c changeRequest) (tasks.Request, error) {
+	request := tasks.Request{PhoneNumberID: c.phoneNumberID, Queue: ledger.Queue(c.queue)}
+	if err := checkPhoneNumberID(c.phoneNumberID); err != nil {
+		return request, err
+	}
+	if c.phoneNumberID == "" && s.cfg.PhoneNumberID == "" {
+		return request, invalid("phone_number_id", "several phone numbers are configured: say which with phone_number_id")
+	}
+	if c.queue != "" && request.Queue != tasks.Interactive && request.Queue != tasks.Bulk {
+		return request, invalid("queue", "queue is interactive or bulk")
+	}
+	var err error
+	if request.Delay, err = duration("delay", c.delay, tasks.MaxDelay); err != nil {
+		return request, err
+	}
+	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 1 {
+		return request, badKey(errors.New("there are several"))
+	} else if len(keys) == 1 {
+		request.JobID, request.Retention = unquote(keys[0]), keptFor
+		if err := tasks.CheckJobID(request.JobID); err != nil {
+			return request, badKey(err)
+		}
+	}
+	return request, nil
+}
+
+// unquote returns the key of a header, which may be a quoted string as in the draft of the HTTP
+// working group, or bare as most clients send it.
+func unquote(s string) string {
+	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+		return s
+	}
+	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(s[1 : len(s)-1])
+}
+
+func (s *server) country(name string) (user.Country, error) {
+	if name == "" {
+		return s.cfg.Country, nil
+	}
+	c, err := user.ParseCountry(name)
+	if err != nil {
+		return c, invalid("country", "country is the ISO code of a country, such as US, or its calling code, such as +1")
+	}
+	return c, nil
+}
+
+func duration(name, text string, most time.Duration) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := schedule.ParseDuration(text)
+	if err != nil || d < 0 || d > most {
+		return 0, invalid(name, name+" is a duration from 0 up such as 90s, 36h, 7d or 1d12h")
+	}
+	return d, nil
+}
+
+func checkPhoneNumberID(id string) error {
+	if id != "" && queues.CheckPhoneNumberID(id) != nil {
+		return invalid("phone_number_id", "phone_number_id is the 1 to 32 digits of the Graph ID, which is not the phone number itself")
+	}
+	return nil
+}
+
+func invalid(name, detail string) *problem {
+	return newProblem(http.StatusUnprocessableEntity, "invalid-"+strings.ReplaceAll(name, "_", "-"), detail)
+}
+
+func badKey(err error) *problem {
+	return newProblem(http.StatusUnprocessableEntity, "invalid-idempotency-key", "Idempotency-Key: "+err.Error())
+}
+
+func noUsers(rejected []tasks.Rejection) *problem {
+	p := newProblem(http.StatusUnprocessableEntity, "no-users", "the request names no user: nothing was done")
+	p.Rejected = rejected
+	return p
+}
+
+// enqueueProblem answers what Enqueue returned.
+func enqueueProblem(job tasks.Job, err error) error {
+	if errors.Is(err, tasks.ErrJobConflict) {
+		return newProblem(http.StatusConflict, "job-conflict", "the Idempotency-Key belongs to another request, of other users, another operation, queue or phone number ID: nothing was done")
+	}
+	if _, ok := errors.AsType[*tasks.EnqueueError](err); !ok {
+		return newProblem(http.StatusUnprocessableEntity, "invalid-request", strings.TrimPrefix(err.Error(), "tasks: enqueue: "))
+	}
+	p := asProblem(err)
+	p.JobID = job.ID
+	if job.Accepted > 0 {
+		p.Detail = fmt.Sprintf("%d users were accepted, the others not: repeat the request with the Idempotency-Key in job_id", job.Accepted)
+	}
+	return p
+}
