@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -155,7 +156,7 @@ func withLimits(
 		if err != nil {
 			return errors.Join(err, out.flush())
 		}
-		o, err := app.LimitOf(cmd.Context(), limiter, workers, n, s)
+		o, err := app.LimitOf(cmd.Context(), rdb, limiter, workers, n, s)
 		if err != nil {
 			return errors.Join(err, out.flush())
 		}
@@ -176,6 +177,11 @@ func limitRow(o app.Limit) []string {
 	case "halted":
 		state += ": the API refuses the token or the account"
 	}
+	texts := []string{state}
+	for _, p := range o.Pauses {
+		texts = append(texts, p.String())
+	}
+	state = strings.Join(texts, "; ")
 	if o.Account != nil {
 		state += "; account: " + app.LimitState(*o.Account, "") + pauseText(*o.Account)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
@@ -44,7 +45,7 @@ func (c *status) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	if err := c.show(cmd.Context(), ledger.New(rdb, number.ID), in); err != nil {
+	if err := c.show(cmd.Context(), rdb, number.ID, in); err != nil {
 		return err
 	}
 	if n := len(in.rejected); n > 0 {
@@ -53,10 +54,14 @@ func (c *status) run(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func (c *status) show(ctx context.Context, l *ledger.Ledger, in inputs) error {
-	out := newAnswer(c.cli, "user", "wanted", "state", "code", "message", "attempts", "requested", "settled")
+func (c *status) show(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, in inputs) error {
+	l := ledger.New(rdb, phoneNumberID)
+	out := newAnswer(c.cli, "user", "wanted", "state", "code", "message", "attempts", "requested", "settled", "waiting for")
 	for chunk := range slices.Chunk(in.users, ledger.MaxBatch) {
 		states, err := reply.Statuses(ctx, l, chunk)
+		if err == nil {
+			err = reply.Explain(ctx, rdb, phoneNumberID, states)
+		}
 		if err != nil {
 			return err
 		}
@@ -78,7 +83,7 @@ func statusRow(s reply.Status) []string {
 		state += " (superseded by " + s.SupersededBy + ")"
 	}
 	return []string{
-		s.User, string(s.Operation), state, codeText(s.Code), s.Message, optional(s.Attempts), stamp(s.RequestedAt), stamp(s.SettledAt),
+		s.User, string(s.Operation), state, codeText(s.Code), s.Message, optional(s.Attempts), stamp(s.RequestedAt), stamp(s.SettledAt), s.WaitingText,
 	}
 }
 

@@ -54,7 +54,7 @@ type ClaimOptions struct {
 
 // Claim takes the users that wait longest, of one operation (see [ClaimOptions.Oldest]), interactive ones first, and
 // fills the call with the same operation's users of the queues behind. Without anyone to
-// claim, or under a [Ledger.Hold], the result has no users, and its Backlog tells when to come
+// claim, or under a [Ledger.Hold] or a pause, the result has no users, and its Backlog tells when to come
 // again.
 //
 // When a reply gets lost, the users that it named are in flight under this ID until the deadline. Until
@@ -69,7 +69,7 @@ func (l *Ledger) Claim(ctx context.Context, o ClaimOptions) (Claim, error) {
 	if o.Only != "" {
 		ops = o.Only.letter()
 	}
-	keys := append(slices.Clone(l.keys), l.holdKey, l.claimPrefix+o.ID)
+	keys := append(slices.Clone(l.keys), l.holdKey, l.claimPrefix+o.ID, PauseKey(l.phoneNumberID, Block), PauseKey(l.phoneNumberID, Unblock))
 	reply, err := claimScript.Run(ctx, l.rdb, keys, o.ID, min(o.Max, MaxBatch), o.Hold.Milliseconds(), ops, o.Oldest, o.rest()).Slice()
 	if err != nil {
 		return Claim{}, fmt.Errorf("ledger: claim: %w", err)

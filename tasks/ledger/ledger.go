@@ -58,6 +58,16 @@ func New(rdb redis.UniversalClient, phoneNumberID string) *Ledger {
 // Settle puts those in who die, and the dead-letter queue takes them out.
 func DeadKey(phoneNumberID string) string { return "wablock:{" + phoneNumberID + "}:dead" }
 
+// PauseKey returns the key that stops one operation of a phone number ID while it exists, or of all ("").
+// Claim holds to those of its own phone number ID; those for all may be in another slot of a cluster, and are the
+// caller's to look at.
+func PauseKey(phoneNumberID string, op Operation) string {
+	if phoneNumberID == "" {
+		phoneNumberID = "all" // which is no phone number ID: those are digits
+	}
+	return "wablock:{" + phoneNumberID + "}:pause:" + string(op)
+}
+
 // PhoneNumberID returns whose ledger it is.
 func (l *Ledger) PhoneNumberID() string { return l.phoneNumberID }
 

@@ -23,6 +23,8 @@ type Status struct {
 	Queue         ledger.Queue     `json:"queue,omitempty"`
 	Discarded     bool             `json:"discarded,omitempty"`     // from the dead-letter queue
 	SupersededBy  string           `json:"superseded_by,omitempty"` // another name of the same person, whose newer request decides
+	WaitingFor    WaitingFor       `json:"waiting_for,omitempty"`   // while pending
+	WaitingText   string           `json:"waiting_text,omitempty"`  // with the next step
 	RequestedAt   time.Time        `json:"requested_at,omitzero"`
 	SettledAt     time.Time        `json:"settled_at,omitzero"`
 }

@@ -129,3 +129,11 @@ func (m *Metrics) WatchQueues(rdb redis.UniversalClient) error {
 	}
 	return nil
 }
+
+// WatchPauses adds the pauses of phone number IDs, and of all, which it reads at each scrape.
+func (m *Metrics) WatchPauses(rdb redis.UniversalClient, phoneNumberIDs []string) error {
+	if err := m.registry.Register(newPauses(rdb, phoneNumberIDs)); err != nil {
+		return fmt.Errorf("metrics: watch pauses: %w", err)
+	}
+	return nil
+}

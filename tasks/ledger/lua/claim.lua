@@ -1,7 +1,8 @@
 -- claim.lua: takes up to a call's worth of users, of one operation, for one call.
 --
 -- KEYS     as record.lua, then [9] the key that holds all calls back while it lasts, and [10] what
---          is kept of this claim until its deadline: operation and deadline
+--          is kept of this claim until its deadline: operation and deadline, and [11] and [12] the keys
+--          that stop blocks and unblocks while they exist
 -- ARGV[1]  ID of the claim; of the same one when a reply got lost
 -- ARGV[2]  how many users at the most
 -- ARGV[3]  ms from now until the claim's deadline
@@ -143,11 +144,19 @@ local function go_along(tried, writes, claimed)
   end
 end
 
+-- leave_paused takes the operations that are paused from those to choose from.
+local function leave_paused()
+  for k, op in ipairs({'b', 'u'}) do
+    if redis.call('EXISTS', KEYS[10 + k]) == 1 then ops = string.gsub(ops, op, '') end
+  end
+end
+
 local function claim()
   pull_in()
   if rest == 0 then sweep() end -- retries that are due only get in the way; the budget has room every second
   local left = redis.call('PTTL', KEYS[9])
   local held = left >= 0 and left <= FAR
+  leave_paused()
   local op, claimed, writes = not held and choose(), {}, batch()
   if not op then return '', claimed end
   local tried, quota = {}, SWEEP

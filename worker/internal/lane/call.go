@@ -120,7 +120,14 @@ func (c *call) token() (ratelimit.Grant, bool) {
 		if (s == verdict.Halted || s == verdict.Outage) && c.admission.Probe == verdict.NoProbe {
 			break
 		}
-		grant, err := ratelimit.Grant{}, c.renew()
+		stopped, err := c.pauses.stops(c.ctx.calls, c.op)
+		if stopped {
+			break
+		}
+		var grant ratelimit.Grant
+		if err == nil {
+			err = c.renew()
+		}
 		if err == nil {
 			grant, err = c.cfg.Limiter.Take(c.ctx.calls, c.key)
 		}
@@ -132,7 +139,7 @@ func (c *call) token() (ratelimit.Grant, bool) {
 			c.log.Error("lane: Redis does not let a call go on; trying again", keyError, err.Error())
 			wait = redisRetryDelay
 		}
-		pause(c.ctx.calls, wait)
+		sleepFor(c.ctx.calls, wait)
 	}
 	return ratelimit.Grant{}, false
 }
@@ -307,7 +314,7 @@ func (c *call) persist(ctx context.Context, do func() error) error {
 			return nil
 		}
 		c.log.Error("lane: Redis fails; trying again", keyError, err.Error())
-		if pause(ctx, redisRetryDelay); ctx.Err() != nil {
+		if sleepFor(ctx, redisRetryDelay); ctx.Err() != nil {
 			return err
 		}
 	}
@@ -327,8 +334,8 @@ func codeOf(f *ledger.Failure) int {
 	return f.Code
 }
 
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
+// sleepFor waits for d, or until ctx ends.
+func sleepFor(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

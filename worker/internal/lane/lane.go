@@ -21,6 +21,7 @@ type lane struct {
 	key     ratelimit.Key
 	ledger  *ledger.Ledger
 	breaker *verdict.Breaker
+	pauses  *pauses
 	load    *load
 	log     *slog.Logger
 	// follower is told what becomes of users, for the handlers of their tasks.
@@ -50,6 +51,7 @@ func newLane(cfg *Config, number PhoneNumber, breaker *verdict.Breaker, claimPre
 		log:  cfg.Logger.With(keyPhoneNumberID, number.ID),
 		wake: make(chan struct{}, 1), scarce: make(chan struct{}, 1), slots: make(chan struct{}, maxCalls),
 	}
+	l.pauses = &pauses{rdb: cfg.Redis, id: number.ID, log: l.log}
 	l.follower = newFollower(l.ledger, l.breaker, l.load, l.wakeUp, l.log)
 	return l
 }
@@ -202,6 +204,10 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 	if wait > 0 {
 		return nil, l.openFor(wait), nil
 	}
+	adm, ok, err := l.narrow(ctx, adm)
+	if err != nil || !ok {
+		return nil, pausePoll, err
+	}
 	grant, err := l.cfg.Limiter.Take(ctx, l.key)
 	if err != nil || !grant.OK {
 		l.breaker.Release(adm)
@@ -220,8 +226,10 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 	claim, err := l.claim(ctx, adm, grant)
 	if err == nil && len(claim.Users) == 0 && adm.Room { // there may be unblocks
 		l.breaker.Release(adm)
-		adm = verdict.Admission{Only: ledger.Unblock}
-		claim, err = l.claim(ctx, adm, grant)
+		adm, ok, err = l.narrow(ctx, verdict.Admission{Only: ledger.Unblock})
+		if ok {
+			claim, err = l.claim(ctx, adm, grant)
+		}
 	}
 	if err != nil || len(claim.Users) == 0 {
 		l.breaker.Release(adm)

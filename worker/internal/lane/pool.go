@@ -240,7 +240,7 @@ func (p *Pool) retire(l *lane, idle, rest time.Duration) bool {
 // unpark opens the lanes of parked phone number IDs that are due, as long as there is room.
 func (p *Pool) unpark(ctx context.Context) {
 	for ctx.Err() == nil {
-		pause(ctx, parkPoll)
+		sleepFor(ctx, parkPoll)
 		p.mu.Lock()
 		for id, k := range p.parked {
 			if time.Now().After(k.until) {

@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/tasks/pause"
 	"github.com/wablock/wablock/worker"
 	"github.com/wablock/wablock/worker/metrics"
 	"github.com/wablock/wablock/worker/reconcile"
@@ -88,8 +90,12 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 	if err := m.WatchQueues(rdb); err != nil {
 		return nil, err
 	}
+	configured := slices.Sorted(maps.Keys(a.numbers.byID))
+	if err := m.WatchPauses(rdb, configured); err != nil {
+		return nil, err
+	}
 	wc := worker.Config{
-		Redis: rdb, Resolve: a.numbers.resolve, Configured: slices.Sorted(maps.Keys(a.numbers.byID)), Limiter: NewLimiter(a.cfg, rdb),
+		Redis: rdb, Resolve: a.numbers.resolve, Configured: configured, Limiter: NewLimiter(a.cfg, rdb),
 		MaxAttempts: a.cfg.MaxAttempts, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
 		Concurrency: a.cfg.Concurrency, Logger: a.log, Metrics: m,
 	}
@@ -121,7 +127,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 		return nil, err
 	}
 	pages, err := web.New(web.Config{
-		Redis: rdb, Access: a.access, API: calls, Gatherer: m.Registry(), Ready: s.worker.Ready, Problems: s.worker.Problems, Version: a.Version, Logger: a.log,
+		Redis: rdb, Access: a.access, API: calls, Gatherer: m.Registry(), Ready: s.worker.Ready, Problems: func() []string { return append(s.worker.Problems(), pauses(rdb, configured)...) }, Version: a.Version, Logger: a.log,
 	})
 	if err != nil {
 		return nil, err
@@ -144,6 +150,29 @@ func (a *App) api(rdb redis.UniversalClient) (http.Handler, error) {
 	}
 	return api.New(c)
 }
+
+// pauses describes the pauses of configured phone number IDs, and of all.
+func pauses(rdb redis.UniversalClient, configured []string) (texts []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), pausesTimeout)
+	defer cancel()
+	all, err := pause.Of(ctx, rdb, configured...)
+	if err != nil {
+		return nil // readiness itself tells that Redis does not answer
+	}
+	for _, p := range all[:min(len(all), maxPauses)] {
+		text := p.String()
+		if p.PhoneNumberID != "" {
+			text = "phone number ID " + p.PhoneNumberID + ": " + text
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+const (
+	pausesTimeout = time.Second
+	maxPauses     = 20 // that readiness names
+)
 
 // Addr returns the HTTP address, nil when it is turned off.
 func (s *Service) Addr() net.Addr {

@@ -9,6 +9,8 @@ import (
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/ratelimit/redislimit"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/pause"
 )
 
 // Limit is the answer of `limits show` for one phone number ID.
@@ -17,13 +19,24 @@ type Limit struct {
 	ratelimit.Snapshot
 	// State sums up: running, probing, paused, halted, outage, full, or unused before the first call.
 	State string `json:"state"`
+	// Pauses are those of `wablock pause` that hold for the phone number ID.
+	Pauses []pause.Pause `json:"pauses,omitempty"`
 	// Account is the limit of the account, which holds for all of its phone numbers; absent until it has been met.
 	Account *ratelimit.Snapshot `json:"account,omitempty"`
 }
 
 // LimitOf completes what the limiter says of a phone number ID.
-func LimitOf(ctx context.Context, l *redislimit.Limiter, workers []Entry, n config.PhoneNumber, s ratelimit.Snapshot) (Limit, error) {
+func LimitOf(ctx context.Context, rdb redis.UniversalClient, l *redislimit.Limiter, workers []Entry, n config.PhoneNumber, s ratelimit.Snapshot) (Limit, error) {
 	o := Limit{PhoneNumberID: n.ID, Snapshot: s, State: LimitState(s, laneOf(workers, n.ID))}
+	var err error
+	if o.Pauses, err = pause.Of(ctx, rdb, n.ID); err != nil {
+		return o, err
+	}
+	_, block := pause.Stops(o.Pauses, n.ID, ledger.Block)
+	_, unblock := pause.Stops(o.Pauses, n.ID, ledger.Unblock)
+	if block && unblock {
+		o.State = "paused"
+	}
 	account, err := l.ShowAccount(ctx, n.Token.Account())
 	if err == nil && account.LimitErrors > 0 {
 		o.Account = &account
@@ -53,7 +66,7 @@ func Limits(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient, 
 		if err != nil {
 			return nil, err
 		}
-		o, err := LimitOf(ctx, limiter, workers, n, s)
+		o, err := LimitOf(ctx, rdb, limiter, workers, n, s)
 		if err != nil {
 			return nil, err
 		}

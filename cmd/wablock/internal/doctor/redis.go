@@ -17,6 +17,7 @@ import (
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/pause"
 	"github.com/wablock/wablock/tasks/queues"
 )
 
@@ -46,7 +47,27 @@ func redisFindings(ctx context.Context, cfg *config.Config) []Finding {
 		all = append(all, server(cfg, i)...)
 	}
 	all = append(append(all, clock(ctx, rdb)), checkQueues(rdb)...)
-	return append(all, running(ctx, cfg, rdb)...)
+	return append(append(all, running(ctx, cfg, rdb)...), pauses(ctx, cfg, rdb)...)
+}
+
+// pauses looks for phone number IDs whose calls an operator has stopped.
+func pauses(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient) (all []Finding) {
+	ids := make([]string, len(cfg.PhoneNumbers))
+	for i, n := range cfg.PhoneNumbers {
+		ids[i] = n.ID
+	}
+	found, err := pause.Of(ctx, rdb, ids...)
+	if err != nil {
+		return []Finding{{"pauses", Warning, err.Error(), ""}}
+	}
+	for _, p := range found {
+		check, resume := "phone number ID "+p.PhoneNumberID, "wablock resume --phone-number-id "+p.PhoneNumberID
+		if p.PhoneNumberID == "" {
+			check, resume = "all phone number IDs", "wablock resume --all"
+		}
+		all = append(all, Finding{check, Warning, p.String(), "when the reason is gone: " + resume})
+	}
+	return all
 }
 
 // info is the answer of INFO, by name.

@@ -1,0 +1,36 @@
+package reply
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/tasks/pause"
+)
+
+// WaitingFor names the cause that keeps a user pending.
+type WaitingFor string
+
+// Paused holds back users whose calls an operator has stopped.
+const Paused WaitingFor = "paused"
+
+// Explain sets the causes that keep users pending, as far as they are known. They are of one phone number ID.
+func Explain(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, all []Status) error {
+	pauses, err := pause.Of(ctx, rdb, phoneNumberID)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		all[i].explain(pauses)
+	}
+	return nil
+}
+
+func (s *Status) explain(pauses []pause.Pause) {
+	if s.State != Pending {
+		return
+	}
+	if p, ok := pause.Stops(pauses, s.PhoneNumberID, s.Operation); ok {
+		s.WaitingFor, s.WaitingText = Paused, p.String()
+	}
+}
