@@ -44,7 +44,7 @@ func TestExamples(t *testing.T) {
 			server := httptest.NewServer(setup(t, rdb).handler)
 			t.Cleanup(server.Close)
 			cmd := exec.CommandContext(t.Context(), program, path)
-			cmd.Env = append(os.Environ(), "WABLOCK_URL="+server.URL, "WABLOCK_TOKEN="+writer)
+			cmd.Env = append(os.Environ(), "API_URL="+server.URL, "API_TOKEN="+writer)
 			out, err := cmd.CombinedOutput()
 			want := fmt.Sprintf("report-%s 1\npending", strings.TrimSuffix(c.program, "3"))
 			if got := strings.TrimSpace(string(out)); err != nil || got != want {
