@@ -9,6 +9,7 @@ import (
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
+	"github.com/wablock/wablock/worker"
 )
 
 // succeedWithin waits until all of a job's users have succeeded.
@@ -92,5 +93,42 @@ func TestOneUserStopsNoOther(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestLimitedUserAloneCutsNoPace lets the only user be limited whatever happens, while nothing else is
+// called. Single jobs that come after it, one by one, are done in seconds all the same, those of
+// other phone number IDs of the account too.
+func TestLimitedUserAloneCutsNoPace(t *testing.T) {
+	t.Parallel()
+	const bad, other = "+16505559999", "106540352242923"
+	faults := []simulator.Fault{
+		{Effect: simulator.EffectFail, Code: 130429}, {Effect: simulator.EffectFail, Code: 80007},
+		{Effect: simulator.EffectFailUser, Code: 130429}, {Effect: simulator.EffectFailUser, Code: 80007},
+	}
+	for _, f := range faults[:redistest.Rounds(t, 2, len(faults))] {
+		t.Run(fmt.Sprintf("%s %d", f.Effect, f.Code), func(t *testing.T) {
+			t.Parallel()
+			f.Users, f.PhoneNumberIDs = []string{bad}, []string{phoneNumberID}
+			inBubble(t, simulator.Scenario{Faults: []simulator.Fault{f}}, func(t *testing.T, b *bubble) {
+				b.cfg.MaxAttempts, b.cfg.Logger = 4, nil
+				b.cfg.Resolve = func(id string) (worker.PhoneNumber, bool) {
+					n, ok := b.resolve(id)
+					n.Account = "102290129340398"
+					return n, ok
+				}
+				defer b.run()()
+				b.enqueue(ledger.Block, bad)
+				<-time.After(2 * time.Minute)
+				for i := range 5 {
+					b.succeedWithin(b.enqueue(ledger.Block, fmt.Sprintf("+1650555%04d", i)), 5*time.Second)
+					job, err := b.producer.Block(t.Context(), numbersFrom(i, 1), tasks.WithPhoneNumberID(other))
+					if err != nil {
+						t.Fatal(err)
+					}
+					b.succeedWithin(job, 5*time.Second)
+				}
+			})
+		})
 	}
 }

@@ -217,7 +217,11 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 	}
 	if adm.Probe == verdict.NoProbe && (grant.Phone.Probe || grant.Account.Probe) && l.breaker.LimitedAlone() {
 		l.breaker.Release(adm)
-		return func() { l.check(c.calls, grant) }, 0, nil
+		return func() {
+			if v := l.check(c.calls, grant); v.Effect == verdict.EffectServed {
+				l.breaker.ListServed()
+			}
+		}, 0, nil
 	}
 	if adm.Probe == verdict.ListProbe {
 		return func() { l.probe(c.calls, adm, grant) }, 0, nil

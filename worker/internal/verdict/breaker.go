@@ -69,6 +69,7 @@ type limits struct {
 	calls   int
 	of      user.ID // the one user of all of them
 	several bool    // or they were of several users
+	listed  bool    // a list call was served since the first of them
 }
 
 type circuit int
@@ -126,6 +127,9 @@ type Evidence struct {
 	Alone bool
 	// Failures and Limited count the calls that failed, or were limited, one after another.
 	Failures, Limited int
+	// Apart reports that only this user's calls were limited since a call was served, and that a list
+	// call was served in between.
+	Apart bool
 	// Strikes counts, for users of the call that were limited before, how often that happened
 	// with calls served in between.
 	Strikes map[user.ID]int
@@ -183,6 +187,7 @@ func (b *Breaker) Evidence(users []ledger.Claimed) Evidence {
 	e := Evidence{
 		Served: b.last, EverServed: b.calls > 0, Failures: b.failures, Limited: b.limited.calls,
 		Alone: len(users) == 1 && !b.several && (b.culprit.IsZero() || b.culprit == users[0].User),
+		Apart: len(users) == 1 && b.limited.listed && !b.limited.several && b.limited.of == users[0].User,
 		Full:  b.room.known, FullDelay: b.room.trial.delay,
 	}
 	if len(b.strikes) == 0 {
@@ -309,6 +314,13 @@ func (b *Breaker) LimitedAlone() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.limited.calls > 0 && !b.limited.several
+}
+
+// ListServed takes in that a list call was served in place of the user who alone was limited.
+func (b *Breaker) ListServed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.limited.listed = true
 }
 
 // WantRoom makes one trial due while the list is full: a block was requested anew.

@@ -181,8 +181,8 @@ func (r *reading) finish(v *Verdict, meta client.Meta) {
 			limited, scope = true, r.rule.Scope
 		}
 	}
-	if limited && (v.Split == Halves || len(r.users) == 1 && r.Evidence.strikes(r.users[0].User) > 0) {
-		limited = false // others were served between its refusals: it is a user, not the pace
+	if limited && (v.Split == Halves || len(r.users) == 1 && (r.Evidence.Apart || r.Evidence.strikes(r.users[0].User) > 0)) {
+		limited = false // other calls were served between its refusals: it is a user, not the pace
 	}
 	if limited {
 		v.LimitScope = scope.String()
