@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/wablock/wablock/client/simulator"
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/ratelimit/redislimit"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/worker"
@@ -261,4 +263,30 @@ func TestTimeoutsMakeCallsSmaller(t *testing.T) {
 			t.Errorf("%d dead letters", n)
 		}
 	})
+}
+
+// TestFullListIsFoundOnce has two workers, and one that starts later, find the list full: the first
+// find dead-letters the block that was refused, the others' leave theirs waiting.
+func TestFullListIsFoundOnce(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"user", "call"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, full(simulator.Scenario{Blocking: simulator.Blocking{FullList: kind}}, 10), func(t *testing.T, b *bubble) {
+				b.cfg.Logger, b.cfg.Poll = nil, 10*time.Second
+				b.cfg.Limiter = redislimit.New(b.rdb, func(string) ratelimit.Settings { return ratelimit.Settings{Rate: 20, Burst: 5, MaxUsers: 1} })
+				defer b.run()()
+				stop := b.run()
+				b.enqueue(ledger.Block, numbersFrom(0, 30)...)
+				<-time.After(15 * time.Second)
+				stop()
+				defer b.run()()
+				b.enqueue(ledger.Block, numbersFrom(200, 30)...)
+				<-time.After(15 * time.Second)
+				if n := b.deadLetters(); n != 1 {
+					t.Errorf("%d dead letters", n)
+				}
+			})
+		})
+	}
 }

@@ -269,3 +269,27 @@ func TestSplitLeavesOutWhoIsWantedAnew(t *testing.T) {
 		stop()
 	})
 }
+
+// TestPartsAreGivenBackAfterAnOutageOfRedis: what a call leaves out since the list has no room for it
+// waits again soon after Redis answers, and not only when the claim ends.
+func TestPartsAreGivenBackAfterAnOutageOfRedis(t *testing.T) {
+	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
+		s := &stub{}
+		s.do = func(_ context.Context, users []user.ID) (*client.Result, error) {
+			if s.calls.Load() == 1 {
+				b.mini.SetError("LOADING Redis is loading the dataset in memory")
+				time.AfterFunc(5*time.Second, func() { b.mini.SetError("") })
+			}
+			if len(users) > 1 {
+				return nil, &client.APIError{Code: 139101}
+			}
+			return allDone(users), nil
+		}
+		s.serve(b.world)
+		b.cfg.RequestTimeout = 5 * time.Minute
+		job := b.enqueue(ledger.Block, numbersFrom(0, 4)...)
+		defer b.runLanes(job)()
+		<-time.After(30 * time.Second)
+		b.settledWithin(job, 10*time.Second)
+	})
+}

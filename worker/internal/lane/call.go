@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks/deadletter"
@@ -65,9 +67,13 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 	}
 }
 
+// putBackAll lets users wait again. As settle does, it tries for as long as the claim lasts.
 func (c *call) putBackAll(parts ...[]ledger.Claimed) {
 	for _, part := range parts {
-		if err := c.putBack(c.ctx.calls, c.claimID, part, 0); err != nil {
+		ctx, cancel := context.WithTimeout(c.ctx.settles, c.claimFor())
+		err := c.persist(ctx, func() error { return c.putBack(ctx, c.claimID, part, 0) })
+		cancel()
+		if err != nil {
 			c.log.Error("lane: users could not be put back; they wait until their claim ends", keyUsers, len(part), keyError, err.Error())
 		}
 	}
@@ -186,6 +192,11 @@ func (c *call) once(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdi
 		c.checked = verdict.Check{}
 	}
 	v := verdict.Read(c.op, users, res, err, c.policy(users))
+	if v.Full && c.fullBefore() {
+		p := c.policy(users)
+		p.Evidence.Full = true
+		v = verdict.Read(c.op, users, res, err, p)
+	}
 	c.tellLimiter(c.ctx.calls, grant, v)
 	if v.NeedsCheck {
 		c.checked, c.checkedAt = c.confirmCause(), time.Now()
@@ -196,6 +207,16 @@ func (c *call) once(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdi
 	c.logCall(len(users), v, took)
 	c.cfg.Metrics.Call(c.number.ID, string(c.op), v.Outcome, len(users), took)
 	return v
+}
+
+// fullBefore notes in Redis that the blocklist was found full, and reports whether it was before, by
+// any worker: only the first find dead-letters the blocks that were refused. While Redis does not
+// tell, they wait.
+func (c *call) fullBefore() bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx.calls), redisRetryDelay)
+	defer cancel()
+	err := c.cfg.Redis.SetArgs(ctx, "wablock:{"+c.number.ID+"}:full", c.prefix, redis.SetArgs{Get: true, TTL: fullFor}).Err()
+	return !errors.Is(err, redis.Nil)
 }
 
 func (c *call) send(users []ledger.Claimed) (*client.Result, error) {

@@ -101,6 +101,7 @@ const (
 	announceEvery   = time.Minute      // that Redis is told which worker serves a phone number ID
 	announceFor     = 10 * time.Minute // that this counts; longer than the breaker's longest wait
 	unservedGrace   = 3 * time.Second  // for that to happen
+	fullFor         = 24 * time.Hour   // that a blocklist which was found full is remembered to have been
 	parkFrom        = time.Second      // of sleep from which a lane gives its place up when lanes are scarce
 	maxParked       = 50_000           // phone number IDs whose breaker is remembered without a lane
 	parkPoll        = time.Second      // between looks for those that are due
