@@ -15,6 +15,7 @@ import (
 	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
+	"github.com/wablock/wablock/tasks/reply"
 )
 
 // pausing is the command `pause` or `resume`.
@@ -112,17 +113,6 @@ func (c *pausing) run(cmd *cobra.Command, do func(ctx context.Context, rdb redis
 	return do(cmd.Context(), rdb, phoneNumberID)
 }
 
-// pausedJSON is the answer of pause and resume.
-type pausedJSON struct {
-	PhoneNumberID string             `json:"phone_number_id,omitempty"`
-	All           bool               `json:"all,omitempty"`
-	Operations    []ledger.Operation `json:"operations"` // that are paused, or were and go on now
-	Reason        string             `json:"reason,omitempty"`
-	RequestedBy   string             `json:"requested_by,omitempty"`
-	Since         time.Time          `json:"since,omitzero"`
-	Until         time.Time          `json:"until,omitzero"`
-}
-
 func (c *pausing) pause(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string) error {
 	by := c.name(c.cli)
 	set, err := pause.Set(ctx, rdb, pause.Request{
@@ -135,17 +125,15 @@ func (c *pausing) pause(ctx context.Context, rdb redis.UniversalClient, phoneNum
 		return err
 	}
 	e := audit.Event{Action: audit.Pause, By: by, PhoneNumberID: phoneNumberID, Operation: c.operation, Reason: c.reason}
-	answer := pausedJSON{PhoneNumberID: phoneNumberID, All: c.all, Reason: c.reason, RequestedBy: by, Since: set[0].Since, Until: set[0].Until}
 	var lines []string
 	for _, p := range set {
-		answer.Operations = append(answer.Operations, p.Operation)
 		lines = append(lines, p.String())
 	}
 	if c.lasts > 0 {
 		e.Detail = "for " + c.lasts.String()
 	}
 	recordDone(ctx, c.cli, rdb, e)
-	return unwritten(c.answer(answer, lines...), "the pause holds all the same")
+	return unwritten(c.answer(reply.OfPauses(phoneNumberID, set), lines...), "the pause holds all the same")
 }
 
 func (c *pausing) resume(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string) error {
@@ -166,12 +154,11 @@ func (c *pausing) resume(ctx context.Context, rdb redis.UniversalClient, phoneNu
 	text := fmt.Sprintf("resumed: %s", strings.Trim(fmt.Sprint(cleared), "[]"))
 	if len(cleared) == 0 {
 		text = "nothing was paused"
-		cleared = []ledger.Operation{}
 	}
-	return unwritten(c.answer(pausedJSON{PhoneNumberID: phoneNumberID, All: c.all, Operations: cleared}, text), "it is resumed all the same")
+	return unwritten(c.answer(reply.OfResumed(phoneNumberID, cleared), text), "it is resumed all the same")
 }
 
-func (c *pausing) answer(a pausedJSON, lines ...string) error {
+func (c *pausing) answer(a reply.Pausing, lines ...string) error {
 	if c.json {
 		return printOne(c.out, a)
 	}

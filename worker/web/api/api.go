@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web/access"
@@ -70,6 +71,8 @@ func (s *server) routes(c *classes) []route {
 		{"POST /v1/dead-letters/redrive", access.Write, always(c.dead), []string{kindJSON}, s.redrive},
 		{"POST /v1/dead-letters/discard", access.Admin, always(c.dead), []string{kindJSON}, s.discard},
 		{"GET /v1/limits", access.Read, always(c.look), nil, s.limits},
+		{"POST /v1/phone-numbers/{id}/pause", access.Admin, always(c.look), []string{kindJSON}, s.pause},
+		{"POST /v1/phone-numbers/{id}/resume", access.Admin, always(c.look), []string{kindJSON, kindNone}, s.resume},
 		{"GET /v1/openapi.json", 0, always(c.open), nil, s.description},
 	}
 }
@@ -225,6 +228,14 @@ func callerName(ctx context.Context) string { return access.From(ctx).Name }
 func (s *server) accepted(ctx context.Context, job tasks.Job) {
 	s.cfg.Logger.InfoContext(ctx, "api: job accepted", "by", callerName(ctx), "job_id", job.ID,
 		"operation", string(job.Operation), "phone_number_id", job.PhoneNumberID, "users", job.Accepted, "repeated", job.Repeated)
+}
+
+// record writes a change into the audit log. Without it the change counts all the same.
+func (s *server) record(ctx context.Context, e audit.Event) {
+	e.By, e.Detail = callerName(ctx), "over the HTTP API"
+	if err := audit.Record(ctx, s.cfg.Redis, e); err != nil {
+		s.cfg.Logger.WarnContext(ctx, "api: a change could not be written into the audit log", "error", err)
+	}
 }
 
 func (s *server) limits(ctx context.Context, r *http.Request, _ body) (answer, error) {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/pause"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/worker/web/api"
 )
@@ -336,6 +337,45 @@ func TestDeadLetters(t *testing.T) {
 		if v := value[redriven](t, got); got.status != http.StatusAccepted || v.Redriven != 23 || len(v.Jobs) != 1 || v.Jobs[0].Accepted != 23 {
 			t.Errorf("%d %s", got.status, got.body)
 		}
+	})
+}
+
+func TestPause(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		f := setup(t, rdb)
+		const at = "/v1/phone-numbers/" + phoneNumberID
+		type paused struct {
+			Operations []string
+			Reason     string
+			By         string    `json:"requested_by"`
+			Until      time.Time `json:"until"`
+		}
+		got := value[paused](t, f.post(at+"/pause", `{"reason":"wrong file","operation":"block","for":"2h"}`))
+		if len(got.Operations) != 1 || got.Operations[0] != "block" || got.Reason != "wrong file" || got.By != "ops" || got.Until.IsZero() {
+			t.Errorf("%+v", got)
+		}
+		f.post("/v1/block", users(num(1)))
+		if state := f.post("/v1/status", users(num(1))); !strings.Contains(state.body, `"waiting_for":"paused"`) {
+			t.Errorf("%s", state.body)
+		}
+		if all, err := pause.Of(t.Context(), rdb, phoneNumberID); err != nil || len(all) != 1 {
+			t.Errorf("%v, %v", all, err)
+		}
+		if got := value[paused](t, f.post(at+"/resume", "", "Content-Type: ")); len(got.Operations) != 1 {
+			t.Errorf("%+v", got)
+		}
+		if got := value[paused](t, f.post(at+"/resume", `{"operation":"unblock"}`)); len(got.Operations) != 0 {
+			t.Errorf("%+v", got)
+		}
+		for body, code := range map[string]string{
+			`{}`: "invalid-reason", `{"reason":" "}`: "invalid-reason", `{"reason":"a\nb"}`: "invalid-reason",
+			`{"reason":"x","for":"0s"}`: "invalid-for", `{"reason":"x","for":"400d"}`: "invalid-for", `{"reason":"x","operation":"list"}`: "invalid-operation",
+		} {
+			f.problem(f.post(at+"/pause", body), http.StatusUnprocessableEntity, code)
+		}
+		f.problem(f.post("/v1/phone-numbers/x/pause", `{"reason":"x"}`), http.StatusUnprocessableEntity, "invalid-phone-number-id")
+		f.problem(f.post(at+"/pause", `{"reason":"x"}`, "Authorization: Bearer "+writer), http.StatusForbidden, "forbidden")
 	})
 }
 

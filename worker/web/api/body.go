@@ -26,13 +26,17 @@ const (
 	kindJSON  = "application/json"
 	kindCSV   = "text/csv"
 	kindPlain = "text/plain"
+	kindNone  = "" // allows a request without a body
 )
 
 // readBody reads a body of one of some kinds, and no more than limit bytes of it, compressed or not.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, kinds ...string) (body, error) {
+	if r.ContentLength == 0 && slices.Contains(kinds, kindNone) {
+		return body{kindJSON, []byte("{}")}, nil
+	}
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if charset := strings.ToLower(params["charset"]); err != nil || !slices.Contains(kinds, kind) || charset != "" && charset != "utf-8" && kind == kindJSON {
-		return body{}, newProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", "send a Content-Type of "+strings.Join(kinds, ", "))
+		return body{}, newProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", "send a Content-Type of "+strings.TrimSuffix(strings.Join(kinds, ", "), ", "))
 	}
 	if r.ContentLength > limit {
 		return body{}, tooLarge(limit)

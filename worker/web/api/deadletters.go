@@ -203,7 +203,7 @@ func (s *server) redrive(ctx context.Context, r *http.Request, b body) (answer, 
 		s.accepted(ctx, job)
 	}
 	if n := report.Redriven + report.Obsolete; n > 0 && !c.dryRun {
-		s.record(ctx, audit.Redrive, c.phoneNumberID, n)
+		s.record(ctx, audit.Event{Action: audit.Redrive, PhoneNumberID: c.phoneNumberID, Users: n})
 	}
 	if err != nil {
 		return answer{}, unfinished(err, report.Redriven+report.Obsolete)
@@ -237,23 +237,13 @@ func (s *server) discard(ctx context.Context, r *http.Request, b body) (answer, 
 	n, err := s.dead.Discard(ctx, f, o)
 	if n > 0 && !c.dryRun {
 		s.cfg.Logger.InfoContext(ctx, "api: dead letters discarded", "by", callerName(ctx), "entries", n)
-		s.record(ctx, audit.Discard, c.phoneNumberID, n)
+		s.record(ctx, audit.Event{Action: audit.Discard, PhoneNumberID: c.phoneNumberID, Users: n})
 	}
 	if err != nil {
 		return answer{}, unfinished(err, n)
 	}
 	out.Discard = reply.Discard{Discarded: n, DryRun: c.dryRun}
 	return answer{status: http.StatusOK, body: out}, nil
-}
-
-// record writes a change of entries into the audit log. Without it the change counts all the same.
-func (s *server) record(ctx context.Context, action audit.Action, phoneNumberID string, entries int) {
-	err := audit.Record(ctx, s.cfg.Redis, audit.Event{
-		Action: action, By: callerName(ctx), PhoneNumberID: phoneNumberID, Users: entries, Detail: "over the HTTP API",
-	})
-	if err != nil {
-		s.cfg.Logger.WarnContext(ctx, "api: a change could not be written into the audit log", "error", err)
-	}
 }
 
 // unfinished answers a run over entries that ended early.

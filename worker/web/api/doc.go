@@ -11,5 +11,6 @@
 //     flood of one starves no other.
 //
 // Files: api.go has the routes, class.go their bounds, body.go reads requests, problem.go the errors;
-// change.go, status.go, deadletters.go answer.
+// change.go, status.go, deadletters.go,
+// pause.go answer.
 package api

@@ -49,6 +49,9 @@ func (s *server) status(ctx context.Context, r *http.Request, b body) (answer, e
 	l := ledger.New(s.cfg.Redis, id)
 	for chunk := range slices.Chunk(list.Users, ledger.MaxBatch) {
 		states, err := reply.Statuses(ctx, l, chunk)
+		if err == nil {
+			err = reply.Explain(ctx, s.cfg.Redis, id, states)
+		}
 		if err != nil {
 			return answer{}, err
 		}
