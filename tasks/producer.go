@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/numbers"
+	"github.com/wablock/wablock/tasks/protect"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -112,9 +114,40 @@ func (p *Producer) parseAndEnqueue(ctx context.Context, op ledger.Operation, inp
 		return Job{Operation: op, Rejected: list.Rejected},
 			fmt.Errorf("tasks: enqueue: %w: none of %d inputs is a phone number or BSUID", ErrNoUsers, len(inputs))
 	}
+	if op == ledger.Block {
+		var err error
+		if r.Users, list.Rejected, err = p.withoutProtected(ctx, r, list.Rejected); err != nil {
+			return Job{Operation: op, Rejected: list.Rejected}, fmt.Errorf("tasks: enqueue: %w", err)
+		}
+	}
 	job, err := p.Enqueue(ctx, r)
 	job.Rejected = list.Rejected
 	return job, err
+}
+
+// withoutProtected returns the users that may be blocked, and the others behind what was rejected before. A phone
+// number ID that is wrong is left to Enqueue, which says so.
+func (p *Producer) withoutProtected(ctx context.Context, r Request, rejected []Rejection) ([]user.ID, []Rejection, error) {
+	id := cmp.Or(r.PhoneNumberID, p.cfg.PhoneNumberID)
+	if queues.CheckPhoneNumberID(id) != nil {
+		return r.Users, rejected, nil
+	}
+	found, err := protect.Check(ctx, p.rdb, id, r.Users)
+	if err != nil || len(found) == 0 {
+		return r.Users, rejected, err
+	}
+	var kept []user.ID
+	for _, u := range r.Users {
+		if e, protected := found[u]; protected {
+			rejected = append(rejected, Rejection{Input: u.Reveal(), Reason: e.Why()})
+		} else {
+			kept = append(kept, u)
+		}
+	}
+	if len(kept) == 0 {
+		return nil, rejected, fmt.Errorf("%w: all that are valid are protected", ErrNoUsers)
+	}
+	return kept, rejected, nil
 }
 
 // Enqueue accepts a job: it takes a version, enqueues the tasks, and marks the users in the

@@ -105,6 +105,18 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
+	if c.op == ledger.Block {
+		if err := in.rejectProtected(cmd.Context(), c.cli, rdb, number.ID); err != nil {
+			return err
+		}
+		if len(in.users) == 0 {
+			err := usagef("all of the numbers are protected or not valid, and nothing was done")
+			if c.json {
+				err = errors.Join(err, printOne(c.out, reply.OfJob(tasks.Job{Operation: c.op, PhoneNumberID: number.ID, Rejected: in.rejected})))
+			}
+			return err
+		}
+	}
 	p, err := tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: number.ID})
 	if err != nil {
 		return err

@@ -46,6 +46,11 @@ type call struct {
 // run sends the users of a claim and settles them: in one request under the grant, or in halves,
 // and halves of halves, each under a token of its own.
 func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
+	if users = c.leaveProtected(users); len(users) == 0 {
+		c.breaker.Release(c.admission)
+		c.cancelGrant(c.ctx.calls, grant)
+		return
+	}
 	c.parts = [][]ledger.Claimed{users}
 	for ok := true; ok; grant, ok = c.next() {
 		v := c.once(c.parts[0], grant)
@@ -317,7 +322,7 @@ func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
 // effect returns what a call has, or may have, done to a user: "" if it certainly did nothing.
 func (c *call) effect(v verdict.Verdict, s ledger.Settlement) ledger.Operation {
 	refused := v.Err == nil && s.Verdict != ledger.Succeed && s.Failure != nil && s.Failure.Code != 0
-	if refused || errors.Is(v.Err, verdict.ErrLate) {
+	if refused || errors.Is(v.Err, verdict.ErrLate) || errors.Is(v.Err, errProtected) {
 		return ""
 	}
 	return c.op

@@ -14,6 +14,8 @@ import (
 
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks/pause"
+	"github.com/wablock/wablock/tasks/protect"
+	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker"
 	"github.com/wablock/wablock/worker/metrics"
 	"github.com/wablock/wablock/worker/reconcile"
@@ -99,6 +101,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 		MaxAttempts: a.cfg.MaxAttempts, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
 		Concurrency: a.cfg.Concurrency, Logger: a.log, Metrics: m,
 	}
+	a.protectOwn(ctx, rdb)
 	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: wc.Limiter, Logger: a.log})
 	if err != nil {
 		return nil, err
@@ -149,6 +152,23 @@ func (a *App) api(rdb redis.UniversalClient) (http.Handler, error) {
 		c.PhoneNumberID = n.ID
 	}
 	return api.New(c)
+}
+
+// protectOwn puts the business numbers of the configuration on the list of users who are never blocked. Without
+// it the worker works on.
+func (a *App) protectOwn(ctx context.Context, rdb redis.UniversalClient) {
+	var own []user.ID
+	for _, n := range a.cfg.PhoneNumbers {
+		if !n.Display.IsZero() {
+			own = append(own, n.Display)
+		}
+	}
+	if len(own) == 0 {
+		return
+	}
+	if err := protect.Add(ctx, rdb, "", own, "a business number of the worker's configuration", "worker"); err != nil {
+		a.log.Warn("workers: the business numbers could not be protected", "error", err.Error())
+	}
 }
 
 // pauses describes the pauses of configured phone number IDs, and of all.
