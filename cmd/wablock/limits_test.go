@@ -83,6 +83,13 @@ func TestLimitsOfTheWorkers(t *testing.T) {
 	if r := f.wablock("doctor"); !strings.Contains(r.out, "halted") {
 		t.Errorf("doctor: %s", r.out)
 	}
+	enter("b", fmt.Sprintf(`{"expires":%d,"ceiling":{"Rate":20},"lanes":{"%s":"full"}}`, expires, phoneNumberID))
+	if o := f.wablock("limits", "show", "--json").exits(exitDone).object(); o["state"] != "full" {
+		t.Errorf("%v", o)
+	}
+	if r := f.wablock("doctor"); !strings.Contains(r.out, "the blocklist is full") {
+		t.Errorf("doctor: %s", r.out)
+	}
 }
 
 // A pause of the account holds a phone number back as much as one of its own.

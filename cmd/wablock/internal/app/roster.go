@@ -42,7 +42,7 @@ type Entry struct {
 	// Ceiling is the rate limit that is configured for all phone number IDs but those in Numbers.
 	Ceiling ratelimit.Settings            `json:"ceiling"`
 	Numbers map[string]ratelimit.Settings `json:"numbers,omitempty"`
-	// Lanes holds the states of the phone number IDs whose calls don't go: halted or outage.
+	// Lanes holds the states of the phone number IDs whose calls don't go: halted, outage, or full, which stops blocks alone.
 	Lanes map[string]string `json:"lanes,omitempty"`
 }
 
@@ -115,7 +115,7 @@ func (m *member) LaneState(phoneNumberID, state string) {
 	m.Metrics.LaneState(phoneNumberID, state)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if state == "halted" || state == "outage" {
+	if state != "running" {
 		m.entry.Lanes[phoneNumberID] = state
 	} else {
 		delete(m.entry.Lanes, phoneNumberID)

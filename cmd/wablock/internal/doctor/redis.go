@@ -252,7 +252,13 @@ func running(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient)
 // producer alone.
 func laneFinding(cfg *config.Config, where, id, state string) Finding {
 	f := Finding{"phone number ID " + id, Failed, "halted in " + where + ": the API refuses the token, the account or the ID; its work is kept", "see the check of the API below"}
-	if state == "outage" {
+	switch state {
+	case "full":
+		return Finding{
+			f.Check, Warning, "the blocklist is full in " + where + ": blocks wait, unblocks go on",
+			"unblock users: `wablock list` shows who is blocked; a trial looks for room every 30 minutes at the latest, and within 5 s of a new block",
+		}
+	case "outage":
 		f.Status, f.Detail = Warning, "outage in "+where+": the API fails all its calls; its work is kept"
 	}
 	if !slices.ContainsFunc(cfg.PhoneNumbers, func(n config.PhoneNumber) bool { return n.ID == id }) {
