@@ -82,6 +82,18 @@ func Rules() []Rule {
 		ruleTransient, ruleServer, ruleUnreadable, ruleNetwork, ruleCanceled, ruleTooMany, ruleRefused, ruleNotSent, ruleUnknown)
 }
 
+// Explain returns what a code says about a dead-lettered user, for people, and whether to ask again may
+// help; code 0 is a failure without one.
+func Explain(code int) (help string, redrive bool) {
+	rule := ruleUnknown
+	if code != 0 {
+		if r, ok := byCode(code, 0); ok {
+			rule = r
+		}
+	}
+	return rule.Help, rule.Code != codeOwnNumber && rule.Code != codeNoBSUID
+}
+
 // Classify returns the rule of an error of this package, about a call or about one user: by code,
 // then by is_transient, then by status. An unknown error is retried and uses an attempt.
 func Classify(err error) Rule {
@@ -152,6 +164,8 @@ func byStatus(status int) (Rule, bool) {
 const (
 	codeFailedUsers = 139100
 	codeListChanged = 139102
+	codeOwnNumber   = 131021
+	codeNoBSUID     = 131062
 )
 
 // table holds the known codes of the API; no other code branches on them. Sources: the reference
@@ -167,7 +181,7 @@ var table = []Rule{
 		Help: "The user has not written to this business number in the last 24 hours, or is not on WhatsApp. Redrive after the user has written again.",
 	},
 	{
-		Code: 131021, Name: "own number", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true,
+		Code: codeOwnNumber, Name: "own number", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true,
 		Help: "A business number can't block itself. Discard the entry and take the number off the list.",
 	},
 	{
@@ -179,7 +193,7 @@ var table = []Rule{
 		Help: "The API misses a parameter. Check that the Graph version still serves this request, then redrive.",
 	},
 	{
-		Code: 131062, Name: "business-scoped user ID not supported", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true,
+		Code: codeNoBSUID, Name: "business-scoped user ID not supported", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true,
 		Help: "The API does not take a business-scoped user ID here. Use the user's phone number.",
 	},
 	{

@@ -39,6 +39,9 @@ type enqueuing struct {
 	delayed bool
 	// repeated says that an earlier attempt, or another at the same time, was found.
 	repeated bool
+	due      time.Time // of a delayed one; zero in one that an older program has put off
+	text     string    // digest of who asked and why, of the first attempt
+	counted  bool      // the job is registered at its version
 
 	mu           sync.Mutex
 	tasks, users int // accepted
@@ -75,7 +78,7 @@ func (e *enqueuing) run(ctx context.Context, named bool) error {
 		return err
 	}
 	e.repeated = e.repeated || named && first.Version != e.version
-	e.version, e.delayed = first.Version, first.Delayed
+	e.takeOver(first)
 	err = parallel.Each(ctx, parallel.UpTo(1, e.parts), func(ctx context.Context, n int) error {
 		_, err := e.part(ctx, n)
 		return err
@@ -99,15 +102,42 @@ func (e *enqueuing) takeVersion(ctx context.Context, named bool) error {
 			return err
 		}
 	}
-	e.version, e.delayed = e.r.Version, e.r.Delay > 0
-	if e.version == 0 {
-		v, err := e.ledger.NextVersion(ctx)
-		if err != nil {
-			return err
-		}
-		e.version = v + ledger.Version(e.r.Delay.Microseconds())
+	if e.r.Unlisted {
+		e.version = e.r.Version
+		return nil
 	}
-	return nil
+	return e.register(ctx, named)
+}
+
+// register makes a job of the request, with a version of its own.
+func (e *enqueuing) register(ctx context.Context, named bool) error {
+	now, err := e.p.rdb.Time(ctx).Result()
+	if err != nil {
+		return err
+	}
+	wanted := e.r.Version
+	if !e.r.AsOf.IsZero() {
+		wanted = ledger.Version(e.r.AsOf.UnixMicro())
+	}
+	e.text, e.counted, e.delayed = e.r.text().Digest(), true, e.r.Delay > 0
+	record := ledger.JobRecord{
+		ID: e.r.JobID, Operation: e.r.Operation, Queue: e.r.Queue, Text: e.text, At: now.UnixMilli(),
+		Accepted: len(e.r.Users), Parts: e.parts, Rejected: len(e.r.Rejected), UndoOf: e.r.undoOf,
+	}
+	if e.delayed {
+		e.due = now.Add(e.r.Delay).Truncate(time.Microsecond)
+		record.Due = e.due.UnixMilli()
+	}
+	if named {
+		record.Request = e.digest()[:16]
+	}
+	e.version, err = e.ledger.Register(ctx, record, e.r.text(), wanted, e.p.cfg.Jobs)
+	return err
+}
+
+// takeOver takes from a part of an earlier attempt what all parts of a job share.
+func (e *enqueuing) takeOver(first queues.Payload) {
+	e.version, e.delayed, e.due, e.text, e.counted = first.Version, first.Delayed, first.Due, first.Text, first.Counted
 }
 
 // earlier takes the version of an earlier attempt, if that was the same request and has not
@@ -121,14 +151,17 @@ func (e *enqueuing) earlier(ctx context.Context) (found bool, err error) {
 		if q != e.r.Queue || !e.same(*part) {
 			return false, ErrJobConflict
 		}
-		e.version, e.delayed = part.Version, part.Delayed
+		e.takeOver(*part)
 		return true, nil
 	}
 	b, err := readBegun(ctx, e.p.rdb, e.r.JobID)
 	if err != nil || b == nil || b.Enqueued || b.Request != e.digest() {
 		return false, err // no attempt, or one that has ended, or a job that was given up
 	}
-	e.version, e.delayed = b.Version, b.Delayed
+	e.version, e.delayed, e.text, e.counted = b.Version, b.Delayed, b.Text, b.Counted
+	if b.Due > 0 {
+		e.due = time.UnixMicro(b.Due).UTC()
+	}
 	return true, nil
 }
 
@@ -141,15 +174,12 @@ func (e *enqueuing) same(found queues.Payload) bool {
 	return found.Operation == mine.Operation && found.PhoneNumberID == mine.PhoneNumberID && slices.Equal(found.Users, mine.Users)
 }
 
-// due returns when a delayed job may start. asynq cuts the fraction of the second off. It
-// follows from the version, so that a repeated request changes nothing.
-func (e *enqueuing) due() time.Time { return e.version.Time().Add(time.Second - time.Nanosecond) }
-
 func (e *enqueuing) payload(n int) queues.Payload {
 	users := e.r.Users[n*queues.MaxUsersPerTask : min((n+1)*queues.MaxUsersPerTask, len(e.r.Users))]
 	return queues.Payload{
 		JobID: e.r.JobID, PhoneNumberID: e.r.PhoneNumberID, Operation: e.r.Operation, Version: e.version,
 		Users: users, Part: n, Parts: e.parts, RequestedAt: e.at, Delayed: e.delayed,
+		Due: e.due, Text: e.text, Counted: e.counted,
 	}
 }
 
@@ -161,8 +191,16 @@ func (e *enqueuing) part(ctx context.Context, n int) (queues.Payload, error) {
 		return payload, err
 	}
 	opts := []asynq.Option{asynq.Queue(string(e.r.Queue)), asynq.Retention(e.r.Retention)}
-	if payload.Delayed {
-		opts = append(opts, asynq.ProcessAt(e.due()))
+	if payload.Delayed { // asynq cuts the fraction of the second off
+		opts = append(opts, asynq.ProcessAt(payload.DueAt().Add(time.Second-time.Nanosecond)))
+	}
+	if err := e.list(ctx, payload); err != nil {
+		return payload, err
+	}
+	if payload.Delayed && payload.Counted {
+		if err := e.ledger.Plan(ctx, payload.Plan(), payload.Users); err != nil {
+			return payload, err
+		}
 	}
 	_, err = e.client.EnqueueContext(ctx, task, opts...)
 	if errors.Is(err, asynq.ErrTaskIDConflict) { // a reply that was lost, or a job that is repeated
@@ -195,12 +233,24 @@ func (e *enqueuing) adopt(mine queues.Payload) (queues.Payload, error) {
 	return *found, nil
 }
 
+// list keeps the part's users as they were given, for the job's report.
+func (e *enqueuing) list(ctx context.Context, p queues.Payload) error {
+	if !p.Counted {
+		return nil
+	}
+	var rejected []Rejection
+	if p.Part == 0 {
+		rejected = e.r.Rejected
+	}
+	return e.ledger.PutList(ctx, p.Version, p.Part+1, encodeList(p.Users, e.r.Given, rejected))
+}
+
 // mark tells the ledger. The task is accepted already, and its handler marks what is missing,
 // so a failure costs time alone.
 func (e *enqueuing) mark(ctx context.Context, p queues.Payload) {
 	requests := make([]ledger.Request, len(p.Users))
 	for i, u := range p.Users {
-		requests[i] = ledger.Request{User: u, Operation: p.Operation, Queue: e.r.Queue, Version: p.Version}
+		requests[i] = ledger.Request{User: u, Operation: p.Operation, Queue: e.r.Queue, Version: p.Version, Job: p.Job()}
 	}
 	if _, err := e.ledger.Mark(ctx, requests); err != nil {
 		e.p.cfg.Logger.WarnContext(ctx, "users not marked yet, their task will", "job_id", p.JobID, "error", err)
@@ -223,7 +273,7 @@ func (e *enqueuing) remember(ctx context.Context, all bool) error {
 		return nil
 	}
 	b, err := json.Marshal(begun{
-		Version: e.version, Delayed: e.delayed, Queue: e.r.Queue, Parts: e.parts, Request: e.digest(), Enqueued: all,
+		Version: e.version, Delayed: e.delayed, Due: max(0, e.due.UnixMicro()), Text: e.text, Counted: e.counted, Queue: e.r.Queue, Parts: e.parts, Request: e.digest(), Enqueued: all,
 	})
 	if err != nil {
 		return err
@@ -235,6 +285,9 @@ func (e *enqueuing) remember(ctx context.Context, all bool) error {
 type begun struct {
 	Version  ledger.Version `json:"version"`
 	Delayed  bool           `json:"delayed,omitempty"`
+	Due      int64          `json:"due,omitempty"` // of a delayed one, in µs
+	Text     string         `json:"text,omitempty"`
+	Counted  bool           `json:"counted,omitempty"`
 	Queue    ledger.Queue   `json:"queue"`
 	Parts    int            `json:"parts"`
 	Request  string         `json:"request"`            // see digest

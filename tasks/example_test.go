@@ -39,7 +39,7 @@ func Example() {
 			fmt.Printf("input %d: %s\n", r.Line, r.Reason)
 		}
 	}
-	status, err := producer.Job(ctx, "spam-report-42")
+	status, err := producer.Tasks(ctx, "spam-report-42")
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -39,8 +39,8 @@ type Job struct {
 	Repeated bool
 }
 
-// JobStatus sums up the tasks of a job.
-type JobStatus struct {
+// TaskStatus sums up the tasks of a job.
+type TaskStatus struct {
 	ID            string
 	Operation     Operation
 	PhoneNumberID string
@@ -60,16 +60,16 @@ type JobStatus struct {
 type Result = queues.Result
 
 // Done reports whether every task has ended.
-func (s JobStatus) Done() bool { return s.Ended+s.Gone == s.Tasks }
+func (s TaskStatus) Done() bool { return s.Ended+s.Gone == s.Tasks }
 
-// readJob reads the tasks of a job.
-func readJob(ctx context.Context, p *Producer, jobID string) (JobStatus, error) {
+// readTasks reads the tasks of a job.
+func readTasks(ctx context.Context, p *Producer, jobID string) (TaskStatus, error) {
 	if err := CheckJobID(jobID); err != nil {
-		return JobStatus{}, err
+		return TaskStatus{}, err
 	}
 	q, parts, err := locate(ctx, p, jobID)
 	if err != nil {
-		return JobStatus{}, err
+		return TaskStatus{}, err
 	}
 	infos := make([]*asynq.TaskInfo, parts)
 	err = parallel.Each(ctx, parallel.UpTo(0, parts), func(_ context.Context, n int) (err error) {
@@ -80,16 +80,16 @@ func readJob(ctx context.Context, p *Producer, jobID string) (JobStatus, error) 
 		return err
 	})
 	if err != nil {
-		return JobStatus{}, err
+		return TaskStatus{}, err
 	}
-	s := JobStatus{ID: jobID, Queue: q, Tasks: parts}
+	s := TaskStatus{ID: jobID, Queue: q, Tasks: parts}
 	for _, info := range infos {
 		if err := s.add(info); err != nil {
-			return JobStatus{}, err
+			return TaskStatus{}, err
 		}
 	}
 	if s.Gone == s.Tasks {
-		return JobStatus{}, ErrJobNotFound
+		return TaskStatus{}, ErrJobNotFound
 	}
 	return s, nil
 }
@@ -113,7 +113,7 @@ func locate(ctx context.Context, p *Producer, jobID string) (ledger.Queue, int, 
 	return b.Queue, b.Parts, nil
 }
 
-func (s *JobStatus) add(info *asynq.TaskInfo) error {
+func (s *TaskStatus) add(info *asynq.TaskInfo) error {
 	if info == nil {
 		s.Gone++
 		return nil
@@ -145,27 +145,36 @@ type Progress struct {
 	DeadLettered int
 	// Superseded were asked for again in a newer request, which alone counts.
 	Superseded int
+	// Canceled were withdrawn with their job before they went out.
+	Canceled int
 	// Pending have not ended yet.
 	Pending int
 }
 
 func readProgress(ctx context.Context, l *ledger.Ledger, v ledger.Version, users []user.ID) (sum Progress, err error) {
+	jobs, err := l.JobsOf(ctx, []ledger.Version{v})
+	if err != nil {
+		return Progress{}, fmt.Errorf("tasks: progress: %w", err)
+	}
+	canceled := jobs[v].Counts.Flagged
 	for chunk := range slices.Chunk(users, ledger.MaxBatch) {
 		entries, err := l.Entries(ctx, chunk)
 		if err != nil {
 			return Progress{}, fmt.Errorf("tasks: progress: %w", err)
 		}
 		for _, e := range entries {
-			sum.count(e, v)
+			sum.count(e, v, canceled)
 		}
 	}
 	return sum, nil
 }
 
-func (p *Progress) count(e ledger.Entry, v ledger.Version) {
+func (p *Progress) count(e ledger.Entry, v ledger.Version, canceled bool) {
 	switch {
 	case e.Version > v:
 		p.Superseded++
+	case e.Version < v && canceled:
+		p.Canceled++
 	case e.Version < v: // not marked yet
 		p.Pending++
 	case e.State == ledger.Succeeded:

@@ -18,16 +18,16 @@ import (
 func TestJob(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		if _, err := f.Producer.Job(t.Context(), "none"); !errors.Is(err, tasks.ErrJobNotFound) {
+		if _, err := f.Producer.Tasks(t.Context(), "none"); !errors.Is(err, tasks.ErrJobNotFound) {
 			t.Errorf("a job that never was: %v", err)
 		}
 		job := must(f.Producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(2500), JobID: "j"}))(t)
-		want := tasks.JobStatus{
+		want := tasks.TaskStatus{
 			ID: "j", Operation: ledger.Block, PhoneNumberID: phoneNumberID, Queue: ledger.Bulk, Version: job.Version,
 			Tasks: 3, Pending: 2500,
 		}
-		ignore := cmpopts.IgnoreFields(tasks.JobStatus{}, "RequestedAt")
-		got := must(f.Producer.Job(t.Context(), "j"))(t)
+		ignore := cmpopts.IgnoreFields(tasks.TaskStatus{}, "RequestedAt")
+		got := must(f.Producer.Tasks(t.Context(), "j"))(t)
 		if diff := cmp.Diff(want, got, ignore); diff != "" || got.Done() || time.Since(got.RequestedAt).Abs() > time.Minute {
 			t.Error(got.RequestedAt, diff)
 		}
@@ -37,7 +37,7 @@ func TestJob(t *testing.T) {
 		work(f)
 		want.Ended, want.Gone, want.Pending = 2, 1, 0
 		want.Result = queues.Result{Succeeded: 1499, DeadLettered: 1, Codes: map[int]int{131047: 1}}
-		got = must(f.Producer.Job(t.Context(), "j"))(t)
+		got = must(f.Producer.Tasks(t.Context(), "j"))(t)
 		if diff := cmp.Diff(want, got, ignore); diff != "" || !got.Done() {
 			t.Error(diff)
 		}

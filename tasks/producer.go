@@ -27,9 +27,6 @@ type Operation = ledger.Operation
 // Queue is the line that a request waits in.
 type Queue = ledger.Queue
 
-// UserStatus holds the state of one user.
-type UserStatus = ledger.Entry
-
 // The operations, and the queues of producers: interactive work goes before bulk.
 const (
 	Block       = ledger.Block
@@ -56,6 +53,8 @@ type ProducerConfig struct {
 	// Retention is the time that asynq keeps a task, with its result, after its end; default
 	// DefaultRetention. A job ID may be repeated safely for as long.
 	Retention time.Duration
+	// Jobs bound what is kept of jobs; the zero value is 30 days and 100,000 jobs a phone number ID.
+	Jobs ledger.JobLimits
 	// Logger is told what went wrong without harm; default none.
 	Logger *slog.Logger
 }
@@ -109,7 +108,7 @@ func (p *Producer) parseAndEnqueue(ctx context.Context, op ledger.Operation, inp
 		o(&r)
 	}
 	list := numbers.Parse(inputs, user.Country{})
-	r.Users = list.Users
+	r.Users, r.Given, r.Rejected = list.Users, list.Given, list.Rejected
 	if len(r.Users) == 0 {
 		return Job{Operation: op, Rejected: list.Rejected},
 			fmt.Errorf("tasks: enqueue: %w: none of %d inputs is a phone number or BSUID", ErrNoUsers, len(inputs))
@@ -211,8 +210,11 @@ func (p *Producer) complete(r Request) (Request, error) {
 	if r.Delay < 0 || r.Delay > MaxDelay {
 		return r, fmt.Errorf("a delay of %v: it is from 0 to %v", r.Delay, MaxDelay)
 	}
-	if r.Version < 0 || r.Version > 0 && r.Delay > 0 {
-		return r, errors.New("a version that is negative, or goes with a delay")
+	if err := r.checkOrder(time.Now()); err != nil {
+		return r, err
+	}
+	if err := r.checkText(); err != nil {
+		return r, err
 	}
 	if r.Retention == 0 {
 		r.Retention = p.cfg.Retention
@@ -227,13 +229,12 @@ func (p *Producer) complete(r Request) (Request, error) {
 	return r, CheckJobID(r.JobID, r.Users...)
 }
 
-// Job reads what became of a job from its tasks, which stay for as long as their retention.
-// [Producer.Progress] tells more, sooner, where the list of users is at hand. The error may
-// wrap ErrJobNotFound.
-func (p *Producer) Job(ctx context.Context, jobID string) (JobStatus, error) {
-	s, err := readJob(ctx, p, jobID)
+// Tasks reads what became of a job's tasks, which stay for as long as their retention. [Producer.Job]
+// tells more, for longer. The error may wrap ErrJobNotFound.
+func (p *Producer) Tasks(ctx context.Context, jobID string) (TaskStatus, error) {
+	s, err := readTasks(ctx, p, jobID)
 	if err != nil {
-		return JobStatus{}, fmt.Errorf("tasks: job: %w", err)
+		return TaskStatus{}, fmt.Errorf("tasks: tasks of a job: %w", err)
 	}
 	return s, nil
 }
@@ -245,21 +246,4 @@ func (p *Producer) Progress(ctx context.Context, phoneNumberID string, v ledger.
 		return Progress{}, fmt.Errorf("tasks: progress: %w", err)
 	}
 	return readProgress(ctx, ledger.New(p.rdb, phoneNumberID), v, users)
-}
-
-// Status returns where one user stands on the producer's phone number ID: a phone number or
-// BSUID as people write it.
-func (p *Producer) Status(ctx context.Context, input string) (UserStatus, error) {
-	id, err := user.Parse(input)
-	if err != nil {
-		return UserStatus{}, fmt.Errorf("tasks: status: %w", err)
-	}
-	if err := queues.CheckPhoneNumberID(p.cfg.PhoneNumberID); err != nil {
-		return UserStatus{}, fmt.Errorf("tasks: status: %w", err)
-	}
-	entries, err := ledger.New(p.rdb, p.cfg.PhoneNumberID).Entries(ctx, []user.ID{id})
-	if err != nil {
-		return UserStatus{}, fmt.Errorf("tasks: status: %w", err)
-	}
-	return entries[0], nil
 }

@@ -60,12 +60,12 @@ func TestRepeatOfARunningJobCountsOnce(t *testing.T) {
 			t.Error(diff)
 		}
 		forget(f, "bulk", "nightly-list:0")
-		status := must(f.Producer.Job(t.Context(), "nightly-list"))(t)
+		status := must(f.Producer.Tasks(t.Context(), "nightly-list"))(t)
 		if status.Gone != 1 || status.Pending != 200 || status.Version != first.Version {
 			t.Errorf("%+v", status)
 		}
 		forget(f, "bulk", "nightly-list:1")
-		if _, err := f.Producer.Job(t.Context(), "nightly-list"); !errors.Is(err, tasks.ErrJobNotFound) {
+		if _, err := f.Producer.Tasks(t.Context(), "nightly-list"); !errors.Is(err, tasks.ErrJobNotFound) {
 			t.Errorf("after the retention: %v", err)
 		}
 		if later := must(f.Producer.Enqueue(t.Context(), r))(t); later.Version == first.Version {
@@ -155,7 +155,7 @@ func TestJobIDs(t *testing.T) {
 		if _, err := f.Producer.Enqueue(t.Context(), tasks.Request{Operation: tasks.Block, Users: nums(1), JobID: id}); err != nil {
 			t.Errorf("%s: %v", id, err)
 		}
-		if s := must(f.Producer.Job(t.Context(), id))(t); s.Pending != 1 {
+		if s := must(f.Producer.Tasks(t.Context(), id))(t); s.Pending != 1 {
 			t.Errorf("%s: %+v", id, s)
 		}
 	}

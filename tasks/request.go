@@ -1,10 +1,12 @@
 package tasks
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -18,11 +20,12 @@ type Request struct {
 	// Queue defaults to Interactive for up to InteractiveUpTo users, else Bulk. Reconcile is for
 	// reconciliations, which withdraw unblocks that they find waiting there.
 	Queue ledger.Queue
-	// Delay puts the job off. It then counts as asked for at the time when it becomes due: a
-	// block from today does not undo an unblock that is due in a week.
+	// Delay puts the job off. It counts as asked for when it was accepted all the same: what is asked
+	// for until it is due wins.
 	Delay time.Duration
 	// Version orders the job in place of a new version, for work that was decided on by what was
-	// known earlier: whatever was asked for since wins. It goes with no Delay. 0 takes a new one.
+	// known earlier: whatever was asked for since wins. Where another job has it, the next free one
+	// is taken. It goes with no Delay. 0 takes a new one.
 	Version ledger.Version
 	// JobID makes the request safe to repeat: the same ID, operation, users and queue again
 	// are the same job, of the version and due time that it had first, until the retention after
@@ -31,6 +34,20 @@ type Request struct {
 	// Retention is the time that the tasks and their results stay readable after their end, at
 	// least a second; default the producer's.
 	Retention time.Duration
+	// Requester, Reason and Reference say who asked and why, for `status` and the job's record; see
+	// [ledger.Text] for their bounds. None is needed.
+	Requester, Reason, Reference string
+	// AsOf orders the request by the time of the event behind it in place of now, for replays: what was
+	// asked for since wins. It lies in the last [MaxAsOf]. It goes with no Version.
+	AsOf time.Time
+	// Given holds users as they were written, for the job's report, where that differs from the canonical
+	// form. Rejected are the inputs beside Users that name none, for the report too.
+	Given    map[user.ID]string
+	Rejected []Rejection
+	// Unlisted makes no job of the request: it repeats, at its Version, what another job asked for.
+	Unlisted bool
+
+	undoOf string // the ID of the job that this one undoes
 }
 
 // Option changes what [Producer.Block] and [Producer.Unblock] ask for; see [Request].
@@ -52,10 +69,26 @@ func WithJobID(id string) Option { return func(r *Request) { r.JobID = id } }
 // WithRetention sets the time that results stay readable, and the job safe to repeat.
 func WithRetention(d time.Duration) Option { return func(r *Request) { r.Retention = d } }
 
+// WithRequester names the person or service that asks.
+func WithRequester(name string) Option { return func(r *Request) { r.Requester = name } }
+
+// WithReason says why, in at most 500 characters.
+func WithReason(text string) Option { return func(r *Request) { r.Reason = text } }
+
+// WithReference names a ticket or a case.
+func WithReference(text string) Option { return func(r *Request) { r.Reference = text } }
+
+// WithAsOf orders the request by the time of the event behind it; see [Request].AsOf.
+func WithAsOf(t time.Time) Option { return func(r *Request) { r.AsOf = t } }
+
 // Bounds of a request, which keep it inside what asynq and the ledger can count.
 const (
 	MaxDelay     = 10 * 365 * 24 * time.Hour
 	MaxRetention = 365 * 24 * time.Hour
+	// MaxAsOf bounds how far back AsOf lies: what older requests are ordered by may be forgotten.
+	MaxAsOf = ledger.ForgetAfter - 24*time.Hour
+	// maxAhead is the difference of clocks that AsOf may show.
+	maxAhead = 5 * time.Second
 )
 
 func checkRetention(d time.Duration) error {
@@ -81,4 +114,49 @@ func distinct(users []user.ID) ([]user.ID, error) {
 		}
 	}
 	return out, nil
+}
+
+// checkOrder checks what a request is ordered by.
+func (r *Request) checkOrder(now time.Time) error {
+	switch {
+	case r.Version < 0 || r.Version > 0 && r.Delay > 0:
+		return errors.New("a version that is negative, or goes with a delay")
+	case r.Unlisted && r.Version == 0:
+		return errors.New("an unlisted request repeats another at its version, and has none")
+	case r.AsOf.IsZero():
+		return nil
+	case r.Version > 0:
+		return errors.New("a version and a time of the event: leave one out")
+	case r.AsOf.After(now.Add(maxAhead)):
+		return fmt.Errorf("a time of the event in the future: it is at most now, and was %s", r.AsOf.UTC().Format(time.RFC3339))
+	case r.AsOf.Before(now.Add(-MaxAsOf)):
+		return fmt.Errorf("a time of the event of more than %d days ago: what was asked for since may be forgotten", MaxAsOf/(24*time.Hour))
+	}
+	return nil
+}
+
+// Check reports what is wrong with who asked, why, and when, before anything of the request is done.
+func (r *Request) Check() error {
+	if err := r.checkOrder(time.Now()); err != nil {
+		return err
+	}
+	return r.checkText()
+}
+
+// text returns who asks and why.
+func (r *Request) text() ledger.Text {
+	return ledger.Text{By: r.Requester, Reason: r.Reason, Reference: r.Reference}
+}
+
+// checkText checks who asks and why; the texts are shown in logs, so they hold the number of no user.
+func (r *Request) checkText() error {
+	if err := r.text().Check(); err != nil {
+		return err
+	}
+	for what, s := range map[string]string{"the requester": r.Requester, "the reason": r.Reason, "the reference": r.Reference} {
+		if queues.NamesUser(s, r.Users) {
+			return fmt.Errorf("%s holds the number of one of the users: it is shown in logs and on web pages", what)
+		}
+	}
+	return nil
 }

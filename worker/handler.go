@@ -91,6 +91,7 @@ func (h *handler) follow(ctx context.Context, t *asynq.Task, p queues.Payload) e
 		return &deferral{after: spread(redisRetryDelay), why: "the dead-letter queue could not be written"}
 	}
 	if progress.Left == 0 {
+		h.unplan(ctx, p)
 		if err := queues.Unindex(ctx, h.redis, p.PhoneNumberID, queueOf(ctx), p.TaskID()); err != nil {
 			h.log.Warn("worker: the index of tasks still has one that ended", keyError, err.Error()) // until it is read
 		}
@@ -98,6 +99,16 @@ func (h *handler) follow(ctx context.Context, t *asynq.Task, p queues.Payload) e
 	}
 	why := fmt.Sprintf("%d of %d users wait (%s)", progress.Left, len(p.Users), progress.Why)
 	return &deferral{after: deferFor(progress.Delay, time.Since(p.RequestedAt)), why: why}
+}
+
+// unplan ends what status shows as planned: the users are marked, and have ended.
+func (h *handler) unplan(ctx context.Context, p queues.Payload) {
+	if !p.Delayed || !p.Counted {
+		return
+	}
+	if err := ledger.New(h.redis, p.PhoneNumberID).Unplan(ctx, p.Plan(), p.Users); err != nil {
+		h.log.Warn("worker: what was planned for users is still kept", keyError, err.Error()) // and passed over
+	}
 }
 
 // ensureDeadLetters puts users that were found dead into the dead-letter queue: the worker that

@@ -490,7 +490,7 @@ func TestResultsShowPerTask(t *testing.T) {
 		job := w.enqueue(ledger.Block, "+16505550001", "+15550131047")
 		w.settled(job)
 		w.eventually("the task has its result", func() bool {
-			s, err := w.producer.Job(t.Context(), job.ID)
+			s, err := w.producer.Tasks(t.Context(), job.ID)
 			return err == nil && s.Result.Succeeded == 1 && s.Result.DeadLettered == 1 && s.Result.Codes[131047] == 1
 		})
 	})

@@ -33,7 +33,11 @@ type change struct {
 	op               ledger.Operation
 	queue, job       string
 	delay, retention time.Duration
+	asOf             string
+	askedAt          time.Time // of asOf
+	dryRun           bool
 	waitFlags
+	textFlags
 }
 
 func changeCommand(parent *cli, op ledger.Operation, short, long string) *cobra.Command {
@@ -52,6 +56,9 @@ func changeCommand(parent *cli, op ledger.Operation, short, long string) *cobra.
 	durationVar(f, &c.delay, "delay", 0, "put the job off, for example by 7d")
 	f.StringVar(&c.job, "job-id", "", "name of the job, with which it is safe to repeat (default a random one)")
 	durationVar(f, &c.retention, "retention", tasks.DefaultRetention, "how long the job's results stay readable")
+	f.StringVar(&c.asOf, "as-of", "", "order the request by this `time` of the event behind it instead of now, RFC 3339: a newer request wins")
+	f.BoolVar(&c.dryRun, "dry-run", false, "say what would be asked for and how long it takes, and change nothing")
+	c.addText(f)
 	return cmd
 }
 
@@ -74,6 +81,18 @@ func (c *change) check() error {
 	}
 	if c.delay > 0 && c.wait {
 		return usagef("--wait would last as long as --delay: leave one out")
+	}
+	if c.dryRun && c.wait {
+		return usagef("--dry-run has nothing to --wait for: leave one out")
+	}
+	if c.asOf != "" {
+		var err error
+		if c.askedAt, err = time.Parse(time.RFC3339, c.asOf); err != nil {
+			return usagef("--as-of is %q; allowed: a time such as 2026-11-25T09:30:00Z", c.asOf)
+		}
+	}
+	if err := c.checkText(c.cli); err != nil {
+		return err
 	}
 	return c.checkWait()
 }
@@ -121,9 +140,17 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	job, err := p.Enqueue(cmd.Context(), tasks.Request{
+	if c.dryRun {
+		return c.preview(cmd.Context(), cfg, number, rdb, in)
+	}
+	request := tasks.Request{
 		Operation: c.op, Users: in.users, Queue: ledger.Queue(c.queue), Delay: c.delay, JobID: c.job, Retention: c.retention,
-	})
+		AsOf: c.askedAt, Requester: c.by, Reason: c.reason, Reference: c.reference, Given: in.given, Rejected: in.rejected,
+	}
+	if err := request.Check(); err != nil {
+		return usagef("%v", err)
+	}
+	job, err := p.Enqueue(cmd.Context(), request)
 	if err != nil {
 		return enqueueFailed(cmd.Context(), cfg, err)
 	}

@@ -69,6 +69,7 @@ func oneOf(flag, value string, allowed ...string) error {
 func values() map[string][]string {
 	return map[string][]string{
 		"queue":      queueNames(),
+		"state":      jobStates(),
 		"mode":       modes(),
 		"log-level":  {"debug", "info", "warn", "error"},
 		"log-format": {"text", "json"},

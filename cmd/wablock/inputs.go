@@ -52,7 +52,8 @@ func (n *numberFlags) options(country user.Country) (numberfile.Options, error) 
 
 // inputs are the numbers that a command was given, by arguments, a file, or both.
 type inputs struct {
-	users    []user.ID // each once
+	users    []user.ID          // each once
+	given    map[user.ID]string // as they were written, where that differs
 	rejected []tasks.Rejection
 	args     int                // how many of rejected, the first, are arguments
 	column   *numberfile.Column // of the file, nil without one
@@ -78,10 +79,12 @@ func readInputs(ctx context.Context, c *cli, args []string, n numberFlags, count
 	list := numberfile.Parse(args, o.Country)
 	in.rejected, in.args = list.Rejected, len(list.Rejected)
 	in.add(list.Users)
+	in.given = list.Given
 	if n.file != "" {
 		list, err := readNumbers(ctx, c, n.file, o)
 		in.rejected = append(in.rejected, list.Rejected...)
 		in.add(list.Users)
+		in.addGiven(list.Given)
 		in.column = &list.Column
 		showColumn(c, list.Column)
 		if err != nil {
@@ -94,6 +97,19 @@ func readInputs(ctx context.Context, c *cli, args []string, n numberFlags, count
 		return in, usagef("none of the numbers given is valid, and nothing was done")
 	}
 	return in, nil
+}
+
+// addGiven adds how users were written, where that is not known yet.
+func (in *inputs) addGiven(given map[user.ID]string) {
+	if in.given == nil {
+		in.given = given
+		return
+	}
+	for u, as := range given {
+		if _, known := in.given[u]; !known {
+			in.given[u] = as
+		}
+	}
 }
 
 // showColumn names the column of a file that was read among several, and the reason.

@@ -39,7 +39,7 @@ func TestStatusOfWhatHasEnded(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.worker(number(2))
-	f.wablock("block", "--wait", number(1), number(2)).exits(exitPartly)
+	f.wablock("block", "--wait", "--job-id", "j", "--by", "ana", number(1), number(2)).exits(exitPartly)
 	all := f.wablock("status", "--json", number(1), number(2)).exits(exitDone).objects()
 	for _, o := range all {
 		for _, key := range []string{"requested_at", "settled_at"} {
@@ -57,11 +57,12 @@ func TestStatusOfWhatHasEnded(t *testing.T) {
 	want := []map[string]any{
 		{
 			"user": number(1), "phone_number_id": phoneNumberID, "operation": "block", "state": "succeeded", "wa_id": number(1)[1:],
-			"attempts": all[0]["attempts"], "queue": "interactive",
+			"attempts": all[0]["attempts"], "queue": "interactive", "job_id": "j", "requested_by": "ana",
 		},
 		{
 			"user": number(2), "phone_number_id": phoneNumberID, "operation": "block", "state": "dead_lettered", "code": 131047.0,
-			"message": "Re-engagement message", "details": "more than 24 hours", "attempts": 1.0, "queue": "interactive",
+			"message": "Re-engagement message", "details": "more than 24 hours", "attempts": 1.0, "queue": "interactive", "job_id": "j",
+			"requested_by": "ana",
 		},
 	}
 	if diff := cmp.Diff(want, all); diff != "" {

@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,8 @@ type RedriveOptions struct {
 	DryRun bool
 	// Queue is as in [Request].
 	Queue ledger.Queue
+	// Requester and Reason say who redrives and why; default "redrive", and "dead letters".
+	Requester, Reason string
 	// Each, if set, is told of each entry; reason says why one was refused.
 	Each func(e Letter, a Action, reason string)
 }
@@ -117,7 +120,7 @@ func (r *redriving) flush(ctx context.Context, g group) error {
 	}
 	if !r.o.DryRun {
 		if len(live) > 0 {
-			job, err := enqueueAgain(ctx, r.p, g, live, v, r.o.Queue)
+			job, err := enqueueAgain(ctx, r.p, g, live, v, r.o)
 			if err != nil {
 				return err
 			}
@@ -202,12 +205,15 @@ func versionOf(ctx context.Context, d *Queue, phoneNumberID string, entries []Le
 	return v, queues.Explain(err)
 }
 
-func enqueueAgain(ctx context.Context, p *tasks.Producer, g group, entries []Letter, v ledger.Version, q ledger.Queue) (tasks.Job, error) {
+func enqueueAgain(ctx context.Context, p *tasks.Producer, g group, entries []Letter, v ledger.Version, o RedriveOptions) (tasks.Job, error) {
 	users := make([]user.ID, len(entries))
 	for i, e := range entries {
 		users[i] = e.User
 	}
-	return p.Enqueue(ctx, tasks.Request{Operation: g.operation, PhoneNumberID: g.phoneNumberID, Users: users, Queue: q, Version: v})
+	return p.Enqueue(ctx, tasks.Request{
+		Operation: g.operation, PhoneNumberID: g.phoneNumberID, Users: users, Queue: o.Queue, Version: v,
+		Requester: cmp.Or(o.Requester, "redrive"), Reason: cmp.Or(o.Reason, "redriven from the dead letters"),
+	})
 }
 
 // readable decodes a malformed task, which an older worker may have put here; reason says why
@@ -327,7 +333,7 @@ func redriveOne(ctx context.Context, d *Queue, p *tasks.Producer, e Letter) erro
 	if err != nil || len(live) == 0 {
 		return err
 	}
-	_, err = enqueueAgain(ctx, p, group{e.PhoneNumberID, e.Operation}, live, v, "")
+	_, err = enqueueAgain(ctx, p, group{e.PhoneNumberID, e.Operation}, live, v, RedriveOptions{Requester: "web page"})
 	return err
 }
 

@@ -30,6 +30,10 @@ type Entry struct {
 	FirstFailedAt time.Time // zero for never
 	// Failure is the last failure at this version, nil for none.
 	Failure *Failure
+	// Job holds what the record has of its job; Part is 0.
+	Job JobRef
+	// Base is the operation that had succeeded last before this request, "" when none is known.
+	Base Operation
 }
 
 // Entries returns what the ledger holds of each user, in the order given, without changing
@@ -84,6 +88,7 @@ func parseEntry(id user.ID, text string) Entry {
 		return Entry{User: id}
 	}
 	e.Version = Version(version)
+	e.readWords(w[10])
 	if failed {
 		e.Failure = new(Failure)
 		if json.Unmarshal([]byte(failure), e.Failure) != nil {
@@ -91,4 +96,23 @@ func parseEntry(id user.ID, text string) Entry {
 		}
 	}
 	return e
+}
+
+// readWords reads what format 2 says of the record's request.
+func (e *Entry) readWords(more string) {
+	w := strings.Fields(more)
+	if len(w) < 3 || w[0] != "2" || w[1] != strconv.FormatInt(int64(e.Version), 10) {
+		return
+	}
+	e.Job.Counted = true
+	if IsDigest(w[2]) {
+		e.Job.Text = w[2]
+	}
+	if len(w) < 7 {
+		return
+	}
+	e.Job.Ends, _ = strconv.ParseInt(w[3], 10, 64) // 0 for what can't be read
+	if w[4] == "b" || w[4] == "u" {
+		e.Base = operationOf(w[4])
+	}
 }

@@ -215,7 +215,7 @@ func TestNewerFormatIsKept(t *testing.T) {
 		}
 		v := f.version()
 		for state, want := range map[string]string{"s": "n", "p": "n"} {
-			f.spoil(alice.Reveal(), "u "+state+" b 0 9007199254740000 - - 0 0 2 until=5\n{\"code\":1}")
+			f.spoil(alice.Reveal(), "u "+state+" b 0 9007199254740000 - - 0 0 3 until=5\n{\"code\":1}")
 			if got := f.mark(ledger.Block, ledger.Bulk, v, alice); got != want {
 				t.Errorf("state %s: an older request won over a newer program's: %s", state, got)
 			}
@@ -223,17 +223,17 @@ func TestNewerFormatIsKept(t *testing.T) {
 				t.Errorf("state %s: %+v", state, e)
 			}
 		}
-		f.spoil(alice.Reveal(), "u p b 0 5 - - 0 0 2 until=5")
+		f.spoil(alice.Reveal(), "u p b 0 5 - - 0 0 3 until=5")
 		f.mark(ledger.Block, ledger.Bulk, v, alice)
 		c := f.claim(1, "")
 		f.settle(c, ledger.Settlement{Verdict: ledger.Retry, Failure: &ledger.Failure{Code: 1}})
-		if line := more(); line[:7] != "b w b 1" || !strings.Contains(line, " 2 until=5\n{") {
+		if line := more(); line[:7] != "b w b 1" || !strings.Contains(line, " 3 until=5\n{") {
 			t.Errorf("%q", line)
 		}
 		f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Succeed})
 		f.mark(ledger.Unblock, ledger.Bulk, f.version(), alice)
 		f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Succeed})
-		if n, err := f.Forget(t.Context(), f.entries(1)); n != 0 || err != nil || !strings.Contains(more(), " 2 until=5") {
+		if n, err := f.Forget(t.Context(), f.entries(1)); n != 0 || err != nil || !strings.Contains(more(), " 3 until=5") {
 			t.Errorf("forgot %d, %v; %q", n, err, more())
 		}
 	})

@@ -28,6 +28,8 @@ type Ledger struct {
 	holdKey       string
 	deadKey       string
 	namesKey      string
+	countsKey     string // of the jobs' counts
+	jobsPrefix    string // of what is kept of jobs
 	claimPrefix   string // of what is kept of a claim, by its ID
 	keys          []string
 }
@@ -50,7 +52,7 @@ func New(rdb redis.UniversalClient, phoneNumberID string) *Ledger {
 	}
 	return &Ledger{
 		rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", holdKey: prefix + "hold", deadKey: DeadKey(phoneNumberID),
-		namesKey: prefix + "names", claimPrefix: prefix + "claim:", keys: keys,
+		namesKey: prefix + "names", countsKey: prefix + "jobs:counts", jobsPrefix: prefix + "jobs", claimPrefix: prefix + "claim:", keys: keys,
 	}
 }
 

@@ -45,6 +45,39 @@ func (w *world) check(t *rapid.T) {
 	ok(t, err)
 	b.NextDue = 0
 	same(t, w.ref.backlog(), b)
+	if !w.failed { // a replica may have other counts than records
+		w.checkCounts(t)
+	}
+}
+
+// checkCounts compares the counts of each job with the states of its users. The dead of a version may
+// have been asked for again since.
+func (w *world) checkCounts(t *rapid.T) {
+	for _, j := range w.jobs {
+		first := j.requests[0]
+		if !first.Job.Counted {
+			continue
+		}
+		jobs, err := w.JobsOf(w.ctx, []ledger.Version{first.Version})
+		ok(t, err)
+		got := jobs[first.Version]
+		var pending, succeeded, newer int
+		for _, r := range j.requests {
+			switch u := w.ref.users[r.User]; {
+			case !j.marked, u.version == r.Version && !u.state.Ended():
+				pending++
+			case u.version == r.Version && u.state == ledger.Succeeded:
+				succeeded++
+			case u.version > r.Version:
+				newer++
+			}
+		}
+		c := got.Counts
+		if got.Pending() != pending || c.Ended()+pending != got.Accepted || c.Succeeded < succeeded || c.Succeeded > succeeded+newer {
+			t.Fatalf("the job of version %d: %d of %d pending, %+v; its users have %d pending, %d succeeded, %d newer",
+				first.Version, got.Pending(), got.Accepted, c, pending, succeeded, newer)
+		}
+	}
 }
 
 // places reads where each user stands. To stand in two places is an error.
@@ -86,8 +119,8 @@ func (w *world) places(t *rapid.T) map[user.ID]refPlace {
 // drain lets everything end: each request is delivered, nothing fails any more. Then the
 // API's list must be as the newest request of each user wants it, save for the dead.
 func (w *world) drain(t *rapid.T) {
-	for _, r := range w.asked {
-		w.mark(t, []ledger.Request{r})
+	for _, j := range w.jobs {
+		w.markJob(t, j)
 	}
 	for _, c := range w.calls {
 		if c.out() {

@@ -24,6 +24,7 @@ type world struct {
 	ref     reference
 	users   []user.ID
 	asked   []ledger.Request // all requests, also those that are not marked yet
+	jobs    []*machineJob
 	marked  map[user.ID]ledger.Request
 	blocked map[user.ID]bool // the API's list
 	calls   []*apiCall
@@ -108,18 +109,58 @@ func (w *world) ask(t *rapid.T) {
 		Version:   ledger.Version(1_000_000 + len(w.asked)),
 	}
 	from := len(w.asked)
-	for _, r.User = range w.someUsers(t) {
+	users := w.someUsers(t)
+	counted := rapid.IntRange(0, 4).Draw(t, "counted") > 0 // else of a program that is older
+	if counted {
+		r.Job.Counted = true
+		v, err := w.Register(w.ctx, ledger.JobRecord{
+			ID: fmt.Sprint(r.Version), Operation: r.Operation, Queue: r.Queue, Accepted: len(users), Parts: 1,
+		}, ledger.Text{}, r.Version, ledger.JobLimits{})
+		ok(t, err)
+		same(t, r.Version, v)
+	}
+	for _, r.User = range users {
 		w.asked = append(w.asked, r)
 	}
+	w.jobs = append(w.jobs, &machineJob{requests: w.asked[from:len(w.asked):len(w.asked)]})
 	if rapid.Bool().Draw(t, "mark") {
-		w.mark(t, w.asked[from:])
+		w.markJob(t, w.jobs[len(w.jobs)-1])
 	}
 }
 
-// deliver marks any requests, most of them again, in any order.
+// machineJob holds the requests of one version.
+type machineJob struct {
+	requests []ledger.Request
+	marked   bool // once, as a whole
+}
+
+// markJob marks a whole job, as its task does.
+func (w *world) markJob(t *rapid.T, j *machineJob) {
+	j.marked = true
+	whole := slices.Clone(j.requests)
+	for i := range whole {
+		if whole[i].Job.Counted {
+			whole[i].Job.Part = 1
+		}
+	}
+	w.mark(t, whole)
+}
+
+// deliver marks any requests, most of them again, in any order; a job's first as a whole.
 func (w *world) deliver(t *rapid.T) {
-	if len(w.asked) > 0 {
-		w.mark(t, rapid.SliceOfN(rapid.SampledFrom(w.asked), 1, 5).Draw(t, "requests"))
+	if len(w.jobs) == 0 {
+		return
+	}
+	var some []ledger.Request
+	for _, j := range rapid.SliceOfN(rapid.SampledFrom(w.jobs), 1, 5).Draw(t, "jobs") {
+		if !j.marked || rapid.Bool().Draw(t, "whole") {
+			w.markJob(t, j)
+			continue
+		}
+		some = append(some, rapid.SampledFrom(j.requests).Draw(t, "request"))
+	}
+	if len(some) > 0 {
+		w.mark(t, some)
 	}
 }
 

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -24,7 +25,7 @@ func (l *Ledger) Mark(ctx context.Context, requests []Request) ([]State, error) 
 	if err != nil {
 		return nil, fmt.Errorf("ledger: mark: %w", err)
 	}
-	letters, err := markScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.versionKey), args...).Text()
+	letters, err := markScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.versionKey, l.countsKey), args...).Text()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: mark: %w", err)
 	}
@@ -46,7 +47,7 @@ func (l *Ledger) markArgs(requests []Request) ([]any, error) {
 		if err := r.validate(); err != nil {
 			return nil, err
 		}
-		args = append(args, r.Operation.letter(), r.Queue.letter(), int64(r.Version), n)
+		args = append(args, r.Operation.letter(), r.Queue.letter(), int64(r.Version), r.Job.text(), r.Job.Ends, r.Job.Part, n)
 		for _, r := range requests[:n] {
 			if r.User.IsZero() {
 				return nil, fmt.Errorf("%w: a request without a user", ErrInvalid)
@@ -59,7 +60,7 @@ func (l *Ledger) markArgs(requests []Request) ([]any, error) {
 }
 
 func (r *Request) sameButUser(other *Request) bool {
-	return r.Operation == other.Operation && r.Queue == other.Queue && r.Version == other.Version
+	return r.Operation == other.Operation && r.Queue == other.Queue && r.Version == other.Version && r.Job == other.Job
 }
 
 // validate checks everything but the user.
@@ -71,8 +72,18 @@ func (r *Request) validate() error {
 		return fmt.Errorf("%w: a request without a queue", ErrInvalid)
 	case r.Version <= 0:
 		return fmt.Errorf("%w: a request without a version", ErrInvalid)
+	case r.Job.Text != "" && !IsDigest(r.Job.Text) || r.Job.Ends < 0 || r.Job.Part < 0:
+		return fmt.Errorf("%w: a request whose job can't be written down", ErrInvalid)
 	}
 	return nil
+}
+
+// text returns the word for a record, "" for a job that is not counted.
+func (j JobRef) text() string {
+	if !j.Counted {
+		return ""
+	}
+	return cmp.Or(j.Text, "-")
 }
 
 func statesOf(letters string) []State {

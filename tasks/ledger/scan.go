@@ -54,7 +54,7 @@ func (e Entry) Forgettable(t time.Time) bool {
 }
 
 // Forget drops entries, as Scan gave them, of users that are unblocked still, at the same
-// version, and returns how many. It takes at most MaxBatch of them.
+// version, and have nothing planned, and returns how many. It takes at most MaxBatch of them.
 func (l *Ledger) Forget(ctx context.Context, entries []Entry) (int, error) {
 	if len(entries) == 0 {
 		return 0, nil
@@ -66,7 +66,7 @@ func (l *Ledger) Forget(ctx context.Context, entries []Entry) (int, error) {
 	for _, e := range entries {
 		args = append(args, e.User.Reveal(), int64(e.Version))
 	}
-	n, err := forgetScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.namesKey), args...).Int()
+	n, err := forgetScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.namesKey, l.plannedKey()), args...).Int()
 	if err != nil {
 		return 0, fmt.Errorf("ledger: forget: %w", err)
 	}

@@ -19,6 +19,18 @@ var namesLua string
 //go:embed lua/version.lua
 var versionLua string
 
+//go:embed lua/counts.lua
+var countsLua string
+
+//go:embed lua/undone.lua
+var undoneLua string
+
+//go:embed lua/register.lua
+var registerLua string
+
+//go:embed lua/plan.lua
+var planLua string
+
 //go:embed lua/mark.lua
 var markLua string
 
@@ -48,16 +60,18 @@ var holdLua string
 
 // scripts are stateless and shared: a Script is a text and its hash.
 var (
-	versionScript = redis.NewScript(versionLua)
-	markScript    = redis.NewScript(recordLua + markLua)
-	claimScript   = redis.NewScript(recordLua + tallyLua + claimLua)
-	renewScript   = redis.NewScript(recordLua + renewLua)
-	settleScript  = redis.NewScript(recordLua + "local NAMES = KEYS[10]\n" + namesLua + settleLua)
-	backlogScript = redis.NewScript(recordLua + tallyLua + backlogLua)
-	discardScript = redis.NewScript(recordLua + discardLua)
-	forgetScript  = redis.NewScript(recordLua + "local NAMES = KEYS[9]\n" + namesLua + forgetLua)
-	adoptScript   = redis.NewScript(recordLua + adoptLua)
-	holdScript    = redis.NewScript(holdLua)
+	versionScript  = redis.NewScript(versionLua)
+	planScript     = redis.NewScript(planLua)
+	registerScript = redis.NewScript(registerLua)
+	markScript     = redis.NewScript(recordLua + countsLua + markLua)
+	claimScript    = redis.NewScript(recordLua + tallyLua + claimLua)
+	renewScript    = redis.NewScript(recordLua + countsLua + undoneLua + renewLua)
+	settleScript   = redis.NewScript(recordLua + "local NAMES = KEYS[10]\n" + namesLua + countsLua + undoneLua + settleLua)
+	backlogScript  = redis.NewScript(recordLua + tallyLua + backlogLua)
+	discardScript  = redis.NewScript(recordLua + discardLua)
+	forgetScript   = redis.NewScript(recordLua + "local NAMES = KEYS[9]\n" + namesLua + forgetLua)
+	adoptScript    = redis.NewScript(recordLua + adoptLua)
+	holdScript     = redis.NewScript(holdLua)
 )
 
 // ErrReply is returned, wrapped, when Redis answers a script with what the script never

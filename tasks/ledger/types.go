@@ -72,12 +72,28 @@ type Request struct {
 	Operation Operation
 	Queue     Queue
 	Version   Version
+	// Job holds what a request has of its job; the zero value is a job that is not counted.
+	Job JobRef
+}
+
+// JobRef holds what a request has of a job that is counted.
+type JobRef struct {
+	// Counted says that the job's users are counted at the request's version, which must be that of
+	// [Ledger.Register].
+	Counted bool
+	// Text is the digest of who asked and why, "" for none. See [Text.Digest].
+	Text string
+	// Ends is the time at which a block ends by itself, in Unix milliseconds; 0 for never.
+	Ends int64
+	// Part says, from 1, which part of the job the requests of one Mark are: all of its users, and
+	// in one Mark. 0 for some of the users of a part, or to read where they stand.
+	Part int
 }
 
 // State is the state of a user, at the version that was asked about.
 type State byte
 
-// The states. Superseded is no state of a user but of a request: a newer one was marked.
+// The states. Superseded and Canceled are states of a request alone.
 const (
 	Unknown    State = 0
 	Waiting    State = 'w'
@@ -85,12 +101,13 @@ const (
 	Succeeded  State = 's'
 	Dead       State = 'd'
 	Discarded  State = 'x' // dead, and an operator has let it go
-	Superseded State = 'n'
+	Superseded State = 'n' // a newer request was marked
+	Canceled   State = 'c' // of a request too: its job was canceled before it went out
 )
 
 // Ended reports whether nothing more will happen to the request.
 func (s State) Ended() bool {
-	return s == Succeeded || s == Dead || s == Discarded || s == Superseded
+	return s == Succeeded || s == Dead || s == Discarded || s == Superseded || s == Canceled
 }
 
 func (s State) String() string {
@@ -109,6 +126,8 @@ func (s State) String() string {
 		return "discarded"
 	case Superseded:
 		return "superseded"
+	case Canceled:
+		return "canceled"
 	}
 	return fmt.Sprintf("State(%d)", byte(s))
 }

@@ -26,6 +26,8 @@ type List struct {
 	Users []user.ID
 	// Rejected are the records that hold no number, in the order of the file.
 	Rejected []Rejection
+	// Given holds what stood there of those users where that differs from their canonical form.
+	Given map[user.ID]string
 	// Column names the column that was read; zero among arguments.
 	Column Column
 }

@@ -272,6 +272,12 @@ func (r *reader) add(id user.ID, reason, raw string, line int) {
 	} else if _, again := r.seen[id]; !again {
 		r.seen[id] = struct{}{}
 		r.list.Users = append(r.list.Users, id)
+		if raw = strings.TrimSpace(raw); raw != id.Reveal() {
+			if r.list.Given == nil {
+				r.list.Given = make(map[user.ID]string)
+			}
+			r.list.Given[id] = input(raw)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ func CheckJobID(id string, users ...user.ID) error {
 		return fmt.Errorf("a job ID of %d characters: it has at most %d", utf8.RuneCountInString(id), maxJobID)
 	case !utf8.ValidString(id) || strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return errors.New("a job ID with a character that can't be printed")
-	case namesUser(id, users):
+	case NamesUser(id, users):
 		return errors.New("a job ID that holds the number of one of its users: job IDs are shown in logs and on web pages")
 	}
 	return nil
@@ -32,13 +32,15 @@ func CheckJobID(id string, users ...user.ID) error {
 // shortestNumber is the length of the shortest phone number. A shorter BSUID tells nothing.
 const shortestNumber = 7
 
-func namesUser(jobID string, users []user.ID) bool {
+// NamesUser reports whether a text holds the number of one of the users, with or without what people put
+// between its digits.
+func NamesUser(text string, users []user.ID) bool {
 	digits := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(" -.()/", r) {
 			return -1
 		}
 		return r
-	}, jobID)
+	}, text)
 	for _, u := range users {
 		number := u.Reveal()
 		number = number[strings.LastIndexAny(number, "+.")+1:]

@@ -37,11 +37,35 @@ type Payload struct {
 	Users         []user.ID // 1 to MaxUsersPerTask
 	Part, Parts   int       // which chunk of the job, from 0, of how many
 	RequestedAt   time.Time // UTC, in microseconds
-	// Delayed says that the job was put off, and Version is of the time when it is due: before
-	// that it must not be marked in the ledger, or else it would win over what is asked for until
-	// then. Without it a version may lie ahead of the clock all the same, after Redis's was set
-	// back for example, and is to be marked at once.
+	// Delayed says that the job was put off: before it is due it must not be marked in the ledger. Without
+	// it a version may lie ahead of the clock all the same, after Redis's was set back for example,
+	// and is to be marked at once.
 	Delayed bool
+	// Due is the time until which the job was put off. It is zero in payloads of an older format of delays,
+	// whose Version is of the time when they are due.
+	Due time.Time
+	// Counted says that the job is registered in the ledger at Version, where its users are counted.
+	// Text is the digest of who asked and why, "" for none.
+	Counted bool
+	Text    string
+}
+
+// Job returns what the payload has of its job for the ledger, with its part.
+func (p Payload) Job() ledger.JobRef {
+	return ledger.JobRef{Counted: p.Counted, Text: p.Text, Part: p.Part + 1}
+}
+
+// Plan returns what status shows of a delayed payload until it is marked.
+func (p Payload) Plan() ledger.Planned {
+	return ledger.Planned{Version: p.Version, Operation: p.Operation, Due: p.DueAt()}
+}
+
+// DueAt returns when a delayed payload is due.
+func (p Payload) DueAt() time.Time {
+	if p.Due.IsZero() {
+		return p.Version.Time()
+	}
+	return p.Due
 }
 
 // DueIn returns for how long p must not be marked in the ledger yet, 0 for no longer. now is the
@@ -50,7 +74,7 @@ func (p Payload) DueIn(now ledger.Version) time.Duration {
 	if !p.Delayed {
 		return 0
 	}
-	return max(0, p.Version.Time().Sub(now.Time()))
+	return max(0, p.DueAt().Sub(now.Time()))
 }
 
 // TaskID returns the ID of the payload's task.
@@ -76,8 +100,11 @@ func (p Payload) Encode() ([]byte, error) {
 	}
 	w := wirePayload{
 		Format: Format, JobID: p.JobID, PhoneNumberID: p.PhoneNumberID, Version: int64(p.Version), Part: p.Part, Parts: p.Parts,
-		RequestedAt: p.RequestedAt.UTC().Truncate(time.Microsecond).Format(time.RFC3339Nano), Delayed: p.Delayed,
+		RequestedAt: p.RequestedAt.UTC().Truncate(time.Microsecond).Format(time.RFC3339Nano), Delayed: p.Delayed, Counted: p.Counted, Text: p.Text,
 		Users: make([]string, len(p.Users)),
+	}
+	if !p.Due.IsZero() {
+		w.Due = p.Due.UnixMicro()
 	}
 	for i, u := range p.Users {
 		w.Users[i] = u.Reveal()
@@ -100,6 +127,10 @@ func (p Payload) fault() string {
 		return "no users"
 	case len(p.Users) > MaxUsersPerTask:
 		return strconv.Itoa(len(p.Users)) + " users, where a task has at most " + strconv.Itoa(MaxUsersPerTask)
+	case p.Text != "" && !ledger.IsDigest(p.Text):
+		return "a text that is not a digest"
+	case !p.Due.IsZero() && (!p.Delayed || p.Due.UnixMicro() <= 0 || p.Due.UnixMicro() > maxVersion):
+		return "a due time that is out of range, or of a job that is not delayed"
 	case p.RequestedAt.Year() < 1 || p.RequestedAt.Year() > 9999:
 		return "a time of request that is out of range"
 	}
@@ -127,6 +158,9 @@ type wirePayload struct {
 	Parts         int      `json:"parts"`
 	RequestedAt   string   `json:"requested_at"`
 	Delayed       bool     `json:"delayed,omitempty"`
+	Due           int64    `json:"due,omitempty"` // in µs
+	Counted       bool     `json:"counted,omitempty"`
+	Text          string   `json:"text,omitempty"`
 	Users         []string `json:"users"`
 }
 
@@ -143,12 +177,15 @@ func Decode(typ string, payload []byte) (Payload, error) {
 	}
 	p := Payload{
 		JobID: w.JobID, PhoneNumberID: w.PhoneNumberID, Operation: op, Version: ledger.Version(w.Version),
-		Part: w.Part, Parts: w.Parts, Delayed: w.Delayed, Users: make([]user.ID, 0, min(len(w.Users), MaxUsersPerTask)),
+		Part: w.Part, Parts: w.Parts, Delayed: w.Delayed, Counted: w.Counted, Text: w.Text, Users: make([]user.ID, 0, min(len(w.Users), MaxUsersPerTask)),
 	}
 	if p.RequestedAt, err = time.Parse(time.RFC3339Nano, w.RequestedAt); err != nil {
 		return Payload{}, Malformed("requested_at is no RFC 3339 time")
 	}
 	p.RequestedAt = p.RequestedAt.UTC()
+	if w.Due != 0 {
+		p.Due = time.UnixMicro(w.Due).UTC()
+	}
 	if len(w.Users) > MaxUsersPerTask {
 		return Payload{}, Malformed("%d users, where a task has at most %d", len(w.Users), MaxUsersPerTask)
 	}

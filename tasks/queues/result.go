@@ -11,6 +11,7 @@ type Result struct {
 	Succeeded    int `json:"succeeded"`
 	DeadLettered int `json:"dead_lettered"`
 	Superseded   int `json:"superseded"`
+	Canceled     int `json:"canceled,omitempty"`
 	// Codes counts the dead-lettered users by the API's error code.
 	Codes map[int]int `json:"codes,omitempty"`
 }
@@ -38,6 +39,7 @@ func (r *Result) Add(o Result) {
 	r.Succeeded += o.Succeeded
 	r.DeadLettered += o.DeadLettered
 	r.Superseded += o.Superseded
+	r.Canceled += o.Canceled
 	for code, n := range o.Codes {
 		if r.Codes == nil {
 			r.Codes = make(map[int]int, len(o.Codes))

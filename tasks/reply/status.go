@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -27,6 +28,14 @@ type Status struct {
 	WaitingText   string           `json:"waiting_text,omitempty"`  // with the next step
 	RequestedAt   time.Time        `json:"requested_at,omitzero"`
 	SettledAt     time.Time        `json:"settled_at,omitzero"`
+	// JobID is left out when the job is no longer kept; who asked and why stays with the record.
+	JobID       string `json:"job_id,omitempty"`
+	RequestedBy string `json:"requested_by,omitempty"`
+	Reason      string `json:"reason,omitempty"`
+	Reference   string `json:"reference,omitempty"`
+	// Until is the end of a timed block.
+	Until   time.Time              `json:"until,omitzero"`
+	Planned []tasks.PlannedRequest `json:"planned,omitempty"`
 }
 
 // The states of a user.
@@ -48,24 +57,28 @@ func stateOf(s ledger.State) string {
 		return Succeeded
 	case ledger.Dead, ledger.Discarded:
 		return DeadLettered
-	case ledger.Unknown, ledger.Superseded:
+	case ledger.Unknown, ledger.Superseded, ledger.Canceled:
 	}
 	return Unknown
 }
 
 // Statuses returns the Status of each of up to [ledger.MaxBatch] users.
 func Statuses(ctx context.Context, l *ledger.Ledger, users []user.ID) ([]Status, error) {
-	entries, err := l.Entries(ctx, users)
+	known, err := tasks.Statuses(ctx, l, users)
 	if err != nil {
 		return nil, err
+	}
+	entries := make([]ledger.Entry, len(known))
+	for i, k := range known {
+		entries[i] = k.Entry
 	}
 	newer, err := l.NewerNames(ctx, entries)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]Status, len(entries))
-	for i, e := range entries {
-		all[i] = ofEntry(l.PhoneNumberID(), e)
+	all := make([]Status, len(known))
+	for i, k := range known {
+		all[i] = ofUser(l.PhoneNumberID(), k)
 		if !newer[i].User.IsZero() {
 			all[i].SupersededBy = newer[i].User.Reveal()
 		}
@@ -73,14 +86,15 @@ func Statuses(ctx context.Context, l *ledger.Ledger, users []user.ID) ([]Status,
 	return all, nil
 }
 
-func ofEntry(phoneNumberID string, e ledger.Entry) Status {
-	s := Status{User: e.User.Reveal(), PhoneNumberID: phoneNumberID, State: stateOf(e.State)}
+func ofUser(phoneNumberID string, e tasks.UserStatus) Status {
+	s := Status{User: e.User.Reveal(), PhoneNumberID: phoneNumberID, State: stateOf(e.State), Planned: e.Planned}
 	if s.State == Unknown {
 		return s
 	}
 	s.Operation, s.Version, s.WaID, s.Queue = e.Operation, e.Version, e.WaID, e.Queue
 	s.Attempts, s.Discarded = &e.Attempts, e.State == ledger.Discarded
-	s.RequestedAt, s.SettledAt = e.Version.Time().UTC(), e.SettledAt.UTC()
+	s.RequestedAt, s.SettledAt = e.RequestedAt, e.SettledAt.UTC()
+	s.JobID, s.RequestedBy, s.Reason, s.Reference, s.Until = e.JobID, e.By, e.Reason, e.Reference, e.Until
 	if f := e.Failure; f != nil {
 		s.Code, s.Message, s.Details = f.Code, f.Message, f.Details
 	}

@@ -29,6 +29,9 @@ type applier struct {
 	result   *Result
 }
 
+// requester names the reconciliation in its jobs.
+const requester = "reconcile"
+
 func (a *applier) enqueue(ctx context.Context, op ledger.Operation, chunks [][]plan.Change) error {
 	for _, chunk := range chunks {
 		if err := a.lease.renew(ctx); err != nil {
@@ -40,7 +43,7 @@ func (a *applier) enqueue(ctx context.Context, op ledger.Operation, chunks [][]p
 		}
 		job, err := a.producer.Enqueue(ctx, tasks.Request{
 			Operation: op, Users: users, PhoneNumberID: a.ledger.PhoneNumberID(), Queue: ledger.Reconcile,
-			Version: versionOf(a.base, chunk),
+			Version: versionOf(a.base, chunk), Requester: requester, Reason: "reconciliation with the desired list",
 		})
 		if partly, ok := errors.AsType[*tasks.EnqueueError](err); err == nil || ok && partly.Users > 0 {
 			a.result.Jobs = append(a.result.Jobs, job)

@@ -70,9 +70,13 @@ func (k *keeping) scan(ctx context.Context, now time.Time) (waiting map[user.ID]
 		old = old[:0]
 		return err
 	}
+	var texts ledger.UsedTexts
 	for e, err := range k.ledger.Scan(ctx) {
 		if err != nil {
 			return nil, err
+		}
+		if e.Job.Text != "" {
+			texts.Add(e.Job.Text)
 		}
 		open := e.State == ledger.Waiting || e.State == ledger.InFlight
 		switch {
@@ -87,7 +91,11 @@ func (k *keeping) scan(ctx context.Context, now time.Time) (waiting map[user.ID]
 			waiting[e.User] = want{e.Operation, e.Queue, e.Version}
 		}
 	}
-	return waiting, forget()
+	if err := forget(); err != nil {
+		return nil, err
+	}
+	_, err = k.ledger.DropTexts(ctx, &texts)
+	return waiting, err
 }
 
 // dropCarried takes from waiting the users that a task carries.
@@ -119,7 +127,7 @@ func (k *keeping) requeue(ctx context.Context, waiting map[user.ID]want) error {
 		users := jobs[w]
 		slices.SortFunc(users, user.Compare)
 		_, err := k.producer.Enqueue(ctx, tasks.Request{
-			Operation: w.op, Users: users, PhoneNumberID: k.phoneNumberID, Queue: w.queue, Version: w.version,
+			Operation: w.op, Users: users, PhoneNumberID: k.phoneNumberID, Queue: w.queue, Version: w.version, Unlisted: true,
 		})
 		if err != nil {
 			return err

@@ -135,7 +135,7 @@ func TestDelayedJobSurvivesDeleteAll(t *testing.T) {
 		for _, id := range fields(t, f.get("/monitor/api/queues/interactive/scheduled_tasks"), "id") {
 			f.refused(http.MethodDelete, "/monitor/api/queues/interactive/scheduled_tasks/"+id, "", "wablock block")
 		}
-		status, err := p.Job(t.Context(), job.ID)
+		status, err := p.Tasks(t.Context(), job.ID)
 		if err != nil || status.Tasks != 1 {
 			t.Errorf("the job is %+v, %v; want its task in place", status, err)
 		}

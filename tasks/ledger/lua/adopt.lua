@@ -16,9 +16,11 @@ for k, user in ipairs(users) do
     still = r.version == seen and r.claim == NONE and (r.state == 's' or r.state == 'd' or r.state == 'x')
   end
   if still then
+    local kept = r and r.more or ''
+    if string.sub(kept, 1, 3) == ' 2 ' then kept = '' end -- of a request that is replaced
     if wa_id == '' then wa_id = r and r.wa_id or NONE end
     put(writes, user, {op = 'b', state = 's', queue = 'r', attempts = '0', version = version,
-      claim = NONE, wa_id = wa_id, settled = now, first = '0', more = r and r.more or '', failure = ''})
+      claim = NONE, wa_id = wa_id, settled = now, first = '0', more = kept, failure = ''})
     adopted = adopted + 1
   end
 end

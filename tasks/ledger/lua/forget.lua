@@ -1,15 +1,17 @@
 -- forget.lua: drops the records of unblocked users with no open request.
 --
--- KEYS     as record.lua, then [9] NAMES of names.lua
+-- KEYS     as record.lua, then [9] NAMES of names.lua, and [10] as plan.lua: users with a request
+--          that is put off keep their records, by which it is ordered when it is due
 -- ARGV     user, version
 -- Returns  how many were dropped: those unblocked at this very version, under no claim
 
 local users, gone = {}, {}
 for i = 1, #ARGV, 2 do users[#users + 1] = ARGV[i] end
-local lines = redis.call('HMGET', USERS, unpack(users))
+local lines, planned = redis.call('HMGET', USERS, unpack(users)), redis.call('HMGET', KEYS[10], unpack(users))
 for k, user in ipairs(users) do
   local r = parse(lines[k])
-  if r and r.op == 'u' and r.state == 's' and r.version == ARGV[2 * k] and r.claim == NONE and r.more == '' then
+  if r and r.op == 'u' and r.state == 's' and r.version == ARGV[2 * k] and r.claim == NONE and
+      not planned[k] and (r.more == '' or string.sub(r.more, 1, 3) == ' 2 ') then
     gone[#gone + 1] = user
     drop_name(user, r.wa_id)
   end

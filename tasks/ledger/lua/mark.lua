@@ -1,12 +1,15 @@
 -- mark.lua: writes down what is wanted, if newer than what the ledger holds, and tells where
 -- each user stands. Marking again changes nothing, so it is also how a task looks.
 --
--- KEYS     as record.lua, then [9] the last version that was given out
+-- KEYS     as record.lua, then [9] the last version that was given out, and [10] as counts.lua
 -- ARGV[1]  channel to publish on when users begin to wait in a line where none did
 -- ARGV[2]  the message: the phone number ID
--- ARGV[3…] segments: op, queue, version, n, then n users
--- Returns  one letter per user, in the order given: n wanted in a newer version, else the
---          state at this version: w waiting, f in flight, s succeeded, d dead, x discarded
+-- ARGV[3…] segments: op, queue, version, text ("" for a request whose job is not counted), when the
+--          block ends (ms, 0 for never), which part of the job the users are (all of it; 0 for some
+--          of a part), n, then n users
+-- Returns  one letter per user, in the order given: n wanted in a newer version, c the job was
+--          canceled before the user's request went out, else the state at this version: w waiting,
+--          f in flight, s succeeded, d dead, x discarded
 
 local RANK = {i = 1, b = 2, r = 3}
 local HOUR = 3600000000 -- in µs
@@ -28,13 +31,46 @@ local function leaves(user, old)
   return place
 end
 
-local function mark(writes, user, old, op, queue, version)
+local STACK = 4 -- requests that are kept of those that a pending one has displaced
+
+-- entry returns the words by which a request comes back when the one that displaced it is canceled.
+local function entry(r, w)
+  local code = string.match(r.failure, '^\n{"code":(%d+)') or '0'
+  return table.concat({r.op, r.state, r.queue, r.attempts, r.version, r.settled, r.first, code,
+    w and w.text or '!', w and w.ends or '0', w and w.base or NONE, w and w.flags or NONE}, ',')
+end
+
+-- displace returns the words of a request that takes old's place.
+local function displace(old, text, ends)
+  local w = {text = text, ends = ends, base = NONE, flags = NONE, stack = NONE}
+  if not old then return w end
+  local before = words(old)
+  w.base = before and before.base or NONE
+  w.stack = entry(old, before)
+  if old.state == 's' then
+    w.base = old.op
+  elseif (old.state == 'w' or old.state == 'f') and before and before.stack ~= NONE then
+    local beneath = {}
+    for e in string.gmatch(before.stack, '[^;]+') do beneath[#beneath + 1] = e end
+    if #beneath >= STACK then table.remove(beneath, #beneath - 1) end -- the last is what was done
+    w.stack = w.stack .. ';' .. table.concat(beneath, ';')
+  end
+  return w
+end
+
+local function mark(writes, user, old, op, queue, version, text, ends)
   local r = {op = op, state = 'w', queue = queue, attempts = '0', version = version,
     claim = old and old.claim or NONE, wa_id = old and old.wa_id or NONE,
     settled = '0', first = '0', more = old and old.more or '', failure = ''}
   local waits = old and old.state == 'w'
   -- Asking again must not mean waiting longer: the better queue and the older place stay.
   if waits and RANK[old.queue] < RANK[queue] then r.queue = old.queue end
+  if old and (waits or old.state == 'f') and counted(old) then count_at(old.version, 'n', 1) end
+  if text ~= '' and (r.more == '' or string.sub(r.more, 1, 3) == ' 2 ') then
+    set_words(r, displace(old, text, ends))
+  elseif string.sub(r.more, 1, 3) == ' 2 ' then
+    r.more = ''
+  end
   if r.claim == NONE then -- else the end of the call that holds it puts it in line
     joins(WAITING[r.queue .. op])
     wait_now(writes, user, r, waits and leaves(user, old))
@@ -46,7 +82,9 @@ end
 local function look(line)
   if not line then return nil end
   local op, state, version, at = string.match(line, '^([bu]) ([wfsdx]) [ibr] %d+ (%d+) %S+ %S+ %d+ %d+()')
-  if op and (at > #line or string.byte(line, at) == 10) then return op, state, version end
+  if op and (at > #line or string.byte(line, at) == 10 or string.sub(line, at, at + 2) == ' 2 ') then
+    return op, state, version
+  end
   local r = parse(line)
   if r then return r.op, r.state, r.version end
 end
@@ -60,12 +98,29 @@ local function catch_up(version)
   if version > (tonumber(redis.call('GET', KEYS[9]) or '') or 0) then redis.call('SET', KEYS[9], whole(version)) end
 end
 
+-- in_part takes note that a part of a counted job was marked, and returns whether that is the first time.
+local function in_part(line, part)
+  if not line or part == 0 or string.sub(line.parts, part, part) ~= '0' then return false end
+  line.parts = string.sub(line.parts, 1, part - 1) .. '1' .. string.sub(line.parts, part + 1)
+  return true
+end
+
+local versions, at = {}, 3
+while at <= #ARGV do
+  if ARGV[at + 3] ~= '' then versions[#versions + 1] = ARGV[at + 2] end
+  at = at + 7 + ARGV[at + 6]
+end
+load_counts(versions)
+
 local i = 3
 while i <= #ARGV do
-  local op, queue, version, n = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
-  local wanted = tonumber(version)
+  local op, queue, version, text, ends = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  local n, first = tonumber(ARGV[i + 6]), i + 6
+  local wanted, job = tonumber(version), text ~= '' and lines_of[version]
+  local whole_part, canceled = in_part(job, tonumber(ARGV[i + 5])), job and job.flags == 'c'
+  if whole_part then count_at(version, 'n', 0) end
   catch_up(wanted)
-  local lines, writes = redis.call('HMGET', USERS, unpack(ARGV, i + 4, i + 3 + n)), batch()
+  local lines, writes = redis.call('HMGET', USERS, unpack(ARGV, first + 1, first + n)), batch()
   local marked = {} -- here, by user: a second mark would not find the place that the first took over
   for j = 1, n do
     local has_op, state, has = look(lines[j])
@@ -73,15 +128,20 @@ while i <= #ARGV do
       states[#states + 1] = state
     elseif has and tonumber(has) >= wanted then -- who was first has a version that two share
       states[#states + 1] = 'n'
+      if whole_part then count_at(version, 'n', 1) end
+    elseif canceled then
+      states[#states + 1] = 'c'
+      if whole_part then count_at(version, 'c', 1) end
     else
-      local user = ARGV[i + 3 + j]
-      if not marked[user] then mark(writes, user, parse(lines[j]), op, queue, version) end
+      local user = ARGV[first + j]
+      if not marked[user] then mark(writes, user, parse(lines[j]), op, queue, version, text, ends) end
       marked[user] = true
       states[#states + 1] = 'w'
     end
   end
   flush(writes) -- before the next segment, which may name the same users
-  i = i + 4 + n
+  i = first + n + 1
 end
+flush_counts(now_ms())
 if wake then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
 return table.concat(states)

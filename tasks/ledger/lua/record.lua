@@ -20,6 +20,18 @@
 -- program's: both stay as they are, whatever is written here. Without one the format is 1. A
 -- record that is not of this form counts as none: it can spoil its own user, no other.
 --
+-- Format 2, of requests that belong to a job that is counted (see counts.lua), goes on
+--
+--   2 of text [ends base flags stack]
+--
+--   of     the version that the rest belongs to. An older program's newer request leaves the words of
+--          an older one behind: they say nothing then
+--   text   digest of who asked and why, "-" for none
+--   ends   when the block ends by itself, in ms, 0 for never
+--   base   op that had succeeded last before this request, "-" for none that is known
+--   flags  "t" when a call for this request may have been carried out, else "-"
+--   stack  while the request is pending, the requests that it displaced, "-" for none: see entry
+--
 -- A user that waits, and is under no claim, stands in exactly one of
 --   KEYS[3..8]  waiting, by queue and operation (ib iu bb bu rb ru), scored by version: oldest first
 --   KEYS[2]     later, scored by the time in ms from when it may be claimed
@@ -66,6 +78,36 @@ local function format(r)
     r.claim .. ' ' .. r.wa_id .. ' ' .. r.settled .. ' ' .. r.first .. r.more .. r.failure
 end
 
+-- words returns what format 2 says of the request that the record holds, nil for nothing.
+local function words(r)
+  local of, text, rest = string.match(r.more, '^ 2 (%d+) (%S+)(.*)$')
+  if of ~= r.version then return nil end
+  local ends, base, flags, stack = string.match(rest, '^ (%d+) (%S) (%S+) (%S+)')
+  return {text = text, ends = ends or '0', base = base or NONE, flags = flags or NONE, stack = stack or NONE}
+end
+
+local function set_words(r, w)
+  r.more = ' 2 ' .. r.version .. ' ' .. w.text
+  if w.ends ~= '0' or w.base ~= NONE or w.flags ~= NONE or w.stack ~= NONE then
+    r.more = r.more .. ' ' .. w.ends .. ' ' .. w.base .. ' ' .. w.flags .. ' ' .. w.stack
+  end
+end
+
+-- counted reports whether the record's request belongs to a job that is counted.
+local function counted(r)
+  local begin = ' 2 ' .. r.version .. ' '
+  return string.sub(r.more, 1, #begin) == begin
+end
+
+-- ended_words drops what is kept of a pending request alone.
+local function ended_words(r)
+  if not counted(r) then return end
+  local w = words(r)
+  if w.stack == NONE and w.flags == NONE then return end
+  w.stack, w.flags = NONE, NONE
+  set_words(r, w)
+end
+
 -- A script gathers its writes, and flush sends them in few calls. What removes goes first: a
 -- Redis that is out of memory lets a script write on when its first write frees memory, so
 -- that calls can still be claimed and settled there (and what waits be drained).
@@ -104,21 +146,4 @@ local function flush(b)
   send('HSET', USERS, b.records)
   send('ZADD', LATER, b.later)
   for line, args in pairs(b.waiting) do send('ZADD', line, args) end
-end
-
--- undone mends what a call may have undone whose claim was lost, by a failover, a stopped process
--- or a clock that was set forward: another call has carried out the opposite, or is about to.
-local function undone(writes, user, r, effect)
-  if not r or effect == '' or r.op == effect then return false end
-  if r.state == 's' and r.claim == NONE then
-    r.state, r.settled = 'w', '0'
-    wait_now(writes, user, r)
-  elseif r.state == 'f' and r.claim ~= NONE and string.sub(r.claim, 1, 1) ~= REVOKED then
-    r.claim = REVOKED .. r.claim -- that call may have ended before this one: it counts for nothing
-  else
-    return false -- another call follows in any case, or none has changed anything
-  end
-  leave_later(writes, '') -- only so that the first write is one that removes
-  put(writes, user, r)
-  return true
 end

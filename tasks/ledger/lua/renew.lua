@@ -1,7 +1,7 @@
 -- renew.lua: keeps some users of a claim for one more call, with a new deadline. Users that
 -- are wanted in a newer version by now leave the claim and wait.
 --
--- KEYS     as record.lua
+-- KEYS     as record.lua, then [9] as counts.lua
 -- ARGV[1]  ID of the claim
 -- ARGV[2]  ms from now until the new deadline
 -- ARGV[3]  op that the last call under the claim has, or may have, carried out ("" for none)
@@ -30,4 +30,5 @@ for k, user in ipairs(users) do
   end
 end
 flush(writes)
+flush_counts(now_ms())
 return table.concat(letters)

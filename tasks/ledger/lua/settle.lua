@@ -1,7 +1,7 @@
 -- settle.lua: writes down what came of a call, for each of its users.
 --
--- KEYS     as record.lua, then [9] the set of users who may have a dead letter, and [10] NAMES of
---          names.lua
+-- KEYS     as record.lua, then [9] the set of users who may have a dead letter, [10] NAMES of
+--          names.lua, and [11] as counts.lua
 -- ARGV[1]  ID of the claim
 -- ARGV[2…] segments: verdict, delay in ms, failure (JSON, or ""), effect, n, then n times user,
 --          version, wa_id ("" when not told)
@@ -46,6 +46,8 @@ local function fail(user, r, how)
   if how.failure ~= '' then r.failure = '\n' .. how.failure end
   if how.verdict == 'd' then
     r.state, r.settled = 'd', stamp
+    if counted(r) then count_at(r.version, 'd', 1, string.match(how.failure, '^{"code":(%d+)')) end
+    ended_words(r)
   elseif how.delay > 0 then
     r.state = 'w'
     put_later(writes, user, whole(due(now + math.min(how.delay, FAR - 1000))))
@@ -70,6 +72,10 @@ local function settle(user, r, version, wa_id, how)
   elseif how.verdict == 's' then
     letter = 's'
     r.state, r.settled, r.failure = 's', stamp, ''
+    if counted(r) then
+      count_at(r.version, 's', 1)
+      ended_words(r)
+    end
   else
     letter = fail(user, r, how)
   end
@@ -121,6 +127,7 @@ local function repeats(writes, c, older)
   if not c.learns or c.again or r.state ~= 's' or r.op ~= c.effect then return end
   if older.state == 'w' or older.state == 'f' or now - older.settled > FAR then return end
   c.again, r.state, r.settled = true, 'w', '0'
+  if counted(r) then count_at(r.version, 's', -1) end
   wait_now(writes, c.user, r)
   put(writes, c.user, r)
   replies[c.k] = 'w ' .. r.attempts .. ' ' .. r.first
@@ -182,4 +189,5 @@ end
 flush(writes)
 send('SADD', KEYS[9], dead)
 other_names()
+flush_counts(now)
 return table.concat(replies, '\n')

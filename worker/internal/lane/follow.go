@@ -78,7 +78,7 @@ func (f *follower) follow(ctx context.Context, t queues.Payload, q ledger.Queue)
 		f.wakeUp()
 		return Progress{Left: len(t.Users), Delay: delay, Why: why}, nil // not worth a look yet
 	}
-	w := f.watches.add(t.Operation, q, t.Version, t.Users)
+	w := f.watches.add(t, q)
 	states, err := f.readStates(ctx, w, t.Users)
 	var rest time.Duration
 	if err == nil {
@@ -100,7 +100,7 @@ func (f *follower) follow(ctx context.Context, t queues.Payload, q ledger.Queue)
 
 // mark marks the users of a task and wakes the lane.
 func (f *follower) mark(ctx context.Context, t queues.Payload, q ledger.Queue) error {
-	w := f.watches.add(t.Operation, q, t.Version, t.Users)
+	w := f.watches.add(t, q)
 	defer f.watches.drop(w)
 	if _, err := f.readStates(ctx, w, t.Users); err != nil {
 		return err
@@ -111,9 +111,12 @@ func (f *follower) mark(ctx context.Context, t queues.Payload, q ledger.Queue) e
 
 // readStates takes in where users of a watch stand, marking them if the ledger does not have them.
 func (f *follower) readStates(ctx context.Context, w *watch, users []user.ID) ([]ledger.State, error) {
-	requests := make([]ledger.Request, len(users))
+	requests, job := make([]ledger.Request, len(users)), w.job
+	if len(users) < w.users {
+		job.Part = 0 // some of the part's
+	}
 	for i, u := range users {
-		requests[i] = ledger.Request{User: u, Operation: w.operation, Queue: w.queue, Version: w.version}
+		requests[i] = ledger.Request{User: u, Operation: w.operation, Queue: w.queue, Version: w.version, Job: job}
 	}
 	states, err := f.marker.mark(ctx, requests)
 	if err == nil {
@@ -191,6 +194,8 @@ type watch struct {
 	operation ledger.Operation
 	queue     ledger.Queue
 	version   ledger.Version
+	job       ledger.JobRef
+	users     int           // of the task
 	done      chan struct{} // closed when no user is pending
 	pending   map[user.ID]struct{}
 	progress  Progress
@@ -208,9 +213,12 @@ func newWatches() *watches {
 }
 
 // add starts a watch, which its caller drops.
-func (s *watches) add(op ledger.Operation, q ledger.Queue, version ledger.Version, users []user.ID) *watch {
-	w := &watch{operation: op, queue: q, version: version, done: make(chan struct{}), pending: make(map[user.ID]struct{}, len(users))}
-	for _, u := range users {
+func (s *watches) add(t queues.Payload, q ledger.Queue) *watch {
+	w := &watch{
+		operation: t.Operation, queue: q, version: t.Version, job: t.Job(), users: len(t.Users),
+		done: make(chan struct{}), pending: make(map[user.ID]struct{}, len(t.Users)),
+	}
+	for _, u := range t.Users {
 		w.pending[u] = struct{}{}
 	}
 	s.mu.Lock()
@@ -292,6 +300,8 @@ func (s *watches) end(w *watch, u user.ID, state ledger.State, code int) bool {
 		r.Succeeded++
 	case ledger.Superseded:
 		r.Superseded++
+	case ledger.Canceled:
+		r.Canceled++
 	default:
 		r.DeadLettered++
 		if code != 0 {

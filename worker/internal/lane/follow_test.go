@@ -35,7 +35,7 @@ func isDone(w *watch) bool {
 func TestWatchCountsEachEndOnce(t *testing.T) {
 	t.Parallel()
 	s, users := newWatches(), someUsers(t, 4)
-	w := s.add(ledger.Block, ledger.Bulk, 10, users)
+	w := s.add(queues.Payload{Operation: ledger.Block, Version: 10, Users: users}, ledger.Bulk)
 	s.settled(users[0], 10, ledger.Succeeded, 0)
 	s.settled(users[0], 10, ledger.Succeeded, 0)
 	s.settled(users[1], 10, ledger.Waiting, 139103)
@@ -65,8 +65,8 @@ func TestWatchCountsEachEndOnce(t *testing.T) {
 func TestWatchesOfOneUser(t *testing.T) {
 	t.Parallel()
 	s, users := newWatches(), someUsers(t, 1)
-	older := s.add(ledger.Block, ledger.Bulk, 10, users)
-	newer := s.add(ledger.Unblock, ledger.Bulk, 20, users)
+	older := s.add(queues.Payload{Operation: ledger.Block, Version: 10, Users: users}, ledger.Bulk)
+	newer := s.add(queues.Payload{Operation: ledger.Unblock, Version: 20, Users: users}, ledger.Bulk)
 	s.settled(users[0], 20, ledger.Succeeded, 0)
 	if !isDone(older) || !isDone(newer) {
 		t.Fatal("not done")
@@ -82,7 +82,7 @@ func TestWatchesOfOneUser(t *testing.T) {
 func TestDropForgetsWhatStillWaits(t *testing.T) {
 	t.Parallel()
 	s, users := newWatches(), someUsers(t, 2)
-	w := s.add(ledger.Block, ledger.Bulk, 10, users)
+	w := s.add(queues.Payload{Operation: ledger.Block, Version: 10, Users: users}, ledger.Bulk)
 	if ws, waiting := s.waiting(1); len(ws) != 1 || len(waiting[0]) != 1 {
 		t.Errorf("waiting, at most one: %v", waiting)
 	}

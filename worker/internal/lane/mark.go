@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/wablock/wablock/tasks/ledger"
 )
@@ -81,24 +82,23 @@ func (m *marker) gather(first markRequest) []markRequest {
 	return batch
 }
 
+// serve marks what was asked for, each ask's requests in one script: they may be a whole part of a job.
 func (m *marker) serve(ctx context.Context, batch []markRequest) {
-	var requests []ledger.Request
-	for _, b := range batch {
-		requests = append(requests, b.requests...)
-	}
-	states := make([]ledger.State, 0, len(requests))
-	var err error
-	for from := 0; from < len(requests) && err == nil; from += ledger.MaxBatch {
-		var s []ledger.State
-		s, err = m.ledger.Mark(ctx, requests[from:min(from+ledger.MaxBatch, len(requests))])
-		states = append(states, s...)
-	}
-	for _, b := range batch {
-		if err != nil {
-			b.reply <- markReply{err: err}
-			continue
+	for len(batch) > 0 {
+		n, requests := 1, slices.Clone(batch[0].requests)
+		for n < len(batch) && len(requests)+len(batch[n].requests) <= ledger.MaxBatch {
+			requests = append(requests, batch[n].requests...)
+			n++
 		}
-		b.reply <- markReply{states: states[:len(b.requests)]}
-		states = states[len(b.requests):]
+		states, err := m.ledger.Mark(ctx, requests)
+		for _, b := range batch[:n] {
+			if err != nil {
+				b.reply <- markReply{err: err}
+				continue
+			}
+			b.reply <- markReply{states: states[:len(b.requests)]}
+			states = states[len(b.requests):]
+		}
+		batch = batch[n:]
 	}
 }

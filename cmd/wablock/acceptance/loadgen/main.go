@@ -167,7 +167,7 @@ func (g *generator) repeat(ctx context.Context) error {
 	seen := time.Now()
 	short, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	status, err := g.producer.Job(short, n.Job)
+	status, err := g.producer.Tasks(short, n.Job)
 	if err != nil {
 		return nil //nolint:nilerr // with Redis down, or the job long gone, it is not known to run
 	}

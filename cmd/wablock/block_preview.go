@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
+	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
+)
+
+// listCapacity is the number of users that one blocklist holds.
+const listCapacity = 64_000
+
+// previewJSON is the answer of block and unblock with --dry-run.
+type previewJSON struct {
+	Operation     ledger.Operation  `json:"operation"`
+	PhoneNumberID string            `json:"phone_number_id"`
+	DryRun        bool              `json:"dry_run"`
+	Accepted      int               `json:"accepted"`
+	Rejected      []tasks.Rejection `json:"rejected"`
+	// New counts users that the request would change, Already those for which it was done or asked for.
+	New     int `json:"new"`
+	Already int `json:"already"`
+	// ListBefore is the number of blocked users as far as the ledger knows, ListAfter when all has gone well.
+	ListBefore int `json:"list_before"`
+	ListAfter  int `json:"list_after"`
+	Capacity   int `json:"list_capacity"`
+	// Seconds is about how long it takes from now, at the rate that was learnt, with what waits already.
+	Seconds float64 `json:"expected_seconds"`
+}
+
+// preview shows the effects that a request would have, and changes nothing.
+func (c *change) preview(ctx context.Context, cfg *config.Config, number config.PhoneNumber, rdb redis.UniversalClient, in inputs) error {
+	l := ledger.New(rdb, number.ID)
+	out := previewJSON{
+		Operation: c.op, PhoneNumberID: number.ID, DryRun: true, Accepted: len(in.users), Rejected: in.rejected, Capacity: listCapacity,
+	}
+	if out.Rejected == nil {
+		out.Rejected = []tasks.Rejection{}
+	}
+	listed := 0 // of the users, those on the list
+	for chunk := range slices.Chunk(in.users, ledger.MaxBatch) {
+		entries, err := l.Entries(ctx, chunk)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if e.State == ledger.Succeeded && e.Operation == ledger.Block {
+				listed++
+			}
+			if e.Operation == c.op && (e.State == ledger.Succeeded || e.State == ledger.Waiting || e.State == ledger.InFlight) {
+				out.Already++
+			}
+		}
+	}
+	out.New = out.Accepted - out.Already
+	for e, err := range l.Scan(ctx) {
+		if err != nil {
+			return err
+		}
+		if e.State == ledger.Succeeded && e.Operation == ledger.Block {
+			out.ListBefore++
+		}
+	}
+	out.ListAfter = out.ListBefore - listed
+	if c.op == ledger.Block {
+		out.ListAfter = out.ListBefore + out.Accepted - listed
+	}
+	backlog, err := l.Backlog(ctx)
+	if err != nil {
+		return err
+	}
+	workers, err := app.Workers(ctx, rdb)
+	if err != nil {
+		return err
+	}
+	limit, err := app.LimiterOf(cfg, rdb, workers, c.say).Show(ctx, number.ID)
+	if err != nil {
+		return err
+	}
+	perCall := max(1, limit.MaxUsers)
+	users := backlog.Waiting() + backlog.Later + out.Accepted
+	out.Seconds = (c.delay + limit.Wait((users+perCall-1)/perCall)).Round(time.Millisecond).Seconds()
+	if err := c.showPreview(out); err != nil {
+		return err
+	}
+	if len(out.Rejected) > 0 {
+		return partlyf("%s rejected", count(len(out.Rejected), "input"))
+	}
+	return nil
+}
+
+func (c *change) showPreview(p previewJSON) error {
+	if c.json {
+		return printOne(c.out, p)
+	}
+	_, err := fmt.Fprintf(c.out, "Would %s %s for phone number ID %s: %s new, %s done or asked for already, %s rejected.\n"+
+		"The blocklist has %s of %s users as far as is known, and would have %s. It takes about %v.\n",
+		p.Operation, count(p.Accepted, "number"), p.PhoneNumberID, thousands(p.New), thousands(p.Already), thousands(len(p.Rejected)),
+		thousands(p.ListBefore), thousands(p.Capacity), thousands(p.ListAfter), time.Duration(p.Seconds*float64(time.Second)).Round(time.Second))
+	if err == nil && p.ListAfter > p.Capacity {
+		c.say("the list takes no more than %s: the rest would wait, and fail with 139101", thousands(p.Capacity))
+	}
+	return err
+}

@@ -1,0 +1,120 @@
+package tasks
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// UserStatus holds the state of one user, and the job that asked for it.
+type UserStatus struct {
+	ledger.Entry
+	// JobID is empty when the job is no longer kept; who asked and why is known all the same.
+	JobID string
+	ledger.Text
+	// RequestedAt is the time at which the request was accepted.
+	RequestedAt time.Time
+	// Until is the end of a timed block.
+	Until time.Time
+	// Planned are requests that are put off, and will be carried out unless newer ones come.
+	Planned []PlannedRequest
+}
+
+// PlannedRequest is a request that is put off.
+type PlannedRequest struct {
+	Operation Operation `json:"operation"`
+	At        time.Time `json:"at"`
+	JobID     string    `json:"job_id,omitempty"`
+}
+
+// Status returns where one user stands on the producer's phone number ID: a phone number or
+// BSUID as people write it.
+func (p *Producer) Status(ctx context.Context, input string) (UserStatus, error) {
+	id, err := user.Parse(input)
+	if err != nil {
+		return UserStatus{}, fmt.Errorf("tasks: status: %w", err)
+	}
+	l, err := p.ledger()
+	if err != nil {
+		return UserStatus{}, fmt.Errorf("tasks: status: %w", err)
+	}
+	all, err := Statuses(ctx, l, []user.ID{id})
+	if err != nil {
+		return UserStatus{}, err
+	}
+	return all[0], nil
+}
+
+// Statuses returns where up to 1,000 users stand, in the order given.
+func Statuses(ctx context.Context, l *ledger.Ledger, users []user.ID) ([]UserStatus, error) {
+	entries, err := l.Entries(ctx, users)
+	if err != nil {
+		return nil, fmt.Errorf("tasks: status: %w", err)
+	}
+	planned, err := l.PlannedOf(ctx, users)
+	if err != nil {
+		return nil, fmt.Errorf("tasks: status: %w", err)
+	}
+	jobs, texts, err := jobsBehind(ctx, l, entries, planned)
+	if err != nil {
+		return nil, fmt.Errorf("tasks: status: %w", err)
+	}
+	all := make([]UserStatus, len(entries))
+	for i, e := range entries {
+		s := UserStatus{Entry: e, Until: milli(e.Job.Ends)}
+		if e.State != ledger.Unknown {
+			s.RequestedAt = e.Version.Time().UTC()
+		}
+		if j, ok := jobs[e.Version]; ok && e.Job.Counted {
+			s.JobID, s.RequestedAt = j.ID, milli(j.At)
+		}
+		s.Text = texts[e.Job.Text]
+		for _, plan := range planned[i] {
+			if plan.Version > e.Version { // else it is marked, or superseded
+				s.Planned = append(s.Planned, PlannedRequest{plan.Operation, plan.Due.UTC(), jobs[plan.Version].ID})
+			}
+		}
+		all[i] = s
+	}
+	return all, nil
+}
+
+// jobsBehind reads the jobs and texts that entries and plans name.
+func jobsBehind(ctx context.Context, l *ledger.Ledger, entries []ledger.Entry, planned [][]ledger.Planned) (
+	map[ledger.Version]ledger.JobRecord, map[string]ledger.Text, error,
+) {
+	seen := make(map[ledger.Version]struct{})
+	var versions []ledger.Version
+	var digests []string
+	add := func(v ledger.Version) {
+		if _, again := seen[v]; !again {
+			seen[v] = struct{}{}
+			versions = append(versions, v)
+		}
+	}
+	for i, e := range entries {
+		if e.Job.Counted {
+			add(e.Version)
+			digests = append(digests, e.Job.Text)
+		}
+		for _, plan := range planned[i] {
+			add(plan.Version)
+		}
+	}
+	jobs := make(map[ledger.Version]ledger.JobRecord, len(versions))
+	for len(versions) > 0 {
+		n := min(len(versions), ledger.MaxBatch)
+		some, err := l.JobsOf(ctx, versions[:n])
+		if err != nil {
+			return nil, nil, err
+		}
+		maps.Copy(jobs, some)
+		versions = versions[n:]
+	}
+	texts, err := l.Texts(ctx, digests)
+	return jobs, texts, err
+}
