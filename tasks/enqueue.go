@@ -42,6 +42,7 @@ type enqueuing struct {
 	due      time.Time // of a delayed one; zero in one that an older program has put off
 	text     string    // digest of who asked and why, of the first attempt
 	counted  bool      // the job is registered at its version
+	ends     time.Time // of a timed block
 
 	mu           sync.Mutex
 	tasks, users int // accepted
@@ -124,6 +125,9 @@ func (e *enqueuing) register(ctx context.Context, named bool) error {
 		ID: e.r.JobID, Operation: e.r.Operation, Queue: e.r.Queue, Text: e.text, At: now.UnixMilli(),
 		Accepted: len(e.r.Users), Parts: e.parts, Rejected: len(e.r.Rejected), UndoOf: e.r.undoOf,
 	}
+	if e.ends = e.r.Until.Truncate(time.Millisecond); !e.r.Until.IsZero() {
+		record.Ends = e.ends.UnixMilli()
+	}
 	if e.delayed {
 		e.due = now.Add(e.r.Delay).Truncate(time.Microsecond)
 		record.Due = e.due.UnixMilli()
@@ -138,6 +142,7 @@ func (e *enqueuing) register(ctx context.Context, named bool) error {
 // takeOver takes from a part of an earlier attempt what all parts of a job share.
 func (e *enqueuing) takeOver(first queues.Payload) {
 	e.version, e.delayed, e.due, e.text, e.counted = first.Version, first.Delayed, first.Due, first.Text, first.Counted
+	e.ends = first.Ends
 }
 
 // earlier takes the version of an earlier attempt, if that was the same request and has not
@@ -162,6 +167,9 @@ func (e *enqueuing) earlier(ctx context.Context) (found bool, err error) {
 	if b.Due > 0 {
 		e.due = time.UnixMicro(b.Due).UTC()
 	}
+	if b.Ends > 0 {
+		e.ends = time.UnixMilli(b.Ends).UTC()
+	}
 	return true, nil
 }
 
@@ -179,7 +187,7 @@ func (e *enqueuing) payload(n int) queues.Payload {
 	return queues.Payload{
 		JobID: e.r.JobID, PhoneNumberID: e.r.PhoneNumberID, Operation: e.r.Operation, Version: e.version,
 		Users: users, Part: n, Parts: e.parts, RequestedAt: e.at, Delayed: e.delayed,
-		Due: e.due, Text: e.text, Counted: e.counted,
+		Due: e.due, Text: e.text, Counted: e.counted, Ends: e.ends,
 	}
 }
 
@@ -254,6 +262,13 @@ func (e *enqueuing) mark(ctx context.Context, p queues.Payload) {
 	}
 	if _, err := e.ledger.Mark(ctx, requests); err != nil {
 		e.p.cfg.Logger.WarnContext(ctx, "users not marked yet, their task will", "job_id", p.JobID, "error", err)
+		return
+	}
+	if p.Ends.IsZero() {
+		return
+	}
+	if err := ledger.EndsAt(ctx, e.p.rdb, p.PhoneNumberID, p.Ends); err != nil { // the task's worker does it too
+		e.p.cfg.Logger.WarnContext(ctx, "the end of a timed block is not noted yet", "job_id", p.JobID, "error", err)
 	}
 }
 
@@ -273,7 +288,7 @@ func (e *enqueuing) remember(ctx context.Context, all bool) error {
 		return nil
 	}
 	b, err := json.Marshal(begun{
-		Version: e.version, Delayed: e.delayed, Due: max(0, e.due.UnixMicro()), Text: e.text, Counted: e.counted, Queue: e.r.Queue, Parts: e.parts, Request: e.digest(), Enqueued: all,
+		Version: e.version, Delayed: e.delayed, Due: max(0, e.due.UnixMicro()), Ends: max(0, e.ends.UnixMilli()), Text: e.text, Counted: e.counted, Queue: e.r.Queue, Parts: e.parts, Request: e.digest(), Enqueued: all,
 	})
 	if err != nil {
 		return err
@@ -285,7 +300,8 @@ func (e *enqueuing) remember(ctx context.Context, all bool) error {
 type begun struct {
 	Version  ledger.Version `json:"version"`
 	Delayed  bool           `json:"delayed,omitempty"`
-	Due      int64          `json:"due,omitempty"` // of a delayed one, in µs
+	Due      int64          `json:"due,omitempty"`  // of a delayed one, in µs
+	Ends     int64          `json:"ends,omitempty"` // of a timed block, in ms
 	Text     string         `json:"text,omitempty"`
 	Counted  bool           `json:"counted,omitempty"`
 	Queue    ledger.Queue   `json:"queue"`

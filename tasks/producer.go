@@ -213,6 +213,9 @@ func (p *Producer) complete(r Request) (Request, error) {
 	if err := r.checkOrder(time.Now()); err != nil {
 		return r, err
 	}
+	if err := r.checkUntil(time.Now()); err != nil {
+		return r, err
+	}
 	if err := r.checkText(); err != nil {
 		return r, err
 	}

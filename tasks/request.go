@@ -40,6 +40,9 @@ type Request struct {
 	// AsOf orders the request by the time of the event behind it in place of now, for replays: what was
 	// asked for since wins. It lies in the last [MaxAsOf]. It goes with no Version.
 	AsOf time.Time
+	// Until is the time at which a block ends by itself: the users are unblocked then, unless a newer request
+	// was accepted for them. Zero for never. In whole milliseconds.
+	Until time.Time
 	// Given holds users as they were written, for the job's report, where that differs from the canonical
 	// form. Rejected are the inputs beside Users that name none, for the report too.
 	Given    map[user.ID]string
@@ -80,6 +83,9 @@ func WithReference(text string) Option { return func(r *Request) { r.Reference =
 
 // WithAsOf orders the request by the time of the event behind it; see [Request].AsOf.
 func WithAsOf(t time.Time) Option { return func(r *Request) { r.AsOf = t } }
+
+// WithExpiry ends the block at t; see [Request].Until.
+func WithExpiry(t time.Time) Option { return func(r *Request) { r.Until = t } }
 
 // Bounds of a request, which keep it inside what asynq and the ledger can count.
 const (
@@ -140,7 +146,28 @@ func (r *Request) Check() error {
 	if err := r.checkOrder(time.Now()); err != nil {
 		return err
 	}
+	if err := r.checkUntil(time.Now()); err != nil {
+		return err
+	}
 	return r.checkText()
+}
+
+// checkUntil checks the end of a timed block.
+func (r *Request) checkUntil(now time.Time) error {
+	due := now.Add(r.Delay)
+	switch {
+	case r.Until.IsZero():
+		return nil
+	case r.Operation != ledger.Block:
+		return errors.New("an end goes with a block alone: to block again later, ask for a block with a delay")
+	case r.Unlisted:
+		return errors.New("an unlisted request has no end")
+	case !r.Until.After(due):
+		return fmt.Errorf("a block that ends at %s, before it begins: its end must lie in the future", r.Until.UTC().Format(time.RFC3339))
+	case r.Until.After(due.Add(MaxDelay)):
+		return fmt.Errorf("a block that ends in more than %d days", MaxDelay/(24*time.Hour))
+	}
+	return nil
 }
 
 // text returns who asks and why.

@@ -86,6 +86,12 @@ func (h *handler) follow(ctx context.Context, t *asynq.Task, p queues.Payload) e
 		h.log.Error("worker: the states of a task's users could not be read; the task is tried again", keyError, err.Error())
 		return &deferral{after: spread(redisRetryDelay), why: "Redis did not answer where its users stand"}
 	}
+	if !p.Ends.IsZero() {
+		if err := ledger.EndsAt(ctx, h.redis, p.PhoneNumberID, p.Ends); err != nil {
+			h.log.Error("worker: the end of a timed block could not be noted; the task is tried again", keyError, err.Error())
+			return &deferral{after: spread(redisRetryDelay), why: "Redis did not take note of when its blocks end"}
+		}
+	}
 	if err := h.ensureDeadLetters(ctx, p, progress.Dead, &progress.Result); err != nil {
 		h.log.Error("worker: the dead-letter queue could not be written; the task is tried again", keyError, err.Error())
 		return &deferral{after: spread(redisRetryDelay), why: "the dead-letter queue could not be written"}

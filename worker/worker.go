@@ -91,6 +91,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	parts.Go(func() { indexTasks(ctx, w.cfg.Redis, w.cfg.Logger) })
 	orphans := orphans{redis: w.cfg.Redis, lanes: w.lanes, log: w.cfg.Logger}
 	parts.Go(func() { orphans.run(ctx) })
+	ends := ends{redis: w.cfg.Redis, dead: w.handler.dead, log: w.cfg.Logger}
+	parts.Go(func() { ends.run(ctx) })
 
 	<-ctx.Done()
 	w.cfg.Logger.Info("worker: stopping; calls in flight end first")

@@ -33,6 +33,9 @@ type change struct {
 	op               ledger.Operation
 	queue, job       string
 	delay, retention time.Duration
+	lasts            time.Duration
+	until            string
+	ends             time.Time // of lasts or until
 	asOf             string
 	askedAt          time.Time // of asOf
 	dryRun           bool
@@ -54,6 +57,10 @@ func changeCommand(parent *cli, op ledger.Operation, short, long string) *cobra.
 	f.StringVar(&c.queue, "queue", "", "interactive or bulk (default interactive up to 50 numbers, else bulk)")
 	c.addWait(f, "stay until every number of the job is settled")
 	durationVar(f, &c.delay, "delay", 0, "put the job off, for example by 7d")
+	if op == ledger.Block {
+		durationVar(f, &c.lasts, "for", 0, "end the block by itself after this time, for example 7d, counted from when it begins")
+		f.StringVar(&c.until, "until", "", "end the block by itself at this `time`, RFC 3339")
+	}
 	f.StringVar(&c.job, "job-id", "", "name of the job, with which it is safe to repeat (default a random one)")
 	durationVar(f, &c.retention, "retention", tasks.DefaultRetention, "how long the job's results stay readable")
 	f.StringVar(&c.asOf, "as-of", "", "order the request by this `time` of the event behind it instead of now, RFC 3339: a newer request wins")
@@ -79,6 +86,9 @@ func (c *change) check() error {
 	if c.retention < time.Second || c.retention > tasks.MaxRetention {
 		return usagef("--retention is %v; allowed: from 1s up to a year", c.retention)
 	}
+	if err := c.checkEnd(); err != nil {
+		return err
+	}
 	if c.delay > 0 && c.wait {
 		return usagef("--wait would last as long as --delay: leave one out")
 	}
@@ -95,6 +105,27 @@ func (c *change) check() error {
 		return err
 	}
 	return c.checkWait()
+}
+
+// checkEnd reads when a block ends by itself.
+func (c *change) checkEnd() error {
+	switch {
+	case c.lasts != 0 && c.until != "":
+		return usagef("--for and --until both say when the block ends: leave one out")
+	case c.lasts < 0 || c.lasts > tasks.MaxDelay:
+		return usagef("--for is %v; allowed: up to ten years", c.lasts)
+	case c.lasts > 0:
+		c.ends = time.Now().Add(c.delay + c.lasts)
+	case c.until != "":
+		var err error
+		if c.ends, err = time.Parse(time.RFC3339, c.until); err != nil {
+			return usagef("--until is %q; allowed: a time such as 2026-12-24T18:00:00Z", c.until)
+		}
+		if !c.ends.After(time.Now().Add(c.delay)) {
+			return usagef("--until is %s, before the block begins; allowed: a time in the future", c.until)
+		}
+	}
+	return nil
 }
 
 func (c *change) run(cmd *cobra.Command, args []string) error {
@@ -145,7 +176,7 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	}
 	request := tasks.Request{
 		Operation: c.op, Users: in.users, Queue: ledger.Queue(c.queue), Delay: c.delay, JobID: c.job, Retention: c.retention,
-		AsOf: c.askedAt, Requester: c.by, Reason: c.reason, Reference: c.reference, Given: in.given, Rejected: in.rejected,
+		AsOf: c.askedAt, Requester: c.by, Reason: c.reason, Reference: c.reference, Given: in.given, Rejected: in.rejected, Until: c.ends,
 	}
 	if err := request.Check(); err != nil {
 		return usagef("%v", err)

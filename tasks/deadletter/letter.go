@@ -32,6 +32,10 @@ type Letter struct {
 
 	// Malformed is set for a malformed task, nil for a user.
 	Malformed *Malformed
+
+	// Ends is the end of a timed block in Unix milliseconds, 0 for none; it is read from the ledger when the
+	// entry is redriven, and not kept here.
+	Ends int64
 }
 
 // Malformed describes a task that can't be read.

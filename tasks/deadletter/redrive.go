@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,11 +122,11 @@ func (r *redriving) flush(ctx context.Context, g group) error {
 	}
 	if !r.o.DryRun {
 		if len(live) > 0 {
-			job, err := enqueueAgain(ctx, r.p, g, live, v, r.o)
+			jobs, err := enqueueAgain(ctx, r.p, g, live, v, r.o)
+			r.report.Jobs = append(r.report.Jobs, jobs...)
 			if err != nil {
 				return err
 			}
-			r.report.Jobs = append(r.report.Jobs, job)
 		}
 		if err := r.d.dropEntries(ctx, g.phoneNumberID, entries); err != nil {
 			return err
@@ -180,7 +182,9 @@ func sift(ctx context.Context, d *Queue, phoneNumberID string, entries []Letter)
 		return nil, nil, err
 	}
 	for i, s := range states {
-		ended := s.Version == entries[i].Version && (s.State == ledger.Succeeded || s.State == ledger.Discarded)
+		entries[i].Ends = s.Job.Ends
+		ended := s.Job.Ends > 0 && s.Job.Ends <= time.Now().UnixMilli() && s.Version == entries[i].Version // a timed block
+		ended = ended || s.Version == entries[i].Version && (s.State == ledger.Succeeded || s.State == ledger.Discarded)
 		if s.Version > entries[i].Version || ended {
 			obsolete = append(obsolete, entries[i])
 		} else {
@@ -205,15 +209,28 @@ func versionOf(ctx context.Context, d *Queue, phoneNumberID string, entries []Le
 	return v, queues.Explain(err)
 }
 
-func enqueueAgain(ctx context.Context, p *tasks.Producer, g group, entries []Letter, v ledger.Version, o RedriveOptions) (tasks.Job, error) {
-	users := make([]user.ID, len(entries))
-	for i, e := range entries {
-		users[i] = e.User
+// enqueueAgain makes a job of the entries, or one for each time at which their blocks end.
+func enqueueAgain(ctx context.Context, p *tasks.Producer, g group, entries []Letter, v ledger.Version, o RedriveOptions) ([]tasks.Job, error) {
+	byEnd := make(map[int64][]user.ID)
+	for _, e := range entries {
+		byEnd[e.Ends] = append(byEnd[e.Ends], e.User)
 	}
-	return p.Enqueue(ctx, tasks.Request{
-		Operation: g.operation, PhoneNumberID: g.phoneNumberID, Users: users, Queue: o.Queue, Version: v,
-		Requester: cmp.Or(o.Requester, "redrive"), Reason: cmp.Or(o.Reason, "redriven from the dead letters"),
-	})
+	var jobs []tasks.Job
+	for _, end := range slices.Sorted(maps.Keys(byEnd)) {
+		r := tasks.Request{
+			Operation: g.operation, PhoneNumberID: g.phoneNumberID, Users: byEnd[end], Queue: o.Queue, Version: v,
+			Requester: cmp.Or(o.Requester, "redrive"), Reason: cmp.Or(o.Reason, "redriven from the dead letters"),
+		}
+		if end > 0 {
+			r.Until = time.UnixMilli(end)
+		}
+		job, err := p.Enqueue(ctx, r)
+		if err != nil {
+			return jobs, err
+		}
+		jobs = append(jobs, job)
+	}
+	return jobs, nil
 }
 
 // readable decodes a malformed task, which an older worker may have put here; reason says why

@@ -32,6 +32,8 @@ type Entry struct {
 	Failure *Failure
 	// Job holds what the record has of its job; Part is 0.
 	Job JobRef
+	// BlockEnded says that the request is the end of a timed block, at the version behind the block's.
+	BlockEnded bool
 	// Base is the operation that had succeeded last before this request, "" when none is known.
 	Base Operation
 }
@@ -104,9 +106,11 @@ func (e *Entry) readWords(more string) {
 	if len(w) < 3 || w[0] != "2" || w[1] != strconv.FormatInt(int64(e.Version), 10) {
 		return
 	}
-	e.Job.Counted = true
-	if IsDigest(w[2]) {
-		e.Job.Text = w[2]
+	var digest string
+	digest, e.BlockEnded = strings.CutPrefix(w[2], "*")
+	e.Job.Counted = !e.BlockEnded
+	if IsDigest(digest) {
+		e.Job.Text = digest
 	}
 	if len(w) < 7 {
 		return

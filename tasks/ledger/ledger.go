@@ -28,6 +28,7 @@ type Ledger struct {
 	holdKey       string
 	deadKey       string
 	namesKey      string
+	endsKey       string // of the users with a timed block
 	countsKey     string // of the jobs' counts
 	jobsPrefix    string // of what is kept of jobs
 	claimPrefix   string // of what is kept of a claim, by its ID
@@ -52,7 +53,7 @@ func New(rdb redis.UniversalClient, phoneNumberID string) *Ledger {
 	}
 	return &Ledger{
 		rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", holdKey: prefix + "hold", deadKey: DeadKey(phoneNumberID),
-		namesKey: prefix + "names", countsKey: prefix + "jobs:counts", jobsPrefix: prefix + "jobs", claimPrefix: prefix + "claim:", keys: keys,
+		namesKey: prefix + "names", endsKey: prefix + "ends", countsKey: prefix + "jobs:counts", jobsPrefix: prefix + "jobs", claimPrefix: prefix + "claim:", keys: keys,
 	}
 }
 

@@ -28,6 +28,12 @@ var undoneLua string
 //go:embed lua/register.lua
 var registerLua string
 
+//go:embed lua/lines.lua
+var linesLua string
+
+//go:embed lua/ends.lua
+var endsLua string
+
 //go:embed lua/plan.lua
 var planLua string
 
@@ -61,9 +67,10 @@ var holdLua string
 // scripts are stateless and shared: a Script is a text and its hash.
 var (
 	versionScript  = redis.NewScript(versionLua)
+	endsScript     = redis.NewScript(recordLua + countsLua + linesLua + endsLua)
 	planScript     = redis.NewScript(planLua)
 	registerScript = redis.NewScript(registerLua)
-	markScript     = redis.NewScript(recordLua + countsLua + markLua)
+	markScript     = redis.NewScript(recordLua + countsLua + linesLua + markLua)
 	claimScript    = redis.NewScript(recordLua + tallyLua + claimLua)
 	renewScript    = redis.NewScript(recordLua + countsLua + undoneLua + renewLua)
 	settleScript   = redis.NewScript(recordLua + "local NAMES = KEYS[10]\n" + namesLua + countsLua + undoneLua + settleLua)

@@ -48,11 +48,17 @@ type Payload struct {
 	// Text is the digest of who asked and why, "" for none.
 	Counted bool
 	Text    string
+	// Ends is the time at which a timed block ends by itself, zero for never.
+	Ends time.Time
 }
 
 // Job returns what the payload has of its job for the ledger, with its part.
 func (p Payload) Job() ledger.JobRef {
-	return ledger.JobRef{Counted: p.Counted, Text: p.Text, Part: p.Part + 1}
+	job := ledger.JobRef{Counted: p.Counted, Text: p.Text, Part: p.Part + 1}
+	if !p.Ends.IsZero() {
+		job.Ends = p.Ends.UnixMilli()
+	}
+	return job
 }
 
 // Plan returns what status shows of a delayed payload until it is marked.
@@ -106,6 +112,9 @@ func (p Payload) Encode() ([]byte, error) {
 	if !p.Due.IsZero() {
 		w.Due = p.Due.UnixMicro()
 	}
+	if !p.Ends.IsZero() {
+		w.Ends = p.Ends.UnixMilli()
+	}
 	for i, u := range p.Users {
 		w.Users[i] = u.Reveal()
 	}
@@ -131,6 +140,8 @@ func (p Payload) fault() string {
 		return "a text that is not a digest"
 	case !p.Due.IsZero() && (!p.Delayed || p.Due.UnixMicro() <= 0 || p.Due.UnixMicro() > maxVersion):
 		return "a due time that is out of range, or of a job that is not delayed"
+	case !p.Ends.IsZero() && (p.Operation != ledger.Block || !p.Counted || p.Ends.UnixMilli() <= 0 || p.Ends.UnixMicro() > maxVersion):
+		return "an end that is out of range, or of a job that is not a block"
 	case p.RequestedAt.Year() < 1 || p.RequestedAt.Year() > 9999:
 		return "a time of request that is out of range"
 	}
@@ -158,7 +169,8 @@ type wirePayload struct {
 	Parts         int      `json:"parts"`
 	RequestedAt   string   `json:"requested_at"`
 	Delayed       bool     `json:"delayed,omitempty"`
-	Due           int64    `json:"due,omitempty"` // in µs
+	Due           int64    `json:"due,omitempty"`  // in µs
+	Ends          int64    `json:"ends,omitempty"` // in ms
 	Counted       bool     `json:"counted,omitempty"`
 	Text          string   `json:"text,omitempty"`
 	Users         []string `json:"users"`
@@ -185,6 +197,9 @@ func Decode(typ string, payload []byte) (Payload, error) {
 	p.RequestedAt = p.RequestedAt.UTC()
 	if w.Due != 0 {
 		p.Due = time.UnixMicro(w.Due).UTC()
+	}
+	if w.Ends != 0 {
+		p.Ends = time.UnixMilli(w.Ends).UTC()
 	}
 	if len(w.Users) > MaxUsersPerTask {
 		return Payload{}, Malformed("%d users, where a task has at most %d", len(w.Users), MaxUsersPerTask)

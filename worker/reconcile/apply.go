@@ -37,20 +37,63 @@ func (a *applier) enqueue(ctx context.Context, op ledger.Operation, chunks [][]p
 		if err := a.lease.renew(ctx); err != nil {
 			return err
 		}
-		users := make([]user.ID, len(chunk))
-		for i, c := range chunk {
-			users[i] = c.User
-		}
-		job, err := a.producer.Enqueue(ctx, tasks.Request{
-			Operation: op, Users: users, PhoneNumberID: a.ledger.PhoneNumberID(), Queue: ledger.Reconcile,
-			Version: versionOf(a.base, chunk), Requester: requester, Reason: "reconciliation with the desired list",
-		})
-		if partly, ok := errors.AsType[*tasks.EnqueueError](err); err == nil || ok && partly.Users > 0 {
-			a.result.Jobs = append(a.result.Jobs, job)
-		}
+		byEnd, err := a.byEnd(ctx, op, chunk)
 		if err != nil {
-			return fmt.Errorf("reconcile: %w; run it again for the rest", err)
+			return err
 		}
+		for _, end := range slices.Sorted(maps.Keys(byEnd)) {
+			if err := a.enqueueChunk(ctx, op, byEnd[end], end); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// byEnd parts changes by when the timed blocks that they repair end, in Unix milliseconds, 0 for never: the
+// block that is put back ends with the one that was asked for.
+func (a *applier) byEnd(ctx context.Context, op ledger.Operation, chunk []plan.Change) (map[int64][]plan.Change, error) {
+	if op == ledger.Unblock {
+		return map[int64][]plan.Change{0: chunk}, nil
+	}
+	users := make([]user.ID, len(chunk))
+	for i, c := range chunk {
+		users[i] = c.User
+	}
+	entries, err := a.ledger.Entries(ctx, users)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now().UnixMilli()
+	parts := map[int64][]plan.Change{}
+	for i, c := range chunk {
+		end := int64(0)
+		if e := entries[i]; e.Operation == ledger.Block && e.Version == c.Seen && e.Job.Ends > now {
+			end = e.Job.Ends
+		}
+		parts[end] = append(parts[end], c)
+	}
+	return parts, nil
+}
+
+func (a *applier) enqueueChunk(ctx context.Context, op ledger.Operation, chunk []plan.Change, end int64) error {
+	users := make([]user.ID, len(chunk))
+	for i, c := range chunk {
+		users[i] = c.User
+	}
+	r := tasks.Request{
+		Operation: op, Users: users, PhoneNumberID: a.ledger.PhoneNumberID(), Queue: ledger.Reconcile,
+		Version: versionOf(a.base, chunk), Requester: requester, Reason: "reconciliation with the desired list",
+	}
+	if end > 0 {
+		r.Until = time.UnixMilli(end)
+	}
+	job, err := a.producer.Enqueue(ctx, r)
+	if partly, ok := errors.AsType[*tasks.EnqueueError](err); err == nil || ok && partly.Users > 0 {
+		a.result.Jobs = append(a.result.Jobs, job)
+	}
+	if err != nil {
+		return fmt.Errorf("reconcile: %w; run it again for the rest", err)
 	}
 	return nil
 }

@@ -58,6 +58,7 @@ local function sweep()
     local r = parse(lines[k])
     if r and (r.state == 'w' or r.state == 'f') then
       if r.claim ~= NONE then
+        touched(r) -- its call may have been carried out
         r.claim, r.state = NONE, 'w'
         put(writes, user, r)
       end

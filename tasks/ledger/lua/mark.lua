@@ -1,7 +1,8 @@
 -- mark.lua: writes down what is wanted, if newer than what the ledger holds, and tells where
 -- each user stands. Marking again changes nothing, so it is also how a task looks.
 --
--- KEYS     as record.lua, then [9] the last version that was given out, and [10] as counts.lua
+-- KEYS     as record.lua, then [9] the last version that was given out, [10] ends: sorted
+--          set of the users with a timed block, by when it ends, and [11] as counts.lua
 -- ARGV[1]  channel to publish on when users begin to wait in a line where none did
 -- ARGV[2]  the message: the phone number ID
 -- ARGV[3…] segments: op, queue, version, text ("" for a request whose job is not counted), when the
@@ -13,23 +14,8 @@
 
 local RANK = {i = 1, b = 2, r = 3}
 local HOUR = 3600000000 -- in µs
-local states, wake, looked_at = {}, false, {}
-
--- joins wakes the lanes when the line that a user joins has been empty until now.
-local function joins(line)
-  if not looked_at[line] then
-    looked_at[line] = true
-    if redis.call('ZCARD', line) == 0 then wake = true end
-  end
-end
-
--- leaves takes a user out of where it waits, and returns its place if that was in line.
-local function leaves(user, old)
-  local line = WAITING[old.queue .. old.op]
-  local place = redis.call('ZSCORE', line, user)
-  if place then redis.call('ZREM', line, user) else redis.call('ZREM', LATER, user) end
-  return place
-end
+local ENDS = KEYS[10]
+local states, ending, ended = {}, {}, {}
 
 local STACK = 4 -- requests that are kept of those that a pending one has displaced
 
@@ -47,6 +33,8 @@ local function displace(old, text, ends)
   local before = words(old)
   w.base = before and before.base or NONE
   w.stack = entry(old, before)
+  -- A call that was not heard of as a success may have changed what base says.
+  if old.state ~= 's' and (old.claim ~= NONE or not before or before.flags ~= NONE) then w.flags = 't' end
   if old.state == 's' then
     w.base = old.op
   elseif (old.state == 'w' or old.state == 'f') and before and before.stack ~= NONE then
@@ -66,6 +54,12 @@ local function mark(writes, user, old, op, queue, version, text, ends)
   -- Asking again must not mean waiting longer: the better queue and the older place stay.
   if waits and RANK[old.queue] < RANK[queue] then r.queue = old.queue end
   if old and (waits or old.state == 'f') and counted(old) then count_at(old.version, 'n', 1) end
+  if ends ~= '0' then
+    pair(ending, ends, user)
+  else
+    local before = old and words(old)
+    if before and before.ends ~= '0' then ended[#ended + 1] = user end
+  end
   if text ~= '' and (r.more == '' or string.sub(r.more, 1, 3) == ' 2 ') then
     set_words(r, displace(old, text, ends))
   elseif string.sub(r.more, 1, 3) == ' 2 ' then
@@ -142,6 +136,8 @@ while i <= #ARGV do
   flush(writes) -- before the next segment, which may name the same users
   i = first + n + 1
 end
+send('ZREM', ENDS, ended)
+send('ZADD', ENDS, ending)
 flush_counts(now_ms())
 if wake then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
 return table.concat(states)

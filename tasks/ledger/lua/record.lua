@@ -26,10 +26,10 @@
 --
 --   of     the version that the rest belongs to. An older program's newer request leaves the words of
 --          an older one behind: they say nothing then
---   text   digest of who asked and why, "-" for none
+--   text   digest of who asked and why, "-" for none; behind "*" the request is the end of a timed block
 --   ends   when the block ends by itself, in ms, 0 for never
 --   base   op that had succeeded last before this request, "-" for none that is known
---   flags  "t" when a call for this request may have been carried out, else "-"
+--   flags  "t" when a call since then may have been carried out that did not succeed, else "-"
 --   stack  while the request is pending, the requests that it displaced, "-" for none: see entry
 --
 -- A user that waits, and is under no claim, stands in exactly one of
@@ -93,18 +93,28 @@ local function set_words(r, w)
   end
 end
 
+local ENDED = '*'
+
 -- counted reports whether the record's request belongs to a job that is counted.
 local function counted(r)
   local begin = ' 2 ' .. r.version .. ' '
-  return string.sub(r.more, 1, #begin) == begin
+  return string.sub(r.more, 1, #begin) == begin and string.sub(r.more, #begin + 1, #begin + 1) ~= ENDED
 end
 
--- ended_words drops what is kept of a pending request alone.
-local function ended_words(r)
-  if not counted(r) then return end
+-- touched takes note that a call may have been carried out that did not succeed.
+local function touched(r)
   local w = words(r)
-  if w.stack == NONE and w.flags == NONE then return end
-  w.stack, w.flags = NONE, NONE
+  if not w then return end
+  w.flags = 't'
+  set_words(r, w)
+end
+
+-- ended_words drops what is kept of a pending request alone; a dead one may have been carried out.
+local function ended_words(r)
+  local w = r.more ~= '' and words(r)
+  if not w or w.stack == NONE and (w.flags == NONE or r.state == 'd') then return end
+  w.stack = NONE
+  if r.state ~= 'd' then w.flags = NONE end
   set_words(r, w)
 end
 

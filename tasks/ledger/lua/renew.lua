@@ -19,11 +19,16 @@ for k, user in ipairs(users) do
     letters[k] = undone(writes, user, r, ARGV[3]) and 'L' or 'l'
   elseif r.version == ARGV[3 + 2 * k] then
     letters[k] = 'f'
+    if ARGV[3] ~= '' then -- what the last call may have done is not told again
+      touched(r)
+      put(writes, user, r)
+    end
     leave_later(writes, user) -- only so that the first write is one that removes
     put_later(writes, user, deadline)
   else
     letters[k] = 'n'
     r.claim = NONE
+    if ARGV[3] ~= '' then touched(r) end
     leave_later(writes, user)
     put(writes, user, r)
     wait_now(writes, user, r)

@@ -44,6 +44,7 @@ local function fail(user, r, how)
     if r.first == '0' then r.first = stamp end
   end
   if how.failure ~= '' then r.failure = '\n' .. how.failure end
+  if how.effect ~= '' then touched(r) end
   if how.verdict == 'd' then
     r.state, r.settled = 'd', stamp
     if counted(r) then count_at(r.version, 'd', 1, string.match(how.failure, '^{"code":(%d+)')) end
@@ -68,14 +69,13 @@ local function settle(user, r, version, wa_id, how)
   leave_later(writes, user)
   if r.version ~= version then
     letter = 'n'
+    if how.effect ~= '' then touched(r) end
     wait_now(writes, user, r)
   elseif how.verdict == 's' then
     letter = 's'
     r.state, r.settled, r.failure = 's', stamp, ''
-    if counted(r) then
-      count_at(r.version, 's', 1)
-      ended_words(r)
-    end
+    if counted(r) then count_at(r.version, 's', 1) end
+    ended_words(r)
   else
     letter = fail(user, r, how)
   end
@@ -128,6 +128,7 @@ local function repeats(writes, c, older)
   if older.state == 'w' or older.state == 'f' or now - older.settled > FAR then return end
   c.again, r.state, r.settled = true, 'w', '0'
   if counted(r) then count_at(r.version, 's', -1) end
+  touched(r)
   wait_now(writes, c.user, r)
   put(writes, c.user, r)
   replies[c.k] = 'w ' .. r.attempts .. ' ' .. r.first

@@ -22,6 +22,8 @@ const (
 	LateCall         Fault = "the call begins after the deadline"
 	UnsureIsSuccess  Fault = "a cut call counts as a success"
 	LateIsForgotten  Fault = "a call that ends after its claim was lost repeats nothing"
+	EndWins          Fault = "the end of a timed block wins over a newer request"
+	EndForgetsCalls  Fault = "the end of a timed block does not look for calls that were cut"
 	LateBesideCall   Fault = "a call that ends late does not look at the call that is out"
 )
 
@@ -30,6 +32,7 @@ func Faulty() []Fault {
 	return []Fault{
 		SettleUnclaimed, SettleOldVersion, SettleLoses, MarkClearsClaim, OldMarkWins,
 		ClaimInFlight, SweepLoses, EarlyExpiry, LateCall, UnsureIsSuccess, LateIsForgotten, LateBesideCall,
+		EndWins, EndForgetsCalls,
 	}
 }
 

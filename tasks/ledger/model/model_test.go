@@ -27,6 +27,23 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
+// TestTimedBlock: the block of version 1 may end by itself at any time, before or after a newer request.
+func TestTimedBlock(t *testing.T) {
+	t.Parallel()
+	for _, last := range []bool{false, true} {
+		for _, unruly := range []bool{false, true} {
+			p := Protocol{Blocks: [Versions]bool{true, false, last}, Timed: true, Unruly: unruly}
+			states, broken := Check(p)
+			for _, v := range broken {
+				t.Errorf("last %v, unruly %v: %v", last, unruly, v)
+			}
+			if states < 3000 {
+				t.Errorf("last %v, unruly %v: %d states are too few to be all", last, unruly, states)
+			}
+		}
+	}
+}
+
 // A check that rejects nothing proves nothing: each broken variant must break the promise
 // that its rule is there to keep. The log (go test -v) shows how.
 func TestFaultsAreFound(t *testing.T) {
@@ -44,12 +61,15 @@ func TestFaultsAreFound(t *testing.T) {
 		UnsureIsSuccess:  LatestWins,
 		LateIsForgotten:  LatestWins,
 		LateBesideCall:   LatestWins,
+		EndWins:          Newest,
+		EndForgetsCalls:  LatestWins,
 	}
 	for _, fault := range Faulty() {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
 			unruly := fault == LateIsForgotten || fault == LateBesideCall
-			_, broken := Check(Protocol{Blocks: alternating, Fault: fault, Unruly: unruly})
+			timed := fault == EndWins || fault == EndForgetsCalls
+			_, broken := Check(Protocol{Blocks: alternating, Fault: fault, Unruly: unruly, Timed: timed})
 			for _, v := range broken {
 				if v.Promise == keeps[fault] {
 					t.Log(v)

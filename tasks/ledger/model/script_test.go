@@ -8,12 +8,34 @@ func (p Protocol) mark(s State, v uint8) State {
 	if v == s.Version || (v < s.Version && p.Fault != OldMarkWins) {
 		return s
 	}
+	s.Touched = p.Timed && s.Version > 0 && s.Status != Succeeded && (s.Touched || s.Claim != Unclaimed)
 	s.Version, s.Status = v, Waiting
 	if p.Fault == MarkClearsClaim {
 		s.Claim, s.Revoked = Unclaimed, false
 	}
 	if s.Claim == Unclaimed || p.Fault == ClaimInFlight {
 		s.Place = Line
+	}
+	return s
+}
+
+// endBlock is lua/ends.lua.
+func (p Protocol) endBlock(s State) State {
+	if s.Version == 0 || s.Marked[1] {
+		return s
+	}
+	s.Marked[1] = true
+	if s.Version != 1 && p.Fault != EndWins {
+		return s
+	}
+	called := s.Status == Succeeded || s.Claim != Unclaimed || s.Touched && p.Fault != EndForgetsCalls
+	s.Version, s.Status = 2, Waiting
+	switch {
+	case s.Claim != Unclaimed:
+	case called:
+		s.Place = Line
+	default:
+		s.Status, s.Place = Succeeded, Nowhere
 	}
 	return s
 }
@@ -25,6 +47,7 @@ func (p Protocol) sweep(s State) State {
 	}
 	s.Place = Nowhere
 	if s.Status == Waiting || s.Status == InFlight {
+		s.Touched = s.Touched || p.Timed && s.Claim != Unclaimed
 		s.Status, s.Claim, s.Revoked = Waiting, Unclaimed, false
 		s.Place = Line
 		if p.Fault == SweepLoses {
@@ -68,9 +91,10 @@ func (p Protocol) renew(s State, i int) State {
 	case !s.holds(i):
 		s = leave(p.undone(s, i), i)
 	case s.Version == w.Version:
-		s.Place = Later
+		s.Place, s.Touched = Later, s.Touched || p.effect(*w)
 		w.Phase = Holding
 	default:
+		s.Touched = s.Touched || p.effect(*w)
 		*w = Worker{Phase: Idle}
 		s.Claim, s.Place = Unclaimed, Line
 	}
@@ -84,6 +108,7 @@ func (p Protocol) settle(s State, i int, verdict Kind) State {
 	}
 	s.Claim, s.Revoked, s.Place = Unclaimed, false, Nowhere
 	if s.Version != s.Workers[i].Version && p.Fault != SettleOldVersion {
+		s.Touched = s.Touched || p.effect(s.Workers[i])
 		s.Place = Line
 		if p.Fault == SettleLoses {
 			s.Place = Nowhere
@@ -92,13 +117,13 @@ func (p Protocol) settle(s State, i int, verdict Kind) State {
 	}
 	switch verdict {
 	case SettleOK:
-		s.Status = Succeeded
+		s.Status, s.Touched = Succeeded, false
 	case SettleDead:
-		s.Status = Dead
+		s.Status, s.Touched = Dead, s.Touched || p.effect(s.Workers[i])
 	case SettleNow:
-		s.Status, s.Place = Waiting, Line
+		s.Status, s.Place, s.Touched = Waiting, Line, s.Touched || p.effect(s.Workers[i])
 	case SettleLater:
-		s.Status, s.Place = Waiting, Later
+		s.Status, s.Place, s.Touched = Waiting, Later, s.Touched || p.effect(s.Workers[i])
 	default: // no verdict
 	}
 	return s
@@ -107,12 +132,16 @@ func (p Protocol) settle(s State, i int, verdict Kind) State {
 // undone does as lua/record.lua under a claim that was lost.
 func (p Protocol) undone(s State, i int) State {
 	w := s.Workers[i]
-	if p.Fault == LateIsForgotten || w.Phase != Heard && w.Phase != Unsure || p.Blocks[s.Version-1] == p.Blocks[w.Version-1] {
+	if p.Fault == LateIsForgotten || w.Phase != Heard && w.Phase != Unsure {
+		return s
+	}
+	if p.Blocks[s.Version-1] == p.Blocks[w.Version-1] {
+		s.Touched = s.Touched || p.Timed && s.Status != Succeeded
 		return s
 	}
 	switch {
 	case s.Status == Succeeded && s.Claim == Unclaimed:
-		s.Status, s.Place = Waiting, Line
+		s.Status, s.Place, s.Touched = Waiting, Line, p.Timed
 	case s.Status == InFlight && p.Fault != LateBesideCall:
 		s.Revoked = s.Claim != Orphan // whose name says no more in any case
 	}
@@ -125,4 +154,9 @@ func (p Protocol) whenUnsure() []Kind {
 		return []Kind{SettleOK}
 	}
 	return []Kind{SettleNow, SettleLater, SettleDead}
+}
+
+// effect reports whether a timed block's end must know that the worker's call may have been carried out.
+func (p Protocol) effect(w Worker) bool {
+	return p.Timed && (w.Phase == Heard || w.Phase == Unsure)
 }

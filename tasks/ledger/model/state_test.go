@@ -73,6 +73,7 @@ type State struct {
 	Claim   uint8
 	Revoked bool // the claim counts for nothing, and keeps others out until its deadline
 	Place   Place
+	Touched bool // a call since the last success may have been carried out; with a timed block alone
 	Workers [Workers]Worker
 }
 

@@ -26,6 +26,7 @@ const (
 	SettleDead  Kind = "settle dead"
 	Crash       Kind = "crash"
 	Pass        Kind = "time passes"
+	End         Kind = "the timed block ends"
 )
 
 // Step is one step. Again says that the reply gets lost, so that the worker will
@@ -41,7 +42,7 @@ func (s Step) String() string {
 	switch s.Kind {
 	case Mark:
 		return fmt.Sprintf("mark v%d", s.Version)
-	case Sweep, Pass:
+	case Sweep, Pass, End:
 		return string(s.Kind)
 	default: // a worker's
 	}
@@ -71,6 +72,8 @@ type Protocol struct {
 	// the last second, a clock that is set forward and a stopped process come to. Then a user may
 	// be in two calls, and the list is right as soon as the workers have told what their calls did.
 	Unruly bool
+	// Timed says that version 1 is a block that ends by itself, and that version 2 is its end.
+	Timed bool
 }
 
 // Move is a step and where it leads.
@@ -92,6 +95,10 @@ func (p Protocol) Next(s State) []Move {
 		}
 	}
 	for v := 1; v <= Versions; v++ {
+		if v == 2 && p.Timed {
+			add(Step{Kind: End}, p.endBlock(s))
+			continue
+		}
 		add(Step{Kind: Mark, Version: v}, p.mark(s, uint8(v)))
 	}
 	add(Step{Kind: Sweep}, p.sweep(s))

@@ -168,15 +168,16 @@ func (d *directory) traitsOf(e ledger.Entry) (t trait) {
 			t |= what
 		}
 	}
-	block := e.State != ledger.Unknown && e.Operation == ledger.Block
-	unblock := e.State != ledger.Unknown && e.Operation == ledger.Unblock
+	ended := e.Job.Ends > 0 && e.Job.Ends <= d.base.Time().UnixMilli() // a timed block: it is not wanted any more
+	block := e.State != ledger.Unknown && e.Operation == ledger.Block && !ended
+	unblock := e.State != ledger.Unknown && (e.Operation == ledger.Unblock || ended)
 	open := e.State == ledger.Waiting || e.State == ledger.InFlight
 	has(e.State == ledger.Unknown, unreadable)
 	has(block && e.State != ledger.Discarded, wanted)
 	has(block && e.State == ledger.Discarded, discarded)
 	has(unblock, unwanted)
-	has(unblock && open && e.Queue == ledger.Reconcile, ourUnblock)
-	has(block && e.State == ledger.Succeeded, ourBlock)
+	has(e.Operation == ledger.Unblock && open && e.Queue == ledger.Reconcile, ourUnblock)
+	has(e.Operation == ledger.Block && e.State == ledger.Succeeded, ourBlock)
 	has(block && e.State == ledger.Succeeded && d.base.Time().Sub(e.SettledAt) < window, recentBlock)
 	has(open || e.State != ledger.Unknown && d.since(e), unsettled)
 	return t
