@@ -103,8 +103,10 @@ func TestLimitedUserAloneCutsNoPace(t *testing.T) {
 	t.Parallel()
 	const bad, other = "+16505559999", "106540352242923"
 	faults := []simulator.Fault{
-		{Effect: simulator.EffectFail, Code: 130429}, {Effect: simulator.EffectFail, Code: 80007},
-		{Effect: simulator.EffectFailUser, Code: 130429}, {Effect: simulator.EffectFailUser, Code: 80007},
+		{Effect: simulator.EffectFail, Code: 130429},
+		{Effect: simulator.EffectFail, Code: 80007},
+		{Effect: simulator.EffectFailUser, Code: 130429},
+		{Effect: simulator.EffectFailUser, Code: 80007},
 	}
 	for _, f := range faults[:redistest.Rounds(t, 2, len(faults))] {
 		t.Run(fmt.Sprintf("%s %d", f.Effect, f.Code), func(t *testing.T) {
