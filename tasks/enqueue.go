@@ -74,14 +74,14 @@ func (e *enqueuing) run(ctx context.Context, named bool) error {
 	}
 	// Part 0 goes first: of two first attempts at once, the one that enqueues it decides over
 	// the version of the rest.
-	first, err := e.part(ctx, 0)
+	first, found, err := e.part(ctx, 0)
 	if err != nil {
 		return err
 	}
-	e.repeated = e.repeated || named && first.Version != e.version
+	e.repeated = e.repeated || named && found
 	e.takeOver(first)
 	err = parallel.Each(ctx, parallel.UpTo(1, e.parts), func(ctx context.Context, n int) error {
-		_, err := e.part(ctx, n)
+		_, _, err := e.part(ctx, n)
 		return err
 	})
 	if err != nil {
@@ -191,31 +191,31 @@ func (e *enqueuing) payload(n int) queues.Payload {
 	}
 }
 
-// part enqueues and marks one chunk, and returns what stands of it in Redis.
-func (e *enqueuing) part(ctx context.Context, n int) (queues.Payload, error) {
+// part enqueues and marks one chunk, and returns what stands of it in Redis, and whether it was found there.
+func (e *enqueuing) part(ctx context.Context, n int) (stands queues.Payload, found bool, err error) {
 	payload := e.payload(n)
 	task, err := payload.Task()
 	if err != nil {
-		return payload, err
+		return payload, false, err
 	}
 	opts := []asynq.Option{asynq.Queue(string(e.r.Queue)), asynq.Retention(e.r.Retention)}
 	if payload.Delayed { // asynq cuts the fraction of the second off
 		opts = append(opts, asynq.ProcessAt(payload.DueAt().Add(time.Second-time.Nanosecond)))
 	}
 	if err := e.list(ctx, payload); err != nil {
-		return payload, err
+		return payload, false, err
 	}
 	if payload.Delayed && payload.Counted {
 		if err := e.ledger.Plan(ctx, payload.Plan(), payload.Users); err != nil {
-			return payload, err
+			return payload, false, err
 		}
 	}
 	_, err = e.client.EnqueueContext(ctx, task, opts...)
-	if errors.Is(err, asynq.ErrTaskIDConflict) { // a reply that was lost, or a job that is repeated
+	if found = errors.Is(err, asynq.ErrTaskIDConflict); found { // a reply that was lost, or a job that is repeated
 		payload, err = e.adopt(payload)
 	}
 	if err != nil {
-		return payload, err
+		return payload, false, err
 	}
 	e.mu.Lock()
 	e.tasks++
@@ -224,7 +224,7 @@ func (e *enqueuing) part(ctx context.Context, n int) (queues.Payload, error) {
 	if !payload.Delayed {
 		e.mark(ctx, payload)
 	}
-	return payload, nil
+	return payload, found, nil
 }
 
 // adopt returns the payload that stands in Redis under the task ID of mine.

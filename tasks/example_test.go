@@ -39,11 +39,11 @@ func Example() {
 			fmt.Printf("input %d: %s\n", r.Line, r.Reason)
 		}
 	}
-	status, err := producer.Tasks(ctx, "spam-report-42")
+	status, err := producer.Job(ctx, "spam-report-42")
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%d of %d tasks have ended, %d users wait\n", status.Ended, status.Tasks, status.Pending)
+	fmt.Printf("%s: %d of %d users have not ended\n", status.State, status.Pending, status.Accepted)
 
 	// In a week they may write again; in bulk, since it is not urgent.
 	_, err = producer.Unblock(ctx, numbers[:2], tasks.WithDelay(7*24*time.Hour), tasks.WithQueue(tasks.Bulk))
@@ -54,6 +54,6 @@ func Example() {
 	// input 3: holds a character that no phone number has
 	// job spam-report-42: 2 accepted, 1 task in interactive
 	// input 3: holds a character that no phone number has
-	// 0 of 1 tasks have ended, 2 users wait
+	// waiting: 2 of 2 users have not ended
 	// <nil>
 }
