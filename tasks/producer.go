@@ -89,6 +89,9 @@ func NewProducer(rdb redis.UniversalClient, cfg ProducerConfig) (*Producer, erro
 	return &Producer{rdb: rdb, cfg: cfg, inspector: asynq.NewInspectorFromRedisClient(rdb)}, nil
 }
 
+// PhoneNumberID returns that of jobs which name none; "" when each must.
+func (p *Producer) PhoneNumberID() string { return p.cfg.PhoneNumberID }
+
 // Block asks for users to be blocked: phone numbers or BSUIDs as people write them. Inputs
 // that name no user are in the Job's Rejected, and the rest goes on; without any that does,
 // the error is ErrNoUsers. See [Producer.Enqueue] for the other errors.

@@ -34,6 +34,9 @@ var linesLua string
 //go:embed lua/ends.lua
 var endsLua string
 
+//go:embed lua/cancel.lua
+var cancelLua string
+
 //go:embed lua/plan.lua
 var planLua string
 
@@ -68,6 +71,7 @@ var holdLua string
 var (
 	versionScript  = redis.NewScript(versionLua)
 	endsScript     = redis.NewScript(recordLua + countsLua + linesLua + endsLua)
+	cancelScript   = redis.NewScript(recordLua + countsLua + linesLua + cancelLua)
 	planScript     = redis.NewScript(planLua)
 	registerScript = redis.NewScript(registerLua)
 	markScript     = redis.NewScript(recordLua + countsLua + linesLua + markLua)
