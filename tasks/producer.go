@@ -116,30 +116,28 @@ func (p *Producer) parseAndEnqueue(ctx context.Context, op ledger.Operation, inp
 		return Job{Operation: op, Rejected: list.Rejected},
 			fmt.Errorf("tasks: enqueue: %w: none of %d inputs is a phone number or BSUID", ErrNoUsers, len(inputs))
 	}
-	if op == ledger.Block {
-		var err error
-		if r.Users, list.Rejected, err = p.withoutProtected(ctx, r, list.Rejected); err != nil {
-			return Job{Operation: op, Rejected: list.Rejected}, fmt.Errorf("tasks: enqueue: %w", err)
-		}
+	var err error
+	if r.Users, list.Rejected, err = p.Allowed(ctx, r, r.Users, list.Rejected); err != nil {
+		return Job{Operation: op, Rejected: list.Rejected}, fmt.Errorf("tasks: enqueue: %w", err)
 	}
 	job, err := p.Enqueue(ctx, r)
 	job.Rejected = list.Rejected
 	return job, err
 }
 
-// withoutProtected returns the users that may be blocked, and the others behind what was rejected before. A phone
-// number ID that is wrong is left to Enqueue, which says so.
-func (p *Producer) withoutProtected(ctx context.Context, r Request, rejected []Rejection) ([]user.ID, []Rejection, error) {
+// Allowed returns the users that r may block, and the protected ones behind what was rejected before, without a
+// line. All may be unblocked. A phone number ID that is wrong is left to Enqueue, which says so.
+func (p *Producer) Allowed(ctx context.Context, r Request, users []user.ID, rejected []Rejection) ([]user.ID, []Rejection, error) {
 	id := cmp.Or(r.PhoneNumberID, p.cfg.PhoneNumberID)
-	if queues.CheckPhoneNumberID(id) != nil {
-		return r.Users, rejected, nil
+	if r.Operation != ledger.Block || queues.CheckPhoneNumberID(id) != nil {
+		return users, rejected, nil
 	}
-	found, err := protect.Check(ctx, p.rdb, id, r.Users)
+	found, err := protect.Check(ctx, p.rdb, id, users)
 	if err != nil || len(found) == 0 {
-		return r.Users, rejected, err
+		return users, rejected, err
 	}
 	var kept []user.ID
-	for _, u := range r.Users {
+	for _, u := range users {
 		if e, protected := found[u]; protected {
 			rejected = append(rejected, Rejection{Input: u.Reveal(), Reason: e.Why()})
 		} else {

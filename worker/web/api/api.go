@@ -66,6 +66,11 @@ func (s *server) routes(c *classes) []route {
 	return []route{
 		{"POST /v1/block", access.Write, c.change, []string{kindJSON, kindCSV, kindPlain}, s.change(tasks.Block)},
 		{"POST /v1/unblock", access.Write, c.change, []string{kindJSON, kindCSV, kindPlain}, s.change(tasks.Unblock)},
+		{"GET /v1/jobs", access.Read, always(c.look), nil, s.jobs},
+		{"GET /v1/jobs/{id}", access.Read, always(c.wait), nil, s.job},
+		{"GET /v1/jobs/{id}/users.csv", access.Read, always(c.dead), nil, s.jobUsers},
+		{"POST /v1/jobs/{id}/cancel", access.Write, always(c.dead), []string{kindJSON, kindNone}, s.cancelJob},
+		{"POST /v1/jobs/{id}/undo", access.Write, always(c.dead), []string{kindJSON, kindNone}, s.undoJob},
 		{"POST /v1/status", access.Read, always(c.look), []string{kindJSON}, s.status},
 		{"GET /v1/dead-letters", access.Read, always(c.dead), nil, s.listDeadLetters},
 		{"POST /v1/dead-letters/redrive", access.Write, always(c.dead), []string{kindJSON}, s.redrive},

@@ -28,9 +28,10 @@ const keptFor = 24 * time.Hour
 
 // changeRequest has the fields of a request to block or unblock.
 type changeRequest struct {
-	phoneNumberID, queue, delay, country string
-	users                                inputs
-	column                               string // of a file
+	phoneNumberID, queue, delay, country  string
+	lasts, until, asOf, reason, reference string
+	users                                 inputs
+	column                                string // of a file
 }
 
 // change returns the handler of block or unblock.
@@ -40,7 +41,15 @@ func (s *server) change(op tasks.Operation) func(context.Context, *http.Request,
 		if err != nil {
 			return answer{}, err
 		}
-		request.Operation, request.Users = op, list.Users
+		request.Operation, request.Requester, request.Given = op, callerName(ctx), list.Given
+		request.Users = list.Users
+		switch allowed, rejected, err := s.producer.Allowed(ctx, request, list.Users, list.Rejected); {
+		case errors.Is(err, tasks.ErrNoUsers):
+			return answer{}, noUsers(rejected)
+		case err == nil: // else Redis is away, which Enqueue says with a key to come again with; a lane looks again
+			request.Users, list.Rejected = allowed, rejected
+		}
+		request.Rejected = list.Rejected
 		job, err := s.producer.Enqueue(ctx, request)
 		if err != nil {
 			return answer{}, enqueueProblem(job, err)
@@ -51,7 +60,11 @@ func (s *server) change(op tasks.Operation) func(context.Context, *http.Request,
 		if list.Column.Number > 0 {
 			out.Column = &list.Column
 		}
-		a := answer{status: http.StatusAccepted, body: out, header: map[string]string{"Location": "/v1/jobs/" + url.PathEscape(job.ID)}}
+		at := "/v1/jobs/" + url.PathEscape(job.ID)
+		if job.PhoneNumberID != s.cfg.PhoneNumberID {
+			at += "?phone_number_id=" + job.PhoneNumberID
+		}
+		a := answer{status: http.StatusAccepted, body: out, header: map[string]string{"Location": at}}
 		if job.Repeated {
 			a.header["Idempotent-Replayed"] = "true"
 		}
@@ -64,7 +77,10 @@ func (s *server) readChange(r *http.Request, b body) (numbers.List, tasks.Reques
 	c := changeRequest{users: inputs{most: maxUsers}}
 	var list numbers.List
 	var request tasks.Request
-	text := map[string]*string{"phone_number_id": &c.phoneNumberID, "queue": &c.queue, "delay": &c.delay, "country": &c.country}
+	text := map[string]*string{
+		"phone_number_id": &c.phoneNumberID, "queue": &c.queue, "delay": &c.delay, "country": &c.country,
+		"for": &c.lasts, "until": &c.until, "as_of": &c.asOf, "reason": &c.reason, "reference": &c.reference,
+	}
 	if b.kind == kindJSON {
 		fields := map[string]field{"users": {&c.users, "a list of strings"}}
 		for name, into := range text {
@@ -134,6 +150,12 @@ func (s *server) request(r *http.Request, c changeRequest) (tasks.Request, error
 	if request.Delay, err = duration("delay", c.delay, tasks.MaxDelay); err != nil {
 		return request, err
 	}
+	if err := timing(c, &request); err != nil {
+		return request, err
+	}
+	if request.Reason, request.Reference = c.reason, c.reference; (ledger.Text{Reason: c.reason, Reference: c.reference}).Check() != nil {
+		return request, invalid("reason", "reason has at most 500 characters and reference 200, on one line, without control characters")
+	}
 	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 1 {
 		return request, badKey(errors.New("there are several"))
 	} else if len(keys) == 1 {
@@ -143,6 +165,35 @@ func (s *server) request(r *http.Request, c changeRequest) (tasks.Request, error
 		}
 	}
 	return request, nil
+}
+
+// timing reads when a block ends, and what orders the request.
+func timing(c changeRequest, request *tasks.Request) error {
+	lasts, err := duration("for", c.lasts, tasks.MaxDelay)
+	if err != nil {
+		return err
+	}
+	for name, t := range map[string]struct {
+		text string
+		into *time.Time
+	}{"until": {c.until, &request.Until}, "as_of": {c.asOf, &request.AsOf}} {
+		if t.text == "" {
+			continue
+		}
+		if *t.into, err = time.Parse(time.RFC3339, t.text); err != nil {
+			return invalid(name, name+" is a time such as 2026-12-01T09:00:00Z")
+		}
+	}
+	switch {
+	case c.lasts == "":
+	case c.until != "":
+		return invalid("until", "for and until both say when the block ends: send one of them")
+	case lasts <= 0:
+		return invalid("for", "for is a duration above 0, such as 7d")
+	default:
+		request.Until = time.Now().Add(request.Delay + lasts)
+	}
+	return nil
 }
 
 // unquote returns the key of a header, which may be a quoted string as in the draft of the HTTP

@@ -54,6 +54,7 @@ type classes struct {
 	large *class // changes of many, or of a number not known yet
 	look  *class // status, limits
 	dead  *class // the dead-letter queue, which may be read as a whole
+	wait  *class // one job, perhaps until it ends
 	open  *class // the description
 }
 
@@ -63,6 +64,7 @@ func newClasses() *classes {
 		large: newClass(4, largeBody, 30*time.Second, 50*time.Second),
 		look:  newClass(32, smallBody*2, 5*time.Second, 20*time.Second),
 		dead:  newClass(4, largeBody, 15*time.Second, 50*time.Second),
+		wait:  newClass(256, 0, 5*time.Second, maxWait+10*time.Second),
 		open:  newClass(16, 0, 5*time.Second, 5*time.Second),
 	}
 }
