@@ -136,7 +136,7 @@ func Read(op ledger.Operation, users []ledger.Claimed, res *client.Result, err e
 			res, err, r.each = nil, e, true
 		}
 	}
-	r.res, r.err, r.rule = res, err, ruleOf(err, r.Listed)
+	r.res, r.err, r.rule = res, err, r.ruleOf(err)
 	var v Verdict
 	if res != nil {
 		v = r.named()
@@ -164,6 +164,16 @@ func ReadCheck(err error, listed bool) Verdict {
 	}
 	r.finish(&v, client.MetaOf(err))
 	return v
+}
+
+// ruleOf is the rule of an error of this call. An unblock needs no room: that it is refused for a full
+// list is about its user.
+func (r *reading) ruleOf(err error) client.Rule {
+	rule := ruleOf(err, r.Listed)
+	if rule.Remedy == client.ListFull && r.op == ledger.Unblock {
+		rule.Remedy = client.DeadLetter
+	}
+	return rule
 }
 
 // finish fills in what metrics, logs and the limiter are told.
@@ -213,11 +223,11 @@ func (r *reading) named() Verdict {
 			v.Settlements = append(v.Settlements, ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed, WaID: o.WaID})
 			continue
 		case client.Failed:
-			rule := ruleOf(o.Error, r.Listed)
+			rule := r.ruleOf(o.Error)
 			s := r.settle(u, rule, failureOf(o.Error, rule, r.Now), true)
 			s.WaID = o.WaID
 			v.Settlements = append(v.Settlements, s)
-			v.Full = v.Full || rule.Remedy == client.ListFull && r.op == ledger.Block
+			v.Full = v.Full || rule.Remedy == client.ListFull
 			if isLimit(rule) {
 				v.Limits = append(v.Limits, u.User)
 			}
@@ -235,7 +245,7 @@ func (r *reading) whole() Verdict {
 		return r.refused()
 	case isLimit(rule):
 		return r.limited()
-	case rule.Remedy == client.ListFull && r.op == ledger.Block:
+	case rule.Remedy == client.ListFull:
 		return r.full()
 	case errors.Is(r.err, client.ErrInvalidRequest):
 		return r.alike(EffectServed, true) // never sent, so that no check can tell more

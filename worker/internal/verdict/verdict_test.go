@@ -71,6 +71,36 @@ var (
 	refusedBy = func(code int) Check { return Check{Done: true, Err: &client.APIError{Code: code}} }
 )
 
+// TestUnblockOfAFullList: one user of an unblock that is refused with the code of a full list sinks no
+// other, and does not wait for room.
+func TestUnblockOfAFullList(t *testing.T) {
+	t.Parallel()
+	full := &client.APIError{Code: 139101}
+	for _, known := range []bool{false, true} {
+		for want, c := range map[string]struct {
+			users int
+			named []int
+			check Check
+		}{
+			"check": {users: 2}, "split": {users: 2, check: passed}, "d": {users: 1, check: passed},
+			"sd": {users: 2, named: []int{0, 139101}},
+		} {
+			users := claimed(t, make([]int, c.users)...)
+			p := testPolicy()
+			p.Evidence.Full, p.Check = known, c.check
+			var v Verdict
+			if c.named != nil {
+				v = Read(ledger.Unblock, users, answer(users, c.named...), nil, p)
+			} else {
+				v = Read(ledger.Unblock, users, nil, full, p)
+			}
+			if got := says(v); got != want || v.Full {
+				t.Errorf("%d users, list known to be full %v: %s, want %s; full %v", c.users, known, got, want, v.Full)
+			}
+		}
+	}
+}
+
 func TestRead(t *testing.T) {
 	t.Parallel()
 	outage := Evidence{EverServed: true, Failures: 2}
