@@ -155,24 +155,15 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	if c.op == ledger.Block {
-		if err := in.rejectProtected(cmd.Context(), c.cli, rdb, number.ID); err != nil {
-			return err
-		}
-		if len(in.users) == 0 {
-			err := usagef("all of the numbers are protected or not valid, and nothing was done")
-			if c.json {
-				err = errors.Join(err, printOne(c.out, reply.OfJob(tasks.Job{Operation: c.op, PhoneNumberID: number.ID, Rejected: in.rejected})))
-			}
-			return err
-		}
-	}
 	p, err := tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: number.ID})
 	if err != nil {
 		return err
 	}
+	if err := c.allowed(cmd.Context(), p, &in); err != nil {
+		return err
+	}
 	if c.dryRun {
-		return c.preview(cmd.Context(), cfg, number, rdb, in)
+		return previewOf(cmd.Context(), c.cli, cfg, rdb, tasks.Request{PhoneNumberID: number.ID, Operation: c.op, Users: in.users, Rejected: in.rejected, Delay: c.delay})
 	}
 	request := tasks.Request{
 		Operation: c.op, Users: in.users, Queue: ledger.Queue(c.queue), Delay: c.delay, JobID: c.job, Retention: c.retention,
@@ -187,6 +178,24 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	}
 	job.Rejected = in.rejected
 	return c.enqueued(cmd.Context(), &waiter{c.cli, c.waitFlags, rdb, p}, job, in.column)
+}
+
+// allowed moves the protected ones among users who are to be blocked to the rejected.
+func (c *change) allowed(ctx context.Context, p *tasks.Producer, in *inputs) error {
+	before := len(in.rejected)
+	users, rejected, err := p.Allowed(ctx, tasks.Request{Operation: c.op}, in.users, in.rejected)
+	in.users, in.rejected = users, rejected
+	if n := len(rejected) - before; n > 0 {
+		c.say("%s rejected as protected; `wablock protect list` shows why", count(n, "number"))
+	}
+	if !errors.Is(err, tasks.ErrNoUsers) {
+		return err
+	}
+	err = usagef("all of the numbers are protected or not valid, and nothing was done")
+	if c.json {
+		err = errors.Join(err, printOne(c.out, reply.OfJob(tasks.Job{Operation: c.op, PhoneNumberID: p.PhoneNumberID(), Rejected: rejected})))
+	}
+	return err
 }
 
 // enqueueFailed adds how to go on after a part, or nothing, was enqueued.

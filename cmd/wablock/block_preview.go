@@ -12,10 +12,8 @@ import (
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/worker/reconcile/plan"
 )
-
-// listCapacity is the number of users that one blocklist holds.
-const listCapacity = 64_000
 
 // previewJSON is the answer of block and unblock with --dry-run.
 type previewJSON struct {
@@ -35,17 +33,17 @@ type previewJSON struct {
 	Seconds float64 `json:"expected_seconds"`
 }
 
-// preview shows the effects that a request would have, and changes nothing.
-func (c *change) preview(ctx context.Context, cfg *config.Config, number config.PhoneNumber, rdb redis.UniversalClient, in inputs) error {
-	l := ledger.New(rdb, number.ID)
+// previewOf shows the effects that a request would have, and changes nothing.
+func previewOf(ctx context.Context, c *cli, cfg *config.Config, rdb redis.UniversalClient, r tasks.Request) error {
+	l := ledger.New(rdb, r.PhoneNumberID)
 	out := previewJSON{
-		Operation: c.op, PhoneNumberID: number.ID, DryRun: true, Accepted: len(in.users), Rejected: in.rejected, Capacity: listCapacity,
+		Operation: r.Operation, PhoneNumberID: r.PhoneNumberID, DryRun: true, Accepted: len(r.Users), Rejected: r.Rejected, Capacity: plan.Capacity,
 	}
 	if out.Rejected == nil {
 		out.Rejected = []tasks.Rejection{}
 	}
 	listed := 0 // of the users, those on the list
-	for chunk := range slices.Chunk(in.users, ledger.MaxBatch) {
+	for chunk := range slices.Chunk(r.Users, ledger.MaxBatch) {
 		entries, err := l.Entries(ctx, chunk)
 		if err != nil {
 			return err
@@ -54,7 +52,7 @@ func (c *change) preview(ctx context.Context, cfg *config.Config, number config.
 			if e.State == ledger.Succeeded && e.Operation == ledger.Block {
 				listed++
 			}
-			if e.Operation == c.op && (e.State == ledger.Succeeded || e.State == ledger.Waiting || e.State == ledger.InFlight) {
+			if e.Operation == r.Operation && (e.State == ledger.Succeeded || e.State == ledger.Waiting || e.State == ledger.InFlight) {
 				out.Already++
 			}
 		}
@@ -69,7 +67,7 @@ func (c *change) preview(ctx context.Context, cfg *config.Config, number config.
 		}
 	}
 	out.ListAfter = out.ListBefore - listed
-	if c.op == ledger.Block {
+	if r.Operation == ledger.Block {
 		out.ListAfter = out.ListBefore + out.Accepted - listed
 	}
 	backlog, err := l.Backlog(ctx)
@@ -80,14 +78,14 @@ func (c *change) preview(ctx context.Context, cfg *config.Config, number config.
 	if err != nil {
 		return err
 	}
-	limit, err := app.LimiterOf(cfg, rdb, workers, c.say).Show(ctx, number.ID)
+	limit, err := app.LimiterOf(cfg, rdb, workers, c.say).Show(ctx, r.PhoneNumberID)
 	if err != nil {
 		return err
 	}
 	perCall := max(1, limit.MaxUsers)
 	users := backlog.Waiting() + backlog.Later + out.Accepted
-	out.Seconds = (c.delay + limit.Wait((users+perCall-1)/perCall)).Round(time.Millisecond).Seconds()
-	if err := c.showPreview(out); err != nil {
+	out.Seconds = (r.Delay + limit.Wait((users+perCall-1)/perCall)).Round(time.Millisecond).Seconds()
+	if err := out.show(c); err != nil {
 		return err
 	}
 	if len(out.Rejected) > 0 {
@@ -96,7 +94,7 @@ func (c *change) preview(ctx context.Context, cfg *config.Config, number config.
 	return nil
 }
 
-func (c *change) showPreview(p previewJSON) error {
+func (p previewJSON) show(c *cli) error {
 	if c.json {
 		return printOne(c.out, p)
 	}

@@ -57,16 +57,7 @@ func (c *cancel) run(cmd *cobra.Command, args []string) error {
 	}
 	line := fmt.Sprintf("Job %s: %s %scanceled; %s in calls, which end as they end; %s had ended.",
 		done.JobID, count(done.Canceled, "number"), would, thousands(done.InFlight), thousands(done.Settled))
-	return unwritten(c.told(done, line), "the job is canceled all the same")
-}
-
-// told prints an answer: the JSON, or a line for people.
-func (c *cli) told(v any, line string) error {
-	if c.json {
-		return printOne(c.out, v)
-	}
-	_, err := fmt.Fprintln(c.out, printable(line))
-	return err
+	return unwritten(answerWith(c.cli, done, line), "the job is canceled all the same")
 }
 
 // cancelError adds the next step to the error of a job that can't be canceled or undone.
@@ -139,5 +130,5 @@ func (c *undo) run(cmd *cobra.Command, args []string) error {
 	case done.UndoJobID != "":
 		line += ", by job " + done.UndoJobID
 	}
-	return unwritten(c.told(done, line+"."), "the job is undone all the same")
+	return unwritten(answerWith(c.cli, done, line+"."), "the job is undone all the same")
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
@@ -143,7 +142,7 @@ func (c *job) run(cmd *cobra.Command, args []string) error {
 	}
 	var interrupted error
 	if c.wait {
-		j, interrupted = (&waiter{c.cli, c.waitFlags, rdb, p}).untilJob(cmd.Context(), p, j)
+		j, interrupted = (&waiter{c.cli, c.waitFlags, rdb, p}).untilJob(cmd.Context(), j)
 	}
 	if c.csv != "" {
 		if err := c.report(cmd.Context(), p, args[0]); err != nil {
@@ -206,9 +205,6 @@ func (c *job) report(ctx context.Context, p *tasks.Producer, id string) (err err
 }
 
 func (c *job) show(j tasks.JobStatus) error {
-	if c.json {
-		return printOne(c.out, j)
-	}
 	lines := []string{fmt.Sprintf("Job %s: %s to %s for phone number ID %s; %s.", j.ID, count(j.Accepted, "number"), j.Operation, j.PhoneNumberID, j.State)}
 	add := func(name, value string) {
 		if value != "" {
@@ -236,47 +232,5 @@ func (c *job) show(j tasks.JobStatus) error {
 		help, _ := client.Explain(code)
 		lines = append(lines, fmt.Sprintf("  %s × %s: %s", thousands(j.Codes[code]), cmp.Or(codeText(code), "no code"), help))
 	}
-	for _, l := range lines {
-		if _, err := fmt.Fprintln(c.out, printable(l)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// untilJob waits for the end of a job that was accepted before. Redis may be away for a minute.
-func (w *waiter) untilJob(ctx context.Context, p *tasks.Producer, j tasks.JobStatus) (tasks.JobStatus, error) {
-	show := newMeter(w.cli, j.Accepted)
-	defer show.end()
-	limited, stop := ctx, func() {}
-	if w.timeout > 0 {
-		limited, stop = context.WithTimeout(ctx, w.timeout)
-	}
-	defer stop()
-	seen, told := time.Now(), false
-	for pace := waitLeast; ; pace = min(2*pace, waitMost) {
-		now, err := p.Job(limited, j.ID)
-		switch {
-		case err == nil:
-			j, seen = now, time.Now()
-			show.set(tasks.Progress{Succeeded: j.Succeeded, DeadLettered: j.DeadLettered, Superseded: j.Superseded, Pending: j.Pending})
-			if j.Done() {
-				return j, nil
-			}
-		case errors.Is(err, tasks.ErrJobNotFound), limited.Err() == nil && time.Since(seen) > waitRedis:
-			return j, jobError(err, j.ID)
-		}
-		if !told && pace == waitMost {
-			told = true
-			sayIfNoWorker(w.cli, w.rdb, "the numbers wait")
-		}
-		if pauseFor(limited, pace) == nil {
-			continue
-		}
-		if ctx.Err() != nil {
-			return j, interruptedf("interrupted; the job %s goes on", j.ID)
-		}
-		return j, &exitError{code: exitFailed, text: fmt.Sprintf("timeout after %v: %s of %s settled; the job %s goes on",
-			w.timeout, thousands(j.Accepted-j.Pending), thousands(j.Accepted), j.ID)}
-	}
+	return answerWith(c.cli, j, lines...)
 }

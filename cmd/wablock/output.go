@@ -122,6 +122,19 @@ func printable(s string) string {
 	}, s)
 }
 
+// answerWith prints an answer: the JSON, or lines for people.
+func answerWith(c *cli, v any, lines ...string) error {
+	if c.json {
+		return printOne(c.out, v)
+	}
+	for _, l := range lines {
+		if _, err := fmt.Fprintln(c.out, printable(l)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // printOne writes a single JSON object.
 func printOne(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)

@@ -133,7 +133,7 @@ func (c *pausing) pause(ctx context.Context, rdb redis.UniversalClient, phoneNum
 		e.Detail = "for " + c.lasts.String()
 	}
 	recordDone(ctx, c.cli, rdb, e)
-	return unwritten(c.answer(reply.OfPauses(phoneNumberID, set), lines...), "the pause holds all the same")
+	return unwritten(answerWith(c.cli, reply.OfPauses(phoneNumberID, set), lines...), "the pause holds all the same")
 }
 
 func (c *pausing) resume(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string) error {
@@ -155,23 +155,7 @@ func (c *pausing) resume(ctx context.Context, rdb redis.UniversalClient, phoneNu
 	if len(cleared) == 0 {
 		text = "nothing was paused"
 	}
-	return unwritten(c.answer(reply.OfResumed(phoneNumberID, cleared), text), "it is resumed all the same")
-}
-
-func (c *pausing) answer(a reply.Pausing, lines ...string) error {
-	if c.json {
-		return printOne(c.out, a)
-	}
-	_, err := fmt.Fprintln(c.out, printableLines(lines))
-	return err
-}
-
-func printableLines(lines []string) string {
-	shown := make([]string, len(lines))
-	for i, l := range lines {
-		shown[i] = printable(l)
-	}
-	return strings.Join(shown, "\n")
+	return unwritten(answerWith(c.cli, reply.OfResumed(phoneNumberID, cleared), text), "it is resumed all the same")
 }
 
 // pauses returns the pauses that hold for some phone number IDs, each once; "" stands for all alone.

@@ -219,23 +219,3 @@ func (c *protection) list(cmd *cobra.Command) error {
 	}
 	return out.flush()
 }
-
-// rejectProtected moves the protected ones among users who are to be blocked to the rejected.
-func (in *inputs) rejectProtected(ctx context.Context, c *cli, rdb redis.UniversalClient, phoneNumberID string) error {
-	found, err := protect.Check(ctx, rdb, phoneNumberID, in.users)
-	if err != nil || len(found) == 0 {
-		return err
-	}
-	var kept []user.ID
-	for _, u := range in.users {
-		e, protected := found[u]
-		if !protected {
-			kept = append(kept, u)
-			continue
-		}
-		in.rejected = append(in.rejected, tasks.Rejection{Input: u.Reveal(), Reason: e.Why()})
-	}
-	in.users = kept
-	c.say("%s rejected as protected; `wablock protect list` shows why", count(len(found), "number"))
-	return nil
-}

@@ -8,11 +8,12 @@ import (
 
 // textFlags are the flags of commands that ask for something: who, and why.
 type textFlags struct {
-	by, reason, reference string
+	requester
+	reason, reference string
 }
 
 func (t *textFlags) addText(f *pflag.FlagSet) {
-	f.StringVar(&t.by, "by", "", "`name` of who asks, shown by status and jobs (default USER@host)")
+	t.addBy(f)
 	f.StringVar(&t.reason, "reason", "", "`text` that says why, up to 500 characters; no phone numbers")
 	f.StringVar(&t.reference, "reference", "", "a ticket or case that it belongs to, up to 200 characters")
 }
@@ -20,7 +21,7 @@ func (t *textFlags) addText(f *pflag.FlagSet) {
 // checkText refuses wrong texts, and names who asks where no flag does.
 func (t *textFlags) checkText(c *cli) error {
 	if t.by == "" {
-		if name := (&requester{}).name(c); (ledger.Text{By: name}).Check() == nil { // else nothing that could be shown
+		if name := t.name(c); (ledger.Text{By: name}).Check() == nil { // else nothing that could be shown
 			t.by = name
 		}
 	}

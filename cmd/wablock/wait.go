@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -49,14 +50,36 @@ type waiter struct {
 	producer *tasks.Producer
 }
 
-// until returns when all users of the jobs have ended. Its error says that it was interrupted,
-// that time ran out, or that Redis stayed away; the progress is then the last one seen.
+// until returns when all users of the jobs have ended; see follow.
 func (w *waiter) until(ctx context.Context, jobs ...tasks.Job) (tasks.Progress, error) {
-	last := tasks.Progress{}
+	total := 0
 	for _, j := range jobs {
-		last.Pending += len(j.Users)
+		total += len(j.Users)
 	}
-	total := last.Pending
+	what := count(len(jobs), "job") + " go on"
+	if len(jobs) == 1 {
+		what = "the job " + jobs[0].ID + " goes on"
+	}
+	return w.follow(ctx, total, what, func(ctx context.Context) (tasks.Progress, error) { return progressOf(ctx, w.producer, jobs) })
+}
+
+// untilJob waits for the end of a job that was accepted before; see follow.
+func (w *waiter) untilJob(ctx context.Context, j tasks.JobStatus) (tasks.JobStatus, error) {
+	_, err := w.follow(ctx, j.Accepted, "the job "+j.ID+" goes on", func(ctx context.Context) (tasks.Progress, error) {
+		now, err := w.producer.Job(ctx, j.ID)
+		if err == nil {
+			j = now
+		}
+		return tasks.Progress{Succeeded: j.Succeeded, DeadLettered: j.DeadLettered, Superseded: j.Superseded, Pending: j.Pending}, err
+	})
+	return j, jobError(err, j.ID)
+}
+
+// follow looks until no user is pending. Its error says that it was interrupted, that time ran out, that
+// Redis stayed away, or that the job is no longer kept; the progress is then the last one seen.
+func (w *waiter) follow(ctx context.Context, total int, goesOn string, look func(context.Context) (tasks.Progress, error)) (tasks.Progress, error) {
+	goesOn += " without this command; `wablock status NUMBER` shows where a number stands"
+	last := tasks.Progress{Pending: total}
 	show := newMeter(w.cli, total)
 	defer show.end()
 	limited, stop := ctx, func() {}
@@ -67,7 +90,7 @@ func (w *waiter) until(ctx context.Context, jobs ...tasks.Job) (tasks.Progress, 
 	seen, moved := time.Now(), time.Now() // a look that succeeded, and one that found progress
 	for {
 		start := time.Now()
-		now, err := progressOf(limited, w.producer, jobs)
+		now, err := look(limited)
 		switch {
 		case err == nil:
 			if now.Pending < last.Pending {
@@ -78,8 +101,10 @@ func (w *waiter) until(ctx context.Context, jobs ...tasks.Job) (tasks.Progress, 
 			if now.Pending == 0 {
 				return now, nil
 			}
+		case errors.Is(err, tasks.ErrJobNotFound):
+			return last, err
 		case limited.Err() == nil && time.Since(seen) > waitRedis:
-			return last, fmt.Errorf("%w; %s", err, goesOn(jobs))
+			return last, fmt.Errorf("%w; %s", err, goesOn)
 		}
 		if time.Since(moved) > waitNoWorker {
 			if sayIfNoWorker(w.cli, w.rdb, "the numbers wait") {
@@ -92,10 +117,10 @@ func (w *waiter) until(ctx context.Context, jobs ...tasks.Job) (tasks.Progress, 
 			continue
 		}
 		if ctx.Err() != nil {
-			return last, interruptedf("interrupted; %s", goesOn(jobs))
+			return last, interruptedf("interrupted; %s", goesOn)
 		}
 		return last, &exitError{code: exitFailed, text: fmt.Sprintf("timeout after %v: %s of %s settled; %s",
-			w.timeout, thousands(total-last.Pending), thousands(total), goesOn(jobs))}
+			w.timeout, thousands(total-last.Pending), thousands(total), goesOn)}
 	}
 }
 
@@ -122,14 +147,6 @@ func progressOf(ctx context.Context, p *tasks.Producer, jobs []tasks.Job) (tasks
 		sum.Pending += one.Pending
 	}
 	return sum, nil
-}
-
-func goesOn(jobs []tasks.Job) string {
-	what := "the job " + jobs[0].ID + " goes on"
-	if len(jobs) > 1 {
-		what = count(len(jobs), "job") + " go on"
-	}
-	return what + " without this command; `wablock status NUMBER` shows where a number stands"
 }
 
 // deadError is the error of a job that was waited for, nil when nothing of it was dead-lettered.
