@@ -70,7 +70,7 @@ func (p *Producer) cancel(ctx context.Context, jobID string, dryRun bool) (Cance
 		return canceled(j), r, err
 	}
 	if dryRun {
-		c, err := r.wouldCancel(ctx)
+		c, err := wouldCancel(ctx, r)
 		return c, r, err
 	}
 	if _, err := r.l.Cancel(ctx, j.Version); err != nil {
@@ -104,7 +104,8 @@ func canceled(j ledger.JobRecord) Canceled {
 	}
 }
 
-func (r *reporting) wouldCancel(ctx context.Context) (Canceled, error) {
+// wouldCancel counts what Cancel would do.
+func wouldCancel(ctx context.Context, r *reporting) (Canceled, error) {
 	c := Canceled{JobID: r.job.ID, DryRun: true}
 	err := r.run(ctx, func(u JobUser) bool {
 		switch u.State {
@@ -119,29 +120,6 @@ func (r *reporting) wouldCancel(ctx context.Context) (Canceled, error) {
 		return true
 	})
 	return c, err
-}
-
-// parts calls do with the users of each part of the job, from 0.
-func (r *reporting) parts(ctx context.Context, do func(part int, users []user.ID) error) error {
-	for part := range r.job.Parts {
-		lines, err := r.list(ctx, part)
-		if err != nil {
-			return err
-		}
-		users := make([]user.ID, 0, len(lines))
-		for _, line := range lines {
-			if !line.user.IsZero() {
-				users = append(users, line.user)
-			}
-		}
-		if len(users) == 0 {
-			continue
-		}
-		if err := do(part, users); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // UndoRequest holds who undoes a job and why, and DryRun, which only counts.

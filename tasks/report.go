@@ -63,7 +63,7 @@ func (p *Producer) JobUsers(ctx context.Context, jobID string) iter.Seq2[JobUser
 
 var errStop = errors.New("no more is wanted")
 
-// reporting is one run of JobUsers.
+// reporting reads the users of one job.
 type reporting struct {
 	p   *Producer
 	l   *ledger.Ledger
@@ -100,6 +100,29 @@ func (r *reporting) run(ctx context.Context, yield func(JobUser) bool) error {
 	for _, x := range rejected {
 		if !yield(JobUser{Input: x.Input, State: UserRejected, Line: x.Line, Reason: x.Reason}) {
 			return errStop
+		}
+	}
+	return nil
+}
+
+// parts calls do with the users of each part of the job, from 0.
+func (r *reporting) parts(ctx context.Context, do func(part int, users []user.ID) error) error {
+	for part := range r.job.Parts {
+		lines, err := r.list(ctx, part)
+		if err != nil {
+			return err
+		}
+		users := make([]user.ID, 0, len(lines))
+		for _, line := range lines {
+			if !line.user.IsZero() {
+				users = append(users, line.user)
+			}
+		}
+		if len(users) == 0 {
+			continue
+		}
+		if err := do(part, users); err != nil {
+			return err
 		}
 	}
 	return nil

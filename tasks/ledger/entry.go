@@ -38,6 +38,13 @@ type Entry struct {
 	Base Operation
 }
 
+// Forgettable reports whether the entry says no more than no entry would: that the user was
+// unblocked, and before t. Only the time that t lies back protects it from a task older than
+// itself, which without the entry would be carried out: leave more than any task can wait.
+func (e Entry) Forgettable(t time.Time) bool {
+	return e.State == Succeeded && e.Operation == Unblock && !e.Busy && e.SettledAt.Before(t)
+}
+
 // Entries returns what the ledger holds of each user, in the order given, without changing
 // anything. It takes at most MaxBatch users. A record that cannot be read counts as none, as
 // it does for every other method.

@@ -46,13 +46,6 @@ func (l *Ledger) Scan(ctx context.Context) iter.Seq2[Entry, error] {
 // older request of a user without a record can't be ordered any more.
 const ForgetAfter = 30 * 24 * time.Hour
 
-// Forgettable reports whether the entry says no more than no entry would: that the user was
-// unblocked, and before t. Only the time that t lies back protects it from a task older than
-// itself, which without the entry would be carried out: leave more than any task can wait.
-func (e Entry) Forgettable(t time.Time) bool {
-	return e.State == Succeeded && e.Operation == Unblock && !e.Busy && e.SettledAt.Before(t)
-}
-
 // Forget drops entries, as Scan gave them, of users that are unblocked still, at the same
 // version, and have nothing planned, and returns how many. It takes at most MaxBatch of them.
 func (l *Ledger) Forget(ctx context.Context, entries []Entry) (int, error) {
