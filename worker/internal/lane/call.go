@@ -12,6 +12,7 @@ import (
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/protect"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/internal/verdict"
 )
@@ -60,23 +61,54 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 		case verdict.Halves:
 			c.parts = append(c.parts, part[:len(part)/2], part[len(part)/2:])
 		case verdict.FirstHalf:
-			c.putBackAll(part[len(part)/2:])
+			c.putBackAll(0, part[len(part)/2:])
 			c.parts = append(c.parts, part[:len(part)/2])
 		case verdict.NoSplit:
 			c.settle(part, v)
 		}
 		if v.Full { // no other part has a chance
-			c.putBackAll(c.parts...)
+			c.putBackAll(0, c.parts...)
 			return
 		}
 	}
 }
 
-// putBackAll lets users wait again. As settle does, it tries for as long as the claim lasts.
-func (c *call) putBackAll(parts ...[]ledger.Claimed) {
+// leaveProtected dead-letters the protected ones among users who are to be blocked, and returns the others. Where
+// the lists can't be read no call is made: all users wait again.
+func (c *call) leaveProtected(users []ledger.Claimed) []ledger.Claimed {
+	if c.op != ledger.Block {
+		return users
+	}
+	ctx, cancel := context.WithTimeout(c.ctx.calls, redisRetryDelay)
+	defer cancel()
+	found, err := protect.Check(ctx, c.cfg.Redis, c.number.ID, idsOf(users))
+	if err != nil {
+		c.log.Error("lane: the lists of protected users can't be read; the call waits", keyError, err.Error())
+		c.putBackAll(redisRetryDelay, users)
+		return nil
+	}
+	if len(found) == 0 {
+		return users
+	}
+	dead, others, v := protectedAmong(users, found, time.Now())
+	c.log.Warn("lane: protected users are not blocked; they go into the dead-letter queue", keyUsers, len(dead))
+	c.settle(dead, v)
+	return others
+}
+
+func idsOf(users []ledger.Claimed) []user.ID {
+	ids := make([]user.ID, len(users))
+	for i, u := range users {
+		ids[i] = u.User
+	}
+	return ids
+}
+
+// putBackAll lets users wait again, for delay at least. As settle does, it tries for as long as the claim lasts.
+func (c *call) putBackAll(delay time.Duration, parts ...[]ledger.Claimed) {
 	for _, part := range parts {
 		ctx, cancel := context.WithTimeout(c.ctx.settles, c.claimFor())
-		err := c.persist(ctx, func() error { return c.putBack(ctx, c.claimID, part, 0) })
+		err := c.persist(ctx, func() error { return c.putBack(ctx, c.claimID, part, delay) })
 		cancel()
 		if err != nil {
 			c.log.Error("lane: users could not be put back; they wait until their claim ends", keyUsers, len(part), keyError, err.Error())
@@ -92,7 +124,7 @@ func (c *call) next() (ratelimit.Grant, bool) {
 	}
 	grant, ok := c.token()
 	if !ok {
-		c.putBackAll(c.parts...)
+		c.putBackAll(0, c.parts...)
 		return ratelimit.Grant{}, false
 	}
 	if !c.trim() {
@@ -231,10 +263,7 @@ func (c *call) send(users []ledger.Claimed) (*client.Result, error) {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx.calls, timeout)
 	defer cancel()
-	ids := make([]user.ID, len(users))
-	for i, u := range users {
-		ids[i] = u.User
-	}
+	ids := idsOf(users)
 	if c.op == ledger.Block {
 		return c.number.API.Block(ctx, c.number.ID, ids)
 	}

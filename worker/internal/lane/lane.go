@@ -200,11 +200,14 @@ func (l *lane) drain(ctx context.Context, c callContext, wg *sync.WaitGroup) (ne
 
 // begin returns a call to make. When there is none, next says when to come again.
 func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.Duration, err error) {
-	adm, wait := l.breaker.Admit(time.Now())
+	admitted, wait := l.breaker.Admit(time.Now())
 	if wait > 0 {
 		return nil, l.openFor(wait), nil
 	}
-	adm, ok, err := l.narrow(ctx, adm)
+	adm, ok, err := l.pauses.narrow(ctx, admitted)
+	if err != nil || !ok || admitted.Room && !adm.Room {
+		l.breaker.Release(admitted)
+	}
 	if err != nil || !ok {
 		return nil, pausePoll, err
 	}
@@ -230,7 +233,7 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 	claim, err := l.claim(ctx, adm, grant)
 	if err == nil && len(claim.Users) == 0 && adm.Room { // there may be unblocks
 		l.breaker.Release(adm)
-		adm, ok, err = l.narrow(ctx, verdict.Admission{Only: ledger.Unblock})
+		adm, ok, err = l.pauses.narrow(ctx, verdict.Admission{Only: ledger.Unblock})
 		if ok {
 			claim, err = l.claim(ctx, adm, grant)
 		}

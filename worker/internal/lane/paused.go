@@ -69,26 +69,22 @@ func (p *pauses) stops(ctx context.Context, op ledger.Operation) (bool, error) {
 	return stops, err
 }
 
-// narrow restricts an admission to the operations that are not paused. It reports false, with the admission
-// released, when none is left.
-func (l *lane) narrow(ctx context.Context, adm verdict.Admission) (verdict.Admission, bool, error) {
+// narrow restricts an admission to the operations that are not paused, and reports whether any is left.
+func (p *pauses) narrow(ctx context.Context, adm verdict.Admission) (verdict.Admission, bool, error) {
 	if adm.Probe == verdict.ListProbe { // listing goes on
 		return adm, true, nil
 	}
-	all, err := l.pauses.now(ctx)
+	all, err := p.now(ctx)
 	if err != nil {
-		l.breaker.Release(adm)
 		return adm, false, err
 	}
-	_, block := pause.Stops(all, l.number.ID, ledger.Block)
-	_, unblock := pause.Stops(all, l.number.ID, ledger.Unblock)
+	_, block := pause.Stops(all, p.id, ledger.Block)
+	_, unblock := pause.Stops(all, p.id, ledger.Unblock)
 	if block && adm.Room { // there may be unblocks
-		l.breaker.Release(adm)
 		adm = verdict.Admission{Only: ledger.Unblock}
 	}
 	switch {
 	case block && unblock, block && adm.Only == ledger.Block, unblock && adm.Only == ledger.Unblock:
-		l.breaker.Release(adm)
 		return adm, false, nil
 	case block:
 		adm.Only = ledger.Unblock
