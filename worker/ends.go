@@ -68,33 +68,12 @@ func (e *ends) pass(ctx context.Context) error {
 	return nil
 }
 
-// moveScript moves an entry of the index, if it is where it is expected to be; an entry that a producer
-// moved meanwhile stays.
-//
-// KEYS[1]  the index
-// ARGV     member, score it is expected to have at the most, new score ("" to remove it)
-// Returns  1 when it was moved
-var moveScript = redis.NewScript(`
-local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not score or tonumber(score) > tonumber(ARGV[2]) then return 0 end
-if ARGV[3] == '' then
-  redis.call('ZREM', KEYS[1], ARGV[1])
-else
-  redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
-end
-return 1`)
-
-func (e *ends) move(ctx context.Context, id string, from time.Time, to string) (bool, error) {
-	n, err := moveScript.Run(ctx, e.redis, []string{ledger.EndsIndex}, id, from.UnixMilli(), to).Int()
-	return n == 1, err
-}
-
 // end ends the blocks of a phone number ID. Its entry is moved ahead first, so that it outlives this worker, and
 // where the next block ends at last. What is marked until then is seen by the look at the end; what is
 // marked after it, is noted after it.
 func (e *ends) end(ctx context.Context, id string, now time.Time) error {
 	lease := now.Add(endsLease)
-	mine, err := e.move(ctx, id, now, strconv.FormatInt(lease.UnixMilli(), 10))
+	mine, err := ledger.MoveEnds(ctx, e.redis, id, now, lease)
 	if err != nil || !mine {
 		return err
 	}
@@ -119,11 +98,7 @@ func (e *ends) end(ctx context.Context, id string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	to := ""
-	if !next.Next.IsZero() {
-		to = strconv.FormatInt(next.Next.UnixMilli(), 10)
-	}
-	if _, err := e.move(ctx, id, lease, to); err != nil {
+	if _, err := ledger.MoveEnds(ctx, e.redis, id, lease, next.Next); err != nil {
 		return err
 	}
 	if next, err = l.EndBlocks(ctx, 0); err != nil || next.Next.IsZero() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -34,9 +35,17 @@ func (l *Ledger) cancel(ctx context.Context, v Version, part int, users []user.I
 	for _, u := range users {
 		args = append(args, u.Reveal())
 	}
-	n, err := cancelScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.endsKey, l.countsKey), args...).Int()
+	reply, err := cancelScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.endsKey, l.countsKey), args...).Int64Slice()
 	if err != nil {
 		return false, fmt.Errorf("ledger: cancel: %w", err)
 	}
-	return n == 1, nil
+	if len(reply) != 2 {
+		return false, fmt.Errorf("ledger: cancel: %w", ErrReply)
+	}
+	if reply[1] > 0 { // the index may have lost sight of the phone number ID while another request had displaced the block
+		if err := EndsAt(ctx, l.rdb, l.phoneNumberID, time.UnixMilli(reply[1])); err != nil {
+			return false, err
+		}
+	}
+	return reply[0] == 1, nil
 }

@@ -59,6 +59,16 @@ func (f *fixture) settleAll(c ledger.Claim, as ledger.Settlement) {
 	}
 }
 
+// nextEnd returns when the next timed block ends.
+func (f *fixture) nextEnd() time.Time {
+	f.t.Helper()
+	e, err := f.EndBlocks(f.t.Context(), 0)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return e.Next
+}
+
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	one, two := num(t, 1), num(t, 2)
@@ -169,6 +179,28 @@ func TestCancel(t *testing.T) {
 				return v
 			},
 			then: "block waiting", end: "block succeeded", counts: ledger.Counts{Succeeded: 1},
+		},
+		"over a timed block": {
+			do: func(f *fixture) ledger.Version {
+				f.timed("before", false, one)
+				ends := f.nextEnd()
+				f.done()
+				v := f.job("job", ledger.Unblock, 1, 1)
+				f.markPart(ledger.Unblock, v, 1, one)
+				if next := f.nextEnd(); !next.IsZero() {
+					f.t.Errorf("displaced, it ends at %v", next)
+				}
+				f.cancel(v, one)
+				if next := f.nextEnd(); !next.Equal(ends) {
+					f.t.Errorf("it ends at %v", next)
+				}
+				// While it was displaced no worker had to know of its end.
+				if at, err := f.rdb.ZScore(f.t.Context(), ledger.EndsIndex, f.PhoneNumberID()).Result(); at != float64(ends.UnixMilli()) || err != nil {
+					f.t.Errorf("the index has %v, %v", at, err)
+				}
+				return v
+			},
+			then: "block succeeded", end: "block succeeded", counts: ledger.Counts{Canceled: 1},
 		},
 		"what is newer stays": {
 			do: func(f *fixture) ledger.Version {

@@ -65,3 +65,17 @@ func EndsAt(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string
 	}
 	return nil
 }
+
+// MoveEnds moves a phone number ID in the index from at most from to to, or out of it where to is zero, and
+// reports whether it did: who moves it first has the blocks to end.
+func MoveEnds(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, from, to time.Time) (bool, error) {
+	at := int64(0)
+	if !to.IsZero() {
+		at = to.UnixMilli()
+	}
+	n, err := moveEndsScript.Run(ctx, rdb, []string{EndsIndex}, phoneNumberID, from.UnixMilli(), at).Int()
+	if err != nil {
+		return false, fmt.Errorf("ledger: move an end: %w", err)
+	}
+	return n == 1, nil
+}

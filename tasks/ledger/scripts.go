@@ -37,6 +37,9 @@ var endsLua string
 //go:embed lua/cancel.lua
 var cancelLua string
 
+//go:embed lua/move_ends.lua
+var moveEndsLua string
+
 //go:embed lua/plan.lua
 var planLua string
 
@@ -72,6 +75,7 @@ var (
 	versionScript  = redis.NewScript(versionLua)
 	endsScript     = redis.NewScript(recordLua + countsLua + linesLua + endsLua)
 	cancelScript   = redis.NewScript(recordLua + countsLua + linesLua + cancelLua)
+	moveEndsScript = redis.NewScript(moveEndsLua)
 	planScript     = redis.NewScript(planLua)
 	registerScript = redis.NewScript(registerLua)
 	markScript     = redis.NewScript(recordLua + countsLua + linesLua + markLua)

@@ -10,7 +10,8 @@
 -- ARGV[4]  which part of the job the users are, from 1; 0 without users: the job is marked as canceled,
 --          so that no user of it is marked any more
 -- ARGV[5…] all users of that part
--- Returns  1, or 0 when the job is not known
+-- Returns  1, or 0 when the job is not known; then when the first of the timed blocks ends that came back, in
+--          ms, 0 for none
 
 local ENDS = KEYS[9]
 local version, part = ARGV[3], tonumber(ARGV[4])
@@ -18,7 +19,7 @@ local now = now_ms()
 
 load_counts({version})
 local job = lines_of[version]
-if not job then return 0 end
+if not job then return {0, 0} end
 job.flags = 'c'
 count_at(version, 'c', 0) -- so that it is written
 
@@ -68,7 +69,7 @@ local function again(e, r, w)
   return nil
 end
 
-local gone = {}
+local gone, soonest = {}, 0
 
 local function withdraw(writes, ending, ended, user, r, w)
   local list = entries(w.stack)
@@ -111,7 +112,10 @@ local function withdraw(writes, ending, ended, user, r, w)
       wait_now(writes, user, new)
     end
   end
-  if e.ends ~= '0' then pair(ending, e.ends, user) end
+  if e.ends ~= '0' then
+    pair(ending, e.ends, user)
+    if soonest == 0 or tonumber(e.ends) < soonest then soonest = tonumber(e.ends) end
+  end
   put(writes, user, new)
   return true
 end
@@ -141,4 +145,4 @@ if part > 0 then
 end
 flush_counts(now)
 if wake then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
-return 1
+return {1, soonest}
