@@ -5,13 +5,12 @@ import (
 	"context"
 	"os"
 	osuser "os/user"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/pflag"
 
 	"github.com/wablock/wablock/tasks/audit"
+	"github.com/wablock/wablock/tasks/ledger"
 )
 
 // requester holds the flag that names who asks for a change.
@@ -19,13 +18,11 @@ type requester struct {
 	by string
 }
 
-const maxRequester = 100 // characters
-
 func (r *requester) addBy(f *pflag.FlagSet) {
 	f.StringVar(&r.by, "by", "", "`name` of who asks for it (default USER@host)")
 }
 
-func (r *requester) checkBy() error { return checkText("by", r.by, maxRequester) }
+func (r *requester) checkBy() error { return checkText("by", r.by, ledger.MaxBy) }
 
 // name returns who asks.
 func (r *requester) name(c *cli) string {
@@ -45,13 +42,8 @@ func (r *requester) name(c *cli) string {
 
 // checkText refuses a text of a flag that is too long for what it is shown in, or can't be shown.
 func checkText(flag, text string, most int) error {
-	if n := utf8.RuneCountInString(text); n > most {
-		return usagef("--%s has %d characters; allowed: up to %d", flag, n, most)
-	}
-	for _, r := range text {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return usagef("--%s holds a control character, or is not UTF-8; allowed: one line of printable text", flag)
-		}
+	if err := ledger.CheckText("--"+flag, text, most); err != nil {
+		return usagef("%v", err)
 	}
 	return nil
 }

@@ -26,10 +26,12 @@ const (
 
 // Check reports what is wrong with t: each part is bounded, and printable on one line.
 func (t Text) Check() error {
-	return errors.Join(check("the requester", t.By, MaxBy), check("the reason", t.Reason, MaxReason), check("the reference", t.Reference, MaxReference))
+	return errors.Join(CheckText("the requester", t.By, MaxBy), CheckText("the reason", t.Reason, MaxReason), CheckText("the reference", t.Reference, MaxReference))
 }
 
-func check(what, s string, limit int) error {
+// CheckText reports what is wrong with a text that people are shown: it has at most limit characters, and is printable on
+// one line.
+func CheckText(what, s string, limit int) error {
 	if n := utf8.RuneCountInString(s); n > limit {
 		return fmt.Errorf("%s has %d characters: allowed are %d", what, n, limit)
 	}
@@ -38,7 +40,7 @@ func check(what, s string, limit int) error {
 	}
 	for _, r := range s {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
-			return fmt.Errorf("%s has a character that is not printable, or a line break: write it on one line", what)
+			return fmt.Errorf("%s has a control character, a line break or another that is not printable: write it on one line", what)
 		}
 	}
 	return nil

@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 
@@ -34,8 +32,8 @@ type Pause struct {
 
 // The bounds of a pause.
 const (
-	MaxReason = 500 // characters
-	MaxBy     = 100
+	MaxReason = ledger.MaxReason // characters
+	MaxBy     = ledger.MaxBy
 	MinTime   = time.Second
 	MaxTime   = 365 * 24 * time.Hour
 )
@@ -88,10 +86,10 @@ func (r Request) check() error {
 	if strings.TrimSpace(r.Reason) == "" {
 		return errors.New("a pause needs a reason, which is shown wherever its users wait")
 	}
-	if err := checkText("reason", r.Reason, MaxReason); err != nil {
+	if err := ledger.CheckText("the reason", r.Reason, MaxReason); err != nil {
 		return err
 	}
-	if err := checkText("requester", r.RequestedBy, MaxBy); err != nil {
+	if err := ledger.CheckText("the requester", r.RequestedBy, MaxBy); err != nil {
 		return err
 	}
 	if r.For != 0 && (r.For < MinTime || r.For > MaxTime) {
@@ -108,16 +106,6 @@ func checkScope(phoneNumberID string, op ledger.Operation) error {
 	}
 	if op != "" && !op.Valid() {
 		return fmt.Errorf("an operation that is neither %q nor %q", ledger.Block, ledger.Unblock)
-	}
-	return nil
-}
-
-func checkText(what, s string, most int) error {
-	if n := utf8.RuneCountInString(s); n > most {
-		return fmt.Errorf("a %s of %d characters: it has up to %d", what, n, most)
-	}
-	if strings.ContainsFunc(s, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) {
-		return fmt.Errorf("a %s with control characters, or not in UTF-8: it is one line of printable text", what)
 	}
 	return nil
 }

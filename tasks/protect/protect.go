@@ -23,7 +23,7 @@ import (
 const Max = 100_000
 
 // MaxReason bounds a reason, in characters.
-const MaxReason = 500
+const MaxReason = ledger.MaxReason
 
 // ErrFull is returned, wrapped, when a list would get longer than Max; nothing was added.
 var ErrFull = errors.New("the list of protected users is full")
@@ -208,21 +208,22 @@ func check(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string,
 		}
 	}
 	pipe := rdb.Pipeline()
-	asked := map[string]*redis.SliceCmd{}
-	for _, id := range []string{"", phoneNumberID} {
-		asked[id] = pipe.HMGet(ctx, listKey(id), fields...)
+	lists := []string{"", phoneNumberID} // where a user is on both, the phone number ID's own says why
+	asked := make([]*redis.SliceCmd, len(lists))
+	for i, id := range lists {
+		asked[i] = pipe.HMGet(ctx, listKey(id), fields...)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
 	}
-	for id, cmd := range asked {
+	for i, cmd := range asked {
 		for k, v := range cmd.Val() {
 			text, ok := v.(string)
 			if !ok {
 				continue
 			}
 			e, _ := parse(fields[k], text)
-			e.PhoneNumberID = id
+			e.PhoneNumberID = lists[i]
 			found[whose[k]] = e
 		}
 	}
