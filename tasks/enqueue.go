@@ -157,7 +157,7 @@ func (e *enqueuing) earlier(ctx context.Context) (found bool, err error) {
 			return false, ErrJobConflict
 		}
 		e.takeOver(*part)
-		return true, nil
+		return true, e.refuseCanceled(ctx)
 	}
 	b, err := readBegun(ctx, e.p.rdb, e.r.JobID)
 	if err != nil || b == nil || b.Enqueued || b.Request != e.digest() {
@@ -171,6 +171,15 @@ func (e *enqueuing) earlier(ctx context.Context) (found bool, err error) {
 		e.ends = time.UnixMilli(b.Ends).UTC()
 	}
 	return true, nil
+}
+
+// refuseCanceled returns an error where the job that is repeated was canceled: nothing would come of it.
+func (e *enqueuing) refuseCanceled(ctx context.Context) error {
+	jobs, err := e.ledger.JobsOf(ctx, []ledger.Version{e.version})
+	if err == nil && jobs[e.version].Counts.Flagged {
+		err = ErrJobCanceled
+	}
+	return err
 }
 
 // same reports whether a task in Redis is the part of this job.

@@ -27,7 +27,7 @@ type EnqueueError struct {
 
 func (e *EnqueueError) Error() string {
 	switch {
-	case errors.Is(e.Err, ErrJobConflict):
+	case errors.Is(e.Err, ErrJobConflict), errors.Is(e.Err, ErrJobCanceled):
 		return fmt.Sprintf("tasks: enqueue job %s: %v", e.JobID, e.Err)
 	case e.Tasks == 0:
 		return fmt.Sprintf("tasks: enqueue job %s: it is not known to be accepted; repeating it with the same job ID is safe: %v", e.JobID, e.Err)

@@ -204,6 +204,9 @@ func enqueueFailed(ctx context.Context, cfg *config.Config, err error) error {
 	if ok && errors.Is(err, tasks.ErrJobConflict) {
 		return &exitError{code: exitFailed, text: fmt.Sprintf("the job ID %s belongs to another request, of other numbers, another operation or another phone number ID: choose another --job-id", e.JobID)}
 	}
+	if ok && errors.Is(err, tasks.ErrJobCanceled) {
+		return &exitError{code: exitFailed, text: fmt.Sprintf("job %s was canceled, and is not done: choose another --job-id to ask for it anew", e.JobID)}
+	}
 	if !ok {
 		return err
 	}

@@ -31,6 +31,7 @@ func TestCancel(t *testing.T) {
 		t.Errorf("the audit log: %v", e)
 	}
 	f.wablock("cancel", "wrong").exits(exitFailed).says("was canceled before")
+	f.wablock("block", "--job-id", "wrong", number(1), number(2)).exits(exitFailed).says("was canceled", "another --job-id")
 	f.wablock("cancel", "none").exits(exitFailed).says("no job none is known")
 	f.worker() // whose task of the canceled job ends, and blocks no user
 	f.wablock("block", "--job-id", "other", "--wait", number(3)).exits(exitDone)

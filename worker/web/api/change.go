@@ -253,6 +253,9 @@ func enqueueProblem(job tasks.Job, err error) error {
 	if errors.Is(err, tasks.ErrJobConflict) {
 		return newProblem(http.StatusConflict, "job-conflict", "the Idempotency-Key belongs to another request, of other users, another operation, queue or phone number ID: nothing was done")
 	}
+	if errors.Is(err, tasks.ErrJobCanceled) {
+		return newProblem(http.StatusConflict, "job-canceled", "the job of this Idempotency-Key was canceled, and is not done: choose another key to ask for it anew")
+	}
 	if _, ok := errors.AsType[*tasks.EnqueueError](err); !ok {
 		return newProblem(http.StatusUnprocessableEntity, "invalid-request", strings.TrimPrefix(err.Error(), "tasks: enqueue: "))
 	}
