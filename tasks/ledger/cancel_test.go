@@ -149,6 +149,22 @@ func TestCancel(t *testing.T) {
 			},
 			then: "block succeeded", end: "block succeeded", counts: ledger.Counts{Canceled: 1},
 		},
+		"of one whose call ended while another request had displaced it": {
+			do: func(f *fixture) ledger.Version {
+				waits := f.job("waits", ledger.Unblock, 1, 1)
+				f.markPart(ledger.Unblock, waits, 1, one)
+				v := f.job("job", ledger.Block, 1, 1)
+				f.markPart(ledger.Block, v, 1, one)
+				c := f.claim(1, "")
+				after := f.job("after", ledger.Unblock, 1, 1)
+				f.markPart(ledger.Unblock, after, 1, one)
+				f.settleAll(c, ledger.Settlement{Verdict: ledger.Succeed, Effect: ledger.Block})
+				f.cancel(after, one)
+				f.cancel(waits, one)
+				return v
+			},
+			then: "block waiting", end: "block succeeded", counts: ledger.Counts{Succeeded: 1},
+		},
 		"of one in a call": {
 			do: func(f *fixture) ledger.Version {
 				v := f.job("job", ledger.Block, 1, 1)

@@ -96,6 +96,8 @@ local function withdraw(writes, ending, ended, user, r, w)
     wa_id = r.wa_id, settled = e.settled, first = e.first, more = '', failure = ''}
   if e.code ~= '0' then new.failure = '\n{"code":' .. e.code .. '}' end
   if e.text ~= '!' then
+    -- What a call may have done since is to be known when this request is canceled as well.
+    if e.pending and (w.flags ~= NONE or e.state == 'f' and r.claim == NONE) then e.flags = 't' end
     local stack = NONE
     if #beneath > 0 then stack = table.concat(beneath, ';') end
     set_words(new, {text = e.text, ends = e.ends, base = e.base, flags = e.flags, stack = stack})
