@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -64,13 +65,19 @@ func (s *Server) begin(t testing.TB) {
 	t.Fatalf("redistest: %v", err)
 }
 
+// freePort returns a port that is free now. It lies below the ports that systems give to outgoing
+// connections (Linux: 32768 up, IANA: 49152 up): a server that is killed and started again needs
+// the same port, and one from that range may by then be some connection's own end.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	var err error
+	for range 100 {
+		port := 20000 + rand.IntN(12000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
 
 // Restart starts the server again on the same port with the same data, and returns when it
