@@ -44,6 +44,10 @@ type Config struct {
 	HTTPTokensFile string
 	HTTPReadOnly   bool
 
+	// JobRetention and MaxJobs bound the jobs that are kept of a phone number ID.
+	JobRetention time.Duration
+	MaxJobs      int
+
 	LogLevel  slog.Level
 	LogFormat string // "text", "json", or "": text on a terminal, else json
 

@@ -104,6 +104,16 @@ func connectionSettings() []Setting {
 			Allowed:  "the ISO code of a country, such as US, or its calling code, such as +1", set: setDefaultCountry,
 		},
 		{
+			Variable: "WABLOCK_JOB_RETENTION", Default: "30d",
+			Meaning: "how long what was asked for with a job, and what came of it, is kept; older jobs are dropped as new ones are accepted: set it alike for workers and commands",
+			Allowed: "a duration from 1h to 365d such as 30d", set: setJobRetention,
+		},
+		{
+			Variable: "WABLOCK_MAX_JOBS", Default: "100000",
+			Meaning: "jobs that are kept, per phone number ID; the newest are",
+			Allowed: "a whole number from 1000 to 1000000", set: setMaxJobs,
+		},
+		{
 			Variable: "WABLOCK_LOG_LEVEL", Default: "info", Flag: "log-level",
 			Meaning: "`debug`, `info`, `warn` or `error`", Allowed: "debug, info, warn or error", set: setLogLevel,
 		},
@@ -270,6 +280,16 @@ func setRequestTimeout(c *Config, s string) (err error) {
 
 func setShutdownTimeout(c *Config, s string) (err error) {
 	c.ShutdownTimeout, err = duration(s, 0, maxShutdown)
+	return err
+}
+
+func setJobRetention(c *Config, s string) (err error) {
+	c.JobRetention, err = duration(s, time.Hour, 365*24*time.Hour)
+	return err
+}
+
+func setMaxJobs(c *Config, s string) (err error) {
+	c.MaxJobs, err = whole(s, 1000, 1_000_000)
 	return err
 }
 

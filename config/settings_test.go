@@ -27,6 +27,7 @@ func TestSettingsAreThoseOfTheContract(t *testing.T) {
 		"WABLOCK_REQUEST_TIMEOUT": "30s", "WABLOCK_CONCURRENCY": "chosen by the worker", "WABLOCK_SHUTDOWN_TIMEOUT": "25s",
 		"WABLOCK_DEFAULT_COUNTRY": "", "WABLOCK_HTTP_ADDR": "127.0.0.1:8080", "WABLOCK_HTTP_TOKEN": "", "WABLOCK_HTTP_TOKEN_FILE": "",
 		"WABLOCK_HTTP_TOKENS_FILE": "", "WABLOCK_HTTP_READONLY": "false",
+		"WABLOCK_JOB_RETENTION": "30d", "WABLOCK_MAX_JOBS": "100000",
 		"WABLOCK_LOG_LEVEL": "info", "WABLOCK_LOG_FORMAT": "`text` on a terminal else `json`",
 	}
 	keys, flags := map[string]bool{}, map[string]bool{}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/wablock/wablock/config/schedule"
 )
 
 // value is a plain value as it was written, so that IDs keep all their digits. A key without a
@@ -69,7 +71,7 @@ func hideUnlessPlain(s string) string {
 const hiddenText = "(hidden)"
 
 func duration(s string, least, most time.Duration) (time.Duration, error) {
-	d, err := time.ParseDuration(s)
+	d, err := schedule.ParseDuration(s)
 	if err != nil {
 		if _, err := strconv.ParseFloat(s, 64); err == nil {
 			return 0, errors.New("a duration needs its unit")

@@ -52,6 +52,9 @@ type Config struct {
 	// RetryDelay is the delay before the second attempt; it doubles up to five minutes, with
 	// jitter in its upper half. 0 means 1 s.
 	RetryDelay time.Duration
+	// Jobs bound what is kept of the jobs that dead letters are redriven by; the zero value is that of
+	// [tasks.ProducerConfig].
+	Jobs ledger.JobLimits
 	// Poll is the interval in which an idle worker looks for tasks that no message announced. 0 means 1 s.
 	Poll time.Duration
 

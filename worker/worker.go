@@ -48,7 +48,7 @@ func newWorker(cfg Config, lanes int) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	producer, err := tasks.NewProducer(cfg.Redis, tasks.ProducerConfig{})
+	producer, err := tasks.NewProducer(cfg.Redis, tasks.ProducerConfig{Jobs: cfg.Jobs})
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}

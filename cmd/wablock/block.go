@@ -155,7 +155,7 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	p, err := tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: number.ID})
+	p, err := app.NewProducer(cfg, rdb, number.ID)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func producerOf(c *cli, cmd *cobra.Command) (p *tasks.Producer, rdb redis.Univer
 	if rdb, err = app.Connect(cmd.Context(), cfg); err != nil {
 		return nil, nil, err
 	}
-	p, err = tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: number.ID})
+	p, err = app.NewProducer(cfg, rdb, number.ID)
 	return p, rdb, err
 }
 
@@ -50,7 +50,8 @@ func jobsCommand(parent *cli) *cobra.Command {
 		Use:   "jobs",
 		Short: "Show the recent jobs, newest first",
 		Long: `Shows the recent jobs of a phone number ID: who asked for what, and how far it is. Jobs are
-kept for 30 days, up to 100,000 of them.`,
+kept for 30 days, up to 100,000 of them, unless WABLOCK_JOB_RETENTION and WABLOCK_MAX_JOBS say
+otherwise.`,
 		Example: "  wablock jobs --state planned\n  wablock jobs --limit 1000 --json",
 		Args:    noArgs,
 		RunE:    c.run,

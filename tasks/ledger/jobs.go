@@ -16,7 +16,8 @@ import (
 type JobLimits struct {
 	// Retention is the time that a job is kept, from when it was accepted or is due.
 	Retention time.Duration
-	// Jobs bounds those that are kept per phone number ID: the newest are.
+	// Jobs bounds those that are kept per phone number ID: the newest are. Fifty times as many users of
+	// theirs are kept, at least a million.
 	Jobs int
 }
 
@@ -26,8 +27,12 @@ const (
 	DefaultJobsKept     = 100_000
 )
 
-// usersPerJob bounds the users of all jobs that are kept, together, as a multiple of the jobs.
-const usersPerJob = 50
+// usersPerJob bounds the users of all jobs that are kept, together, as a multiple of the jobs; leastUsers are
+// kept however few the jobs, so that no large job is dropped while it runs.
+const (
+	usersPerJob = 50
+	leastUsers  = 1_000_000
+)
 
 // JobRecord holds what is kept of a job.
 type JobRecord struct {
@@ -103,7 +108,7 @@ func (l *Ledger) Register(ctx context.Context, j JobRecord, text Text, wanted Ve
 	}
 	keys := []string{l.versionKey, l.jobsPrefix, l.countsKey, l.jobsPrefix + ":ids", l.jobsPrefix + ":order", l.jobsPrefix + ":lists", l.textsKey()}
 	reply, err := registerScript.Run(ctx, l.rdb, keys, j.ID, meta, j.Parts, j.Accepted, int64(wanted), digest, words, putOff,
-		limits.Retention.Microseconds(), limits.Jobs, limits.Jobs*usersPerJob, ends).StringSlice()
+		limits.Retention.Microseconds(), limits.Jobs, max(limits.Jobs*usersPerJob, leastUsers), ends).StringSlice()
 	if err != nil {
 		return 0, fmt.Errorf("ledger: register: %w", err)
 	}

@@ -161,6 +161,20 @@ func TestRegister(t *testing.T) {
 	})
 }
 
+// TestLargeJobsAreKept: few jobs to keep are no reason to drop a large one that runs.
+func TestLargeJobsAreKept(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		for _, id := range []string{"a", "b"} {
+			j := ledger.JobRecord{ID: id, Operation: ledger.Block, Queue: ledger.Bulk, Accepted: 64_000, Parts: 64}
+			f.register(j, 0, ledger.JobLimits{Jobs: 10})
+		}
+		if _, found, err := f.JobByID(t.Context(), "a"); !found || err != nil {
+			t.Errorf("the first job: %v, %v", found, err)
+		}
+	})
+}
+
 // TestDropTexts: who asked and why stays while a record or a job names it.
 func TestDropTexts(t *testing.T) {
 	t.Parallel()

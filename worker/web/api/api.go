@@ -14,6 +14,7 @@ import (
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/deadletter"
+	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web/access"
 )
@@ -28,6 +29,8 @@ type Config struct {
 	PhoneNumberID string
 	// Country is the one whose national numbers requests may hold; zero for none.
 	Country user.Country
+	// Jobs bound what is kept of jobs; the zero value is that of [tasks.ProducerConfig].
+	Jobs ledger.JobLimits
 	// Limits returns the learnt rate limits, of one phone number ID or with "" of all: a list of what
 	// `limits show` answers. Nil: an empty list.
 	Limits func(ctx context.Context, phoneNumberID string) (any, error)
@@ -93,11 +96,11 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Limits == nil {
 		cfg.Limits = func(context.Context, string) (any, error) { return []any{}, nil }
 	}
-	producer, err := tasks.NewProducer(cfg.Redis, tasks.ProducerConfig{PhoneNumberID: cfg.PhoneNumberID, Logger: cfg.Logger})
-	if err != nil {
+	s := &server{cfg: cfg, dead: deadletter.New(cfg.Redis)}
+	var err error
+	if s.producer, err = s.newProducer(cfg.PhoneNumberID); err != nil {
 		return nil, err
 	}
-	s := &server{cfg: cfg, producer: producer, dead: deadletter.New(cfg.Redis)}
 	mux := http.NewServeMux()
 	for _, rt := range s.routes(newClasses()) {
 		mux.Handle(rt.pattern, s.serve(rt))
@@ -114,6 +117,10 @@ func New(cfg Config) (http.Handler, error) {
 		}
 		mux.ServeHTTP(w, r)
 	}), nil
+}
+
+func (s *server) newProducer(phoneNumberID string) (*tasks.Producer, error) {
+	return tasks.NewProducer(s.cfg.Redis, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Jobs: s.cfg.Jobs, Logger: s.cfg.Logger})
 }
 
 // missing answers where there is no route, to callers who are admitted.

@@ -32,7 +32,7 @@ func (s *server) of(phoneNumberID string) (*tasks.Producer, error) {
 	if phoneNumberID = cmp.Or(phoneNumberID, s.cfg.PhoneNumberID); phoneNumberID == "" {
 		return nil, invalid("phone_number_id", "several phone numbers are configured: say which with phone_number_id")
 	}
-	return tasks.NewProducer(s.cfg.Redis, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Logger: s.cfg.Logger})
+	return s.newProducer(phoneNumberID)
 }
 
 // jobOf returns the producer of the phone number ID that a request names.

@@ -99,10 +99,10 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 	wc := worker.Config{
 		Redis: rdb, Resolve: a.numbers.resolve, Configured: configured, Limiter: NewLimiter(a.cfg, rdb),
 		MaxAttempts: a.cfg.MaxAttempts, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
-		Concurrency: a.cfg.Concurrency, Logger: a.log, Metrics: m,
+		Concurrency: a.cfg.Concurrency, Jobs: JobLimits(a.cfg), Logger: a.log, Metrics: m,
 	}
 	a.protectOwn(ctx, rdb)
-	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: wc.Limiter, Logger: a.log})
+	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: wc.Limiter, Jobs: wc.Jobs, Logger: a.log})
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 // api returns the HTTP API of the worker.
 func (a *App) api(rdb redis.UniversalClient) (http.Handler, error) {
 	c := api.Config{
-		Redis: rdb, Access: a.access, Country: a.cfg.DefaultCountry, Logger: a.log,
+		Redis: rdb, Access: a.access, Country: a.cfg.DefaultCountry, Jobs: JobLimits(a.cfg), Logger: a.log,
 		Limits: func(ctx context.Context, id string) (any, error) { return Limits(ctx, a.cfg, rdb, id) },
 	}
 	if n, err := a.cfg.Selected(); err == nil { // else requests have to name one

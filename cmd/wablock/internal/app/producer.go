@@ -1,0 +1,19 @@
+package app
+
+import (
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/ledger"
+)
+
+// JobLimits returns the bounds of what is kept of jobs.
+func JobLimits(cfg *config.Config) ledger.JobLimits {
+	return ledger.JobLimits{Retention: cfg.JobRetention, Jobs: cfg.MaxJobs}
+}
+
+// NewProducer returns the producer of a phone number ID, "" where each request names one.
+func NewProducer(cfg *config.Config, rdb redis.UniversalClient, phoneNumberID string) (*tasks.Producer, error) {
+	return tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Jobs: JobLimits(cfg)})
+}
