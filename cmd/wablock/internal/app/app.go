@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/tasks/figures"
 	"github.com/wablock/wablock/tasks/pause"
 	"github.com/wablock/wablock/tasks/protect"
 	"github.com/wablock/wablock/tasks/user"
@@ -83,6 +84,7 @@ type Service struct {
 	schedules *reconcile.Scheduler
 	server    *web.Server // nil when the address is turned off
 	member    *member
+	figures   *figures.Recorder
 }
 
 // Service wires the worker on rdb, which stays the caller's to close, and binds its address. A
@@ -106,7 +108,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{}
+	s := &Service{figures: figures.NewRecorder(rdb)}
 	if s.schedules, err = reconcile.NewScheduler(runner, m, a.numbers.schedules); err != nil {
 		return nil, err
 	}
@@ -118,7 +120,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 	if err := s.member.enter(ctx, a.AnyGraphHost); err != nil {
 		return nil, err
 	}
-	wc.Metrics = s.member
+	wc.Metrics = figured{s.member, s.figures}
 	if s.worker, err = worker.New(wc); err != nil {
 		return nil, err
 	}
@@ -222,5 +224,6 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.schedules.Run(ctx) })
 	g.Go(func() error { return s.member.run(pages) })
+	g.Go(func() error { return s.figures.Run(pages) })
 	return g.Wait()
 }
