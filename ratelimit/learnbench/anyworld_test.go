@@ -60,8 +60,8 @@ func trouble(w *world, limit float64, users int, r *rand.Rand, between func(low,
 	w.quota = quota.WithUsersCap(q, users)
 	from, rest := time.Duration(1+r.IntN(10))*time.Minute, limit*between(0.005, 1)
 	w.changes = []change{
-		{from, func(now time.Time) { q.SetRate(now, rest) }},
-		{from + time.Duration(between(10, 600))*time.Second, func(now time.Time) { q.SetRate(now, limit) }},
+		{from, rest, func(now time.Time) { q.SetRate(now, rest) }},
+		{from + time.Duration(between(10, 600))*time.Second, limit, func(now time.Time) { q.SetRate(now, limit) }},
 	}
 }
 

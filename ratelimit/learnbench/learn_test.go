@@ -39,7 +39,7 @@ func BenchmarkLearn(b *testing.B) {
 			})
 			cells = append(cells, cell(s, m))
 		}
-		cells = append(cells, ceilingOf(s))
+		cells = append(cells, ceilingCell(s))
 		rows = append(rows, "| "+strings.Join(cells, " | ")+" |")
 	}
 	if testing.Verbose() {
@@ -55,32 +55,6 @@ func playAll(s scenario, c contender) []result {
 	}
 	wg.Wait()
 	return results
-}
-
-// ceilingRejected is the share of refused calls that the ceiling allows for.
-const ceilingRejected = 0.013
-
-// ceilingOf returns the share of the limit that the best fixed pace uses, chosen with the limiter known: no strategy that
-// does not know the jitter of each call does better.
-func ceilingOf(s scenario) string {
-	if !s.paced {
-		return ""
-	}
-	best := 0.0
-	for percent := 30; percent <= 100; percent += 2 {
-		pace := contender{"", func(_ scenario, seed uint64) strategy {
-			return newFixed(seed, 1, allFlying, s.limit*float64(percent)/100, false)
-		}}
-		var all []result
-		for seed := range uint64(2) {
-			r, _ := play(s, pace, seed)
-			all = append(all, r)
-		}
-		if m := mean(all); m.rejected <= ceilingRejected {
-			best = max(best, m.used)
-		}
-	}
-	return fmt.Sprintf("%.1f", 100*best)
 }
 
 // cell is used / rejected, and what else a scenario is about.

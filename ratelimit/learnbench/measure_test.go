@@ -110,7 +110,21 @@ func mean(results []result) result {
 
 // play runs a scenario with one contender.
 func play(s scenario, c contender, seed uint64) (result, []call) {
-	w := s.world(seed)
-	journal := w.run(c.make(s, seed))
+	w, st := s.world(seed), c.make(s, seed)
+	journal := w.run(st)
+	if s.again {
+		journal = s.world(seed).run(later{st})
+	}
 	return measure(s, w, journal), journal
+}
+
+// later is a strategy that has worked for the length of a run before.
+type later struct{ strategy }
+
+func (l later) take(process int, now time.Duration) (permit, bool, time.Duration) {
+	return l.strategy.take(process, now+runLength)
+}
+
+func (l later) report(process int, now time.Duration, p permit, limited bool, stated time.Duration) {
+	l.strategy.report(process, now+runLength, p, limited, stated)
 }

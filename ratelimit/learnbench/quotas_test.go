@@ -1,6 +1,7 @@
 package learnbench
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -61,15 +62,16 @@ func gcraOf(calls int) func(*world, float64) {
 	}
 }
 
-// rollingWindow allows so many calls in any window of a minute.
+// rollingWindow allows so many calls in any window of a length.
 type rollingWindow struct {
 	unlimitedUsage
-	limit int
-	calls []time.Time // of the last minute
+	limit  int
+	length time.Duration
+	calls  []time.Time // of the last window
 }
 
 func (r *rollingWindow) Allow(now time.Time, _ int) bool {
-	for len(r.calls) > 0 && now.Sub(r.calls[0]) >= time.Minute {
+	for len(r.calls) > 0 && now.Sub(r.calls[0]) >= r.length {
 		r.calls = r.calls[1:]
 	}
 	if len(r.calls) >= r.limit {
@@ -79,7 +81,35 @@ func (r *rollingWindow) Allow(now time.Time, _ int) bool {
 	return true
 }
 
-func rolling(w *world, limit float64) { w.quota = &rollingWindow{limit: int(60 * limit)} }
+func rolling(w *world, limit float64) {
+	w.quota = &rollingWindow{limit: int(60 * limit), length: time.Minute}
+}
+
+// rollingHourly is a quota of so many calls in any hour, for six hours.
+func rollingHourly(w *world, limit float64) {
+	w.quota = &rollingWindow{limit: int(math.Round(3600 * limit)), length: time.Hour}
+	w.length = 6 * time.Hour
+}
+
+// startedWindow allows so many calls in a minute that begins with the first call after the last.
+type startedWindow struct {
+	unlimitedUsage
+	limit, calls int
+	began        time.Time
+}
+
+func (s *startedWindow) Allow(now time.Time, _ int) bool {
+	if now.Sub(s.began) >= time.Minute {
+		s.began, s.calls = now, 0
+	}
+	if s.calls == s.limit {
+		return false
+	}
+	s.calls++
+	return true
+}
+
+func started(w *world, limit float64) { w.quota = &startedWindow{limit: int(60 * limit)} }
 
 // unlimitedUsage is for quotas of which no header speaks.
 type unlimitedUsage struct{}

@@ -41,8 +41,8 @@ type scenario struct {
 	users     int // true cap of users per call; 0 when there is none
 	restored  bool
 	build     func(w *world, limit float64)
-	paced     bool    // a fixed pace could be the best strategy: print the ceiling
 	ceiling   float64 // configured rate; 0 for one far above every limit
+	again     bool    // the job has been run before, so that the limit is known
 }
 
 func (s scenario) world(seed uint64) world {
@@ -76,20 +76,20 @@ func statedWindow(w *world, limit float64) {
 // changing halves the limit and restores it.
 func changing(w *world, limit float64) {
 	q := quota.NewTokenBucket(limit, burst(limit))
-	w.quota = q
-	w.changes = []change{
-		{halvedAt, func(now time.Time) { q.SetRate(now, limit/2) }},
-		{restored(w.seed), func(now time.Time) { q.SetRate(now, limit) }},
-	}
+	w.quota, w.changes = q, halving(q, limit, halvedAt, restored(w.seed))
 }
 
 // changingWindow is changing for a fixed window.
 func changingWindow(w *world, limit float64) {
 	q := quota.NewFixedWindow(int(limit*60), time.Minute)
-	w.quota = q
-	w.changes = []change{
-		{halvedAt, func(now time.Time) { q.SetRate(now, limit/2) }},
-		{restored(w.seed), func(now time.Time) { q.SetRate(now, limit) }},
+	w.quota, w.changes = q, halving(q, limit, halvedAt, restored(w.seed))
+}
+
+// halving halves a limit at one time and restores it at another.
+func halving(q interface{ SetRate(time.Time, float64) }, limit float64, halved, restored time.Duration) []change {
+	return []change{
+		{halved, limit / 2, func(now time.Time) { q.SetRate(now, limit/2) }},
+		{restored, limit, func(now time.Time) { q.SetRate(now, limit) }},
 	}
 }
 
@@ -117,10 +117,7 @@ func shortJob(locks bool) func(*world, float64) {
 		if locks {
 			w.quota = quota.NewLockout(q, lockoutTime, lockoutPerCall)
 		}
-		w.changes = []change{
-			{shortHalved, func(now time.Time) { q.SetRate(now, limit/2) }},
-			{shortRestored, func(now time.Time) { q.SetRate(now, limit) }},
-		}
+		w.changes = halving(q, limit, shortHalved, shortRestored)
 	}
 }
 
@@ -160,7 +157,7 @@ func scenarios() []scenario {
 	add("lock-out", lockoutRate, 0, false, lockout)
 	for _, after := range []time.Duration{150 * time.Millisecond, 500 * time.Millisecond, 1500 * time.Millisecond} {
 		for _, l := range []float64{1, 5, 20} {
-			single(scenario{name: fmt.Sprintf("lock-out, %v", after), limit: l, build: lockoutAfter(after), paced: true})
+			single(scenario{name: fmt.Sprintf("lock-out, %v", after), limit: l, build: lockoutAfter(after)})
 		}
 	}
 	for _, users := range []int{50, 200, 1000} {
@@ -177,18 +174,20 @@ func scenarios() []scenario {
 	}
 	for _, calls := range []int{1, 2, 3} {
 		for _, l := range []float64{5, 20, 50} {
-			single(scenario{name: fmt.Sprintf("token bucket, burst of %d", calls), limit: l, build: burstOf(calls), paced: true})
+			single(scenario{name: fmt.Sprintf("token bucket, burst of %d", calls), limit: l, build: burstOf(calls)})
 		}
 	}
 	for _, l := range []float64{5, 20, 50} {
 		add("token bucket, burst of 5 s", l, 0, false, deepBucket)
 	}
 	for _, l := range []float64{5, 20} {
-		single(scenario{name: "GCRA, tolerance of a call", limit: l, build: gcraOf(1), paced: true})
+		single(scenario{name: "GCRA, tolerance of a call", limit: l, build: gcraOf(1)})
 	}
 	for _, l := range []float64{1, 5, 20} {
 		single(scenario{name: "rolling window of 60 s", limit: l, build: rolling})
+		single(scenario{name: "window of 60 s from its first call", limit: l, build: started})
 	}
+	single(scenario{name: "200 in any hour", limit: 200.0 / 3600, build: rollingHourly})
 	for _, n := range []float64{200, 5000} {
 		single(scenario{name: fmt.Sprintf("%v an hour", n), limit: n / 3600, build: hourly})
 	}
@@ -200,6 +199,7 @@ func scenarios() []scenario {
 	single(scenario{name: "job of 36 s, halved and restored", limit: 5, build: shortJob(false)})
 	single(scenario{name: "job of 36 s with lock-outs, halved and restored", limit: 5, build: shortJob(true)})
 	single(scenario{name: cold, limit: 10, build: bounded, ceiling: 10})
+	single(scenario{name: cold + ", again", limit: 10, build: bounded, ceiling: 10, again: true})
 	return all
 }
 

@@ -38,6 +38,7 @@ type world struct {
 // change happens to the API at a time.
 type change struct {
 	at    time.Duration
+	limit float64 // from then on
 	apply func(now time.Time)
 }
 
