@@ -149,7 +149,13 @@ type Progress struct {
 	Canceled int
 	// Pending have not ended yet.
 	Pending int
+	// Window counts those of DeadLettered that failed with CodeWindow: where the block is a standing one, they wait
+	// until the user writes.
+	Window int
 }
+
+// CodeWindow is the API's code for a user who has not written in the last 24 hours, and so can't be blocked yet.
+const CodeWindow = 131047
 
 func readProgress(ctx context.Context, l *ledger.Ledger, v ledger.Version, users []user.ID) (sum Progress, err error) {
 	jobs, err := l.JobsOf(ctx, []ledger.Version{v})
@@ -181,6 +187,9 @@ func (p *Progress) count(e ledger.Entry, v ledger.Version, canceled bool) {
 		p.Succeeded++
 	case e.State == ledger.Dead, e.State == ledger.Discarded:
 		p.DeadLettered++
+		if e.Failure != nil && e.Failure.Code == CodeWindow {
+			p.Window++
+		}
 	default:
 		p.Pending++
 	}

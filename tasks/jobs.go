@@ -57,6 +57,8 @@ type JobStatus struct {
 	Version  ledger.Version `json:"version"`
 	// UndoOf is the ID of the job that this one undoes.
 	UndoOf string `json:"undo_of,omitempty"`
+	// Standing says that the block waits where a user has to write first; those are counted in Codes as dead-lettered.
+	Standing bool `json:"standing,omitempty"`
 }
 
 // Done reports whether nothing of the job is left to do.
@@ -68,7 +70,7 @@ func jobStatus(phoneNumberID string, j ledger.JobRecord, now time.Time) JobStatu
 		RequestedAt: milli(j.At), PlannedAt: milli(j.Due), Until: milli(j.Ends),
 		Accepted: j.Accepted, Succeeded: j.Counts.Succeeded, DeadLettered: j.Counts.Dead, Superseded: j.Counts.Superseded,
 		Canceled: j.Counts.Canceled, Pending: j.Pending(), Codes: j.Counts.Codes, Rejected: j.Rejected, Tasks: j.Parts, Queue: j.Queue,
-		Version: j.Version, UndoOf: j.UndoOf,
+		Version: j.Version, UndoOf: j.UndoOf, Standing: j.By.Standing,
 	}
 	switch {
 	case j.Counts.Flagged:

@@ -47,6 +47,9 @@ type Request struct {
 	// form. Rejected are the inputs beside Users that name none, for the report too.
 	Given    map[user.ID]string
 	Rejected []Rejection
+	// Standing wants a block until a newer request comes: where the API allows none yet, since the user has not
+	// written, it waits for that, and `status` says so. See [Producer.Everywhere].
+	Standing bool
 	// Unlisted makes no job of the request: it repeats, at its Version, what another job asked for.
 	Unlisted bool
 
@@ -141,6 +144,9 @@ func (r *Request) checkOrder(now time.Time) error {
 	return nil
 }
 
+// WithStanding wants the block until a newer request comes; see [Request].Standing.
+func WithStanding() Option { return func(r *Request) { r.Standing = true } }
+
 // Check reports what is wrong with who asked, why, and when, before anything of the request is done.
 func (r *Request) Check() error {
 	if err := r.checkOrder(time.Now()); err != nil {
@@ -148,6 +154,9 @@ func (r *Request) Check() error {
 	}
 	if err := r.checkUntil(time.Now()); err != nil {
 		return err
+	}
+	if r.Standing && r.Operation != ledger.Block {
+		return errors.New("a standing request is a block: an unblock does not wait until a user writes")
 	}
 	return r.checkText()
 }
@@ -172,7 +181,7 @@ func (r *Request) checkUntil(now time.Time) error {
 
 // text returns who asks and why.
 func (r *Request) text() ledger.Text {
-	return ledger.Text{By: r.Requester, Reason: r.Reason, Reference: r.Reference}
+	return ledger.Text{By: r.Requester, Reason: r.Reason, Reference: r.Reference, Standing: r.Standing}
 }
 
 // checkText checks who asks and why; the texts are shown in logs, so they hold the number of no user.

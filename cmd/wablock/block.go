@@ -39,6 +39,7 @@ type change struct {
 	asOf             string
 	askedAt          time.Time // of asOf
 	dryRun           bool
+	everywhere       bool
 	waitFlags
 	textFlags
 }
@@ -60,6 +61,7 @@ func changeCommand(parent *cli, op ledger.Operation, short, long string) *cobra.
 	if op == ledger.Block {
 		durationVar(f, &c.lasts, "for", 0, "end the block by itself after this time, for example 7d, counted from when it begins")
 		f.StringVar(&c.until, "until", "", "end the block by itself at this `time`, RFC 3339")
+		f.BoolVar(&c.everywhere, "everywhere", false, "block on every configured phone number ID; where a user has not written yet, wait for that")
 	}
 	f.StringVar(&c.job, "job-id", "", "name of the job, with which it is safe to repeat (default a random one)")
 	durationVar(f, &c.retention, "retention", tasks.DefaultRetention, "how long the job's results stay readable")
@@ -132,14 +134,17 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	cfg, number, err := c.selected(cmd)
+	if c.everywhere && cmd.Flags().Changed("phone-number-id") {
+		return usagef("--everywhere means every configured phone number ID, and --phone-number-id one of them: leave one out")
+	}
+	cfg, ids, err := c.targets(cmd)
 	if err != nil {
 		return err
 	}
 	in, err := readInputs(cmd.Context(), c.cli, args, c.numberFlags, cfg.DefaultCountry)
 	if err != nil {
 		if c.json && len(in.rejected) > 0 {
-			out := reply.OfJob(tasks.Job{Operation: c.op, PhoneNumberID: number.ID, Rejected: in.rejected})
+			out := reply.OfJob(tasks.Job{Operation: c.op, PhoneNumberID: ids[0], Rejected: in.rejected})
 			out.Column = in.column
 			err = errors.Join(err, printOne(c.out, out))
 		}
@@ -155,20 +160,20 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	p, err := app.NewProducer(cfg, rdb, number.ID)
+	p, err := app.NewProducer(cfg, rdb, ids[0])
 	if err != nil {
 		return err
+	}
+	if c.everywhere {
+		return c.blockEverywhere(cmd.Context(), cfg, &waiter{c.cli, c.waitFlags, rdb, p}, ids, in)
 	}
 	if err := c.allowed(cmd.Context(), p, &in); err != nil {
 		return err
 	}
 	if c.dryRun {
-		return previewOf(cmd.Context(), c.cli, cfg, rdb, tasks.Request{PhoneNumberID: number.ID, Operation: c.op, Users: in.users, Rejected: in.rejected, Delay: c.delay})
+		return previewOf(cmd.Context(), c.cli, cfg, rdb, tasks.Request{PhoneNumberID: ids[0], Operation: c.op, Users: in.users, Rejected: in.rejected, Delay: c.delay})
 	}
-	request := tasks.Request{
-		Operation: c.op, Users: in.users, Queue: ledger.Queue(c.queue), Delay: c.delay, JobID: c.job, Retention: c.retention,
-		AsOf: c.askedAt, Requester: c.by, Reason: c.reason, Reference: c.reference, Given: in.given, Rejected: in.rejected, Until: c.ends,
-	}
+	request := c.request(in)
 	if err := request.Check(); err != nil {
 		return usagef("%v", err)
 	}
@@ -178,6 +183,34 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	}
 	job.Rejected = in.rejected
 	return c.enqueued(cmd.Context(), &waiter{c.cli, c.waitFlags, rdb, p}, job, in.column)
+}
+
+// targets returns the phone number IDs that the command is about: the selected one, or all of the configuration.
+func (c *change) targets(cmd *cobra.Command) (*config.Config, []string, error) {
+	if !c.everywhere {
+		cfg, number, err := c.selected(cmd)
+		return cfg, []string{number.ID}, err
+	}
+	cfg, err := c.config(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(cfg.PhoneNumbers) == 0 {
+		_, err := cfg.Selected() // says how to configure one
+		return nil, nil, err
+	}
+	ids := make([]string, len(cfg.PhoneNumbers))
+	for i, n := range cfg.PhoneNumbers {
+		ids[i] = n.ID
+	}
+	return cfg, ids, nil
+}
+
+func (c *change) request(in inputs) tasks.Request {
+	return tasks.Request{
+		Operation: c.op, Users: in.users, Queue: ledger.Queue(c.queue), Delay: c.delay, JobID: c.job, Retention: c.retention,
+		AsOf: c.askedAt, Requester: c.by, Reason: c.reason, Reference: c.reference, Given: in.given, Rejected: in.rejected, Until: c.ends,
+	}
 }
 
 // allowed moves the protected ones among users who are to be blocked to the rejected.

@@ -145,6 +145,7 @@ func progressOf(ctx context.Context, p *tasks.Producer, jobs []tasks.Job) (tasks
 		sum.DeadLettered += one.DeadLettered
 		sum.Superseded += one.Superseded
 		sum.Pending += one.Pending
+		sum.Window += one.Window
 	}
 	return sum, nil
 }

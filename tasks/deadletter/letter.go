@@ -36,6 +36,8 @@ type Letter struct {
 	// Ends is the end of a timed block in Unix milliseconds, 0 for none; it is read from the ledger when the
 	// entry is redriven, and not kept here.
 	Ends int64
+	// Standing says that the block is wanted until a newer request comes; read from the ledger as Ends is.
+	Standing bool
 }
 
 // Malformed describes a task that can't be read.

@@ -177,12 +177,21 @@ func sift(ctx context.Context, d *Queue, phoneNumberID string, entries []Letter)
 	for i, e := range entries {
 		users[i] = e.User
 	}
-	states, err := ledger.New(d.rdb, phoneNumberID).Entries(ctx, users)
+	l := ledger.New(d.rdb, phoneNumberID)
+	states, err := l.Entries(ctx, users)
+	if err != nil {
+		return nil, nil, err
+	}
+	digests := make([]string, len(states))
+	for i, s := range states {
+		digests[i] = s.Job.Text
+	}
+	texts, err := l.Texts(ctx, digests)
 	if err != nil {
 		return nil, nil, err
 	}
 	for i, s := range states {
-		entries[i].Ends = s.Job.Ends
+		entries[i].Ends, entries[i].Standing = s.Job.Ends, texts[s.Job.Text].Standing
 		ended := s.Job.Ends > 0 && s.Job.Ends <= time.Now().UnixMilli() && s.Version == entries[i].Version // a timed block
 		ended = ended || s.Version == entries[i].Version && (s.State == ledger.Succeeded || s.State == ledger.Discarded)
 		if s.Version > entries[i].Version || ended {
@@ -209,20 +218,37 @@ func versionOf(ctx context.Context, d *Queue, phoneNumberID string, entries []Le
 	return v, queues.Explain(err)
 }
 
-// enqueueAgain makes a job of the entries, or one for each time at which their blocks end.
+// terms hold what a request for an entry repeats of the one that failed.
+type terms struct {
+	ends     int64
+	standing bool
+}
+
+func compareTerms(a, b terms) int {
+	switch {
+	case a.standing == b.standing:
+		return cmp.Compare(a.ends, b.ends)
+	case a.standing:
+		return 1
+	}
+	return -1
+}
+
+// enqueueAgain makes a job of the entries, or one for each time at which their blocks end, and for standing ones.
 func enqueueAgain(ctx context.Context, p *tasks.Producer, g group, entries []Letter, v ledger.Version, o RedriveOptions) ([]tasks.Job, error) {
-	byEnd := make(map[int64][]user.ID)
+	byTerms := make(map[terms][]user.ID)
 	for _, e := range entries {
-		byEnd[e.Ends] = append(byEnd[e.Ends], e.User)
+		t := terms{e.Ends, e.Standing}
+		byTerms[t] = append(byTerms[t], e.User)
 	}
 	var jobs []tasks.Job
-	for _, end := range slices.Sorted(maps.Keys(byEnd)) {
+	for _, t := range slices.SortedFunc(maps.Keys(byTerms), compareTerms) {
 		r := tasks.Request{
-			Operation: g.operation, PhoneNumberID: g.phoneNumberID, Users: byEnd[end], Queue: o.Queue, Version: v,
+			Operation: g.operation, PhoneNumberID: g.phoneNumberID, Users: byTerms[t], Queue: o.Queue, Version: v, Standing: t.standing,
 			Requester: cmp.Or(o.Requester, "redrive"), Reason: cmp.Or(o.Reason, "redriven from the dead letters"),
 		}
-		if end > 0 {
-			r.Until = time.UnixMilli(end)
+		if t.ends > 0 {
+			r.Until = time.UnixMilli(t.ends)
 		}
 		job, err := p.Enqueue(ctx, r)
 		if err != nil {

@@ -15,6 +15,9 @@ type Text struct {
 	By        string `json:"by,omitempty"`
 	Reason    string `json:"reason,omitempty"`
 	Reference string `json:"reference,omitempty"`
+	// Standing says that a block is wanted until a newer request comes: where the API allows none yet, since the
+	// user has not written, it waits for that.
+	Standing bool `json:"standing,omitempty"`
 }
 
 // The most characters of each part of a Text.

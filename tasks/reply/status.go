@@ -96,6 +96,9 @@ func ofUser(phoneNumberID string, e tasks.UserStatus) Status {
 	s.RequestedAt, s.SettledAt = e.RequestedAt, e.SettledAt.UTC()
 	s.JobID, s.RequestedBy, s.Reason, s.Reference, s.Until = e.JobID, e.By, e.Reason, e.Reference, e.Until
 	if f := e.Failure; f != nil {
+		if e.State == ledger.Dead && e.Standing && f.Code == tasks.CodeWindow {
+			s.State, s.WaitingFor, s.WaitingText = Pending, Window, windowText
+		}
 		s.Code, s.Message, s.Details = f.Code, f.Message, f.Details
 	}
 	return s

@@ -11,8 +11,16 @@ import (
 // WaitingFor names the cause that keeps a user pending.
 type WaitingFor string
 
-// Paused holds back users whose calls an operator has stopped.
-const Paused WaitingFor = "paused"
+// The causes.
+const (
+	// Paused holds back users whose calls an operator has stopped.
+	Paused WaitingFor = "paused"
+	// Window holds back a standing block of a user who has not written in the last 24 hours.
+	Window WaitingFor = "window"
+)
+
+// windowText goes with Window.
+const windowText = "the user has not written to this phone number in the last 24 hours, and can be blocked once that happens; redriving its dead letter tries again"
 
 // Explain sets the causes that keep users pending, as far as they are known. They are of one phone number ID.
 func Explain(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, all []Status) error {
@@ -27,7 +35,7 @@ func Explain(ctx context.Context, rdb redis.UniversalClient, phoneNumberID strin
 }
 
 func (s *Status) explain(pauses []pause.Pause) {
-	if s.State != Pending {
+	if s.State != Pending || s.WaitingFor != "" {
 		return
 	}
 	if p, ok := pause.Stops(pauses, s.PhoneNumberID, s.Operation); ok {

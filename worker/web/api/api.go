@@ -27,6 +27,8 @@ type Config struct {
 	Access *access.Control
 	// PhoneNumberID is that of requests that name none; "" when they have to.
 	PhoneNumberID string
+	// PhoneNumberIDs are all that are configured: those of a block everywhere.
+	PhoneNumberIDs []string
 	// Country is the one whose national numbers requests may hold; zero for none.
 	Country user.Country
 	// Jobs bound what is kept of jobs; the zero value is that of [tasks.ProducerConfig].

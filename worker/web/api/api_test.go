@@ -19,7 +19,11 @@ import (
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
+	"github.com/wablock/wablock/tasks/protect"
 	"github.com/wablock/wablock/tasks/redistest"
+	"github.com/wablock/wablock/tasks/reply"
+	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web/api"
 )
 
@@ -66,6 +70,41 @@ func TestBlock(t *testing.T) {
 		if len(state) != 2 || state[0].User != num(1) || state[0].State != "pending" || state[0].Operation != "unblock" || state[1].State != "unknown" {
 			t.Errorf("%+v", state)
 		}
+	})
+}
+
+// TestEverywhere blocks on each of three phone number IDs, on one of which a user is protected.
+func TestEverywhere(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		f := setup(t, rdb, func(c *api.Config) { c.PhoneNumberID, c.PhoneNumberIDs = "", []string{"41", "42", "43"} })
+		if err := protect.Add(t.Context(), rdb, "42", []user.ID{tasktest.Must(user.Parse(num(1)))(t)}, "own", ""); err != nil {
+			t.Fatal(err)
+		}
+		body := `{"users":["` + num(1) + `","none"],"everywhere":true}`
+		got := f.post("/v1/block", body, "Idempotency-Key: k")
+		e := value[reply.Everywhere](t, got)
+		if got.status != http.StatusAccepted || got.header.Get("Location") != "/v1/jobs/k@41?phone_number_id=41" || e.JobID != "k" || e.Accepted != 1 || e.Tasks != 2 || len(e.Rejected) != 1 || len(e.Jobs) != 3 {
+			t.Fatalf("%d %v %s", got.status, got.header, got.body)
+		}
+		if e.Jobs[1].JobID != "" || len(e.Jobs[1].Rejected) != 1 || e.Jobs[2].JobID != "k@43" || e.Jobs[2].Accepted != 1 {
+			t.Errorf("%s", got.body)
+		}
+		if j := f.look(got.header.Get("Location")); !strings.Contains(j.body, `"standing":true`) || !strings.Contains(j.body, `"requested_by":"ops"`) {
+			t.Errorf("the first job: %s", j.body)
+		}
+		if again := f.post("/v1/block", body, "Idempotency-Key: k"); again.header.Get("Idempotent-Replayed") != "true" || again.body != got.body {
+			t.Errorf("the repeat: %v %s", again.header, again.body)
+		}
+		if j := f.post("/v1/block?everywhere=true", num(2), "Content-Type: text/plain"); value[reply.Everywhere](t, j).Tasks != 3 {
+			t.Errorf("a file: %s", j.body)
+		}
+		f.problem(f.post("/v1/block", `{"users":["`+num(1)+`"],"everywhere":true,"phone_number_id":"41"}`), http.StatusUnprocessableEntity, "invalid-everywhere")
+		f.problem(f.post("/v1/unblock", body), http.StatusUnprocessableEntity, "invalid-everywhere")
+		f.problem(f.post("/v1/block?everywhere=yes", num(2), "Content-Type: text/plain"), http.StatusUnprocessableEntity, "invalid-everywhere")
+		f.problem(f.post("/v1/block", `{"users":["`+num(1)+`"],"everywhere":"true"}`), http.StatusBadRequest, "malformed-body")
+		f.problem(f.post("/v1/block", body, "Idempotency-Key: "+strings.Repeat("k", 254)), http.StatusUnprocessableEntity, "invalid-request")
+		f.problem(setup(t, rdb, func(c *api.Config) { c.PhoneNumberID = "" }).post("/v1/block", body), http.StatusUnprocessableEntity, "invalid-everywhere")
 	})
 }
 

@@ -32,17 +32,21 @@ type changeRequest struct {
 	lasts, until, asOf, reason, reference string
 	users                                 inputs
 	column                                string // of a file
+	everywhere                            bool
 }
 
 // change returns the handler of block or unblock.
 func (s *server) change(op tasks.Operation) func(context.Context, *http.Request, body) (answer, error) {
 	return func(ctx context.Context, r *http.Request, b body) (answer, error) {
-		list, request, err := s.readChange(r, b)
+		list, request, everywhere, err := s.readChange(r, b)
 		if err != nil {
 			return answer{}, err
 		}
 		request.Operation, request.Requester, request.Given = op, callerName(ctx), list.Given
 		request.Users = list.Users
+		if everywhere {
+			return s.everywhere(ctx, request, list)
+		}
 		switch allowed, rejected, err := s.producer.Allowed(ctx, request, list.Users, list.Rejected); {
 		case errors.Is(err, tasks.ErrNoUsers):
 			return answer{}, noUsers(rejected)
@@ -60,63 +64,109 @@ func (s *server) change(op tasks.Operation) func(context.Context, *http.Request,
 		if list.Column.Number > 0 {
 			out.Column = &list.Column
 		}
-		at := "/v1/jobs/" + url.PathEscape(job.ID)
-		if job.PhoneNumberID != s.cfg.PhoneNumberID {
-			at += "?phone_number_id=" + job.PhoneNumberID
-		}
-		a := answer{status: http.StatusAccepted, body: out, header: map[string]string{"Location": at}}
-		if job.Repeated {
-			a.header["Idempotent-Replayed"] = "true"
-		}
-		return a, nil
+		return s.taken(out, job), nil
 	}
 }
 
+// taken returns the answer about a change whose first job is this one.
+func (s *server) taken(out any, job tasks.Job) answer {
+	at := "/v1/jobs/" + url.PathEscape(job.ID)
+	if job.PhoneNumberID != s.cfg.PhoneNumberID {
+		at += "?phone_number_id=" + job.PhoneNumberID
+	}
+	a := answer{status: http.StatusAccepted, body: out, header: map[string]string{"Location": at}}
+	if job.Repeated {
+		a.header["Idempotent-Replayed"] = "true"
+	}
+	return a
+}
+
+// everywhere blocks users on every configured phone number ID.
+func (s *server) everywhere(ctx context.Context, request tasks.Request, list numbers.List) (answer, error) {
+	switch {
+	case request.Operation != tasks.Block:
+		return answer{}, invalid("everywhere", "everywhere goes with a block alone")
+	case request.PhoneNumberID != "":
+		return answer{}, invalid("everywhere", "everywhere means every configured phone number ID, and phone_number_id one of them: leave one out")
+	case len(s.cfg.PhoneNumberIDs) == 0:
+		return answer{}, invalid("everywhere", "no phone number ID is configured where this is served: set WABLOCK_PHONE_NUMBER_ID, or phone_numbers in the configuration file")
+	}
+	request.Rejected = list.Rejected
+	jobID, jobs, err := s.producer.Everywhere(ctx, s.cfg.PhoneNumberIDs, request)
+	if errors.Is(err, tasks.ErrNoUsers) {
+		return answer{}, noUsers(list.Rejected)
+	}
+	if err != nil {
+		failed := tasks.Job{ID: jobID}
+		if len(jobs) > 0 {
+			failed.Accepted = jobs[len(jobs)-1].Accepted
+		}
+		return answer{}, enqueueProblem(failed, err)
+	}
+	var first tasks.Job
+	for _, job := range jobs {
+		if job.Accepted == 0 {
+			continue
+		}
+		s.accepted(ctx, job)
+		if first.ID == "" {
+			first = job
+		}
+		first.Repeated = first.Repeated && job.Repeated
+	}
+	out := reply.OfEverywhere(jobID, jobs, list.Rejected)
+	if list.Column.Number > 0 {
+		out.Column = &list.Column
+	}
+	return s.taken(out, first), nil
+}
+
 // readChange reads everything of a request but its operation.
-func (s *server) readChange(r *http.Request, b body) (numbers.List, tasks.Request, error) {
+func (s *server) readChange(r *http.Request, b body) (list numbers.List, request tasks.Request, everywhere bool, err error) {
 	c := changeRequest{users: inputs{most: maxUsers}}
-	var list numbers.List
-	var request tasks.Request
 	text := map[string]*string{
 		"phone_number_id": &c.phoneNumberID, "queue": &c.queue, "delay": &c.delay, "country": &c.country,
 		"for": &c.lasts, "until": &c.until, "as_of": &c.asOf, "reason": &c.reason, "reference": &c.reference,
 	}
 	if b.kind == kindJSON {
-		fields := map[string]field{"users": {&c.users, "a list of strings"}}
+		fields := map[string]field{"users": {&c.users, "a list of strings"}, "everywhere": {&c.everywhere, "true or false"}}
 		for name, into := range text {
 			fields[name] = field{into, "a string"}
 		}
 		if err := errors.Join(query(r, nil), b.object(fields)); err != nil {
-			return list, request, err
+			return list, request, c.everywhere, err
 		}
 	} else {
-		text["column"] = &c.column
+		all := ""
+		text["column"], text["everywhere"] = &c.column, &all
 		if err := query(r, text); err != nil {
-			return list, request, err
+			return list, request, false, err
+		}
+		if c.everywhere = all == "true"; all != "" && all != "true" && all != "false" {
+			return list, request, false, invalid("everywhere", "everywhere is true or false")
 		}
 	}
-	request, err := s.request(r, c)
-	if err != nil {
-		return list, request, err
+	if request, err = s.request(r, c); err != nil {
+		return list, request, c.everywhere, err
 	}
 	country, err := s.country(c.country)
 	if err != nil {
-		return list, request, err
+		return list, request, c.everywhere, err
 	}
 	if b.kind == kindJSON {
 		list = numbers.Parse(c.users.list, country)
 	} else if list, err = readFile(b, numbers.Options{Column: c.column, Country: country, MaxRecords: maxUsers}); err != nil {
-		return list, request, err
+		return list, request, c.everywhere, err
 	}
 	if len(list.Users) == 0 {
-		return list, request, noUsers(list.Rejected)
+		return list, request, c.everywhere, noUsers(list.Rejected)
 	}
 	if request.JobID != "" {
 		if err := tasks.CheckJobID(request.JobID, list.Users...); err != nil {
-			return list, request, badKey(err)
+			return list, request, c.everywhere, badKey(err)
 		}
 	}
-	return list, request, nil
+	return list, request, c.everywhere, nil
 }
 
 func readFile(b body, o numbers.Options) (numbers.List, error) {
@@ -140,7 +190,7 @@ func (s *server) request(r *http.Request, c changeRequest) (tasks.Request, error
 	if err := checkPhoneNumberID(c.phoneNumberID); err != nil {
 		return request, err
 	}
-	if c.phoneNumberID == "" && s.cfg.PhoneNumberID == "" {
+	if c.phoneNumberID == "" && s.cfg.PhoneNumberID == "" && !c.everywhere {
 		return request, invalid("phone_number_id", "several phone numbers are configured: say which with phone_number_id")
 	}
 	if c.queue != "" && request.Queue != tasks.Interactive && request.Queue != tasks.Bulk {
@@ -257,7 +307,7 @@ func enqueueProblem(job tasks.Job, err error) error {
 		return newProblem(http.StatusConflict, "job-canceled", "the job of this Idempotency-Key was canceled, and is not done: choose another key to ask for it anew")
 	}
 	if _, ok := errors.AsType[*tasks.EnqueueError](err); !ok {
-		return newProblem(http.StatusUnprocessableEntity, "invalid-request", strings.TrimPrefix(err.Error(), "tasks: enqueue: "))
+		return newProblem(http.StatusUnprocessableEntity, "invalid-request", strings.NewReplacer("tasks: everywhere: ", "", "tasks: enqueue: ", "").Replace(err.Error()))
 	}
 	p := asProblem(err)
 	p.JobID = job.ID

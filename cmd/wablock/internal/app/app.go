@@ -147,7 +147,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 // api returns the HTTP API of the worker.
 func (a *App) api(rdb redis.UniversalClient) (http.Handler, error) {
 	c := api.Config{
-		Redis: rdb, Access: a.access, Country: a.cfg.DefaultCountry, Jobs: JobLimits(a.cfg), Logger: a.log,
+		Redis: rdb, Access: a.access, PhoneNumberIDs: slices.Sorted(maps.Keys(a.numbers.byID)), Country: a.cfg.DefaultCountry, Jobs: JobLimits(a.cfg), Logger: a.log,
 		Limits: func(ctx context.Context, id string) (any, error) { return Limits(ctx, a.cfg, rdb, id) },
 	}
 	if n, err := a.cfg.Selected(); err == nil { // else requests have to name one
