@@ -25,7 +25,9 @@ const (
 type Status struct {
 	State        State
 	Reason, Help string
+	Code         int // of the API, 0 for none
 	Wait         time.Duration
+	Since        time.Time // zero when it is running
 }
 
 const (
@@ -50,6 +52,8 @@ type Breaker struct {
 	cause   State  // Halted or Outage, unless closed
 	reason  string // the rule's name
 	help    string
+	code    int
+	since   time.Time // of the cause
 	retry   backoff
 	probing bool
 
@@ -221,16 +225,16 @@ func (b *Breaker) Report(a Admission, op ledger.Operation, users []ledger.Claime
 	case v.Effect == EffectServed && a.Probe == ListProbe:
 		b.state = halfOpen
 	case v.Effect == EffectServed:
-		b.state, b.cause, b.reason, b.help, b.retry = closed, "", "", "", backoff{}
+		b.state, b.cause, b.reason, b.help, b.code, b.since, b.retry = closed, "", "", "", 0, time.Time{}, backoff{}
 		b.failures, b.limited, b.last, b.culprit, b.several = 0, limits{}, true, user.ID{}, false
 		b.calls++
 	case v.Effect == EffectRefused:
 		b.last = false
-		b.trip(a, Halted, v.Reason, v.Help, now, haltFirst, haltLongest)
+		b.trip(a, Halted, v, now, haltFirst, haltLongest)
 	case v.Effect == EffectFailed:
 		b.failed(a, users, v, now)
 	case a.Probe != NoProbe: // it shows nothing
-		b.trip(a, b.cause, b.reason, b.help, now, outageFirst, outageLongest)
+		b.trip(a, b.cause, Verdict{Reason: b.reason, Help: b.help, Code: b.code}, now, outageFirst, outageLongest)
 	}
 	return b.status(now).State != before
 }
@@ -247,23 +251,26 @@ func (b *Breaker) failed(a Admission, users []ledger.Claimed, v Verdict, now tim
 	}
 	switch {
 	case a.Probe == ListProbe:
-		b.trip(a, b.cause, v.Reason, v.Help, now, outageFirst, outageLongest)
+		b.trip(a, b.cause, v, now, outageFirst, outageLongest)
 	case a.Probe == TrialProbe && b.several:
-		b.trip(a, b.cause, v.Reason, v.Help, now, outageFirst, trialLongest)
+		b.trip(a, b.cause, v, now, outageFirst, trialLongest)
 	case a.Probe == TrialProbe:
-		b.trip(a, b.cause, v.Reason, v.Help, now, outageFirst, outageFirst) // others may be served
+		b.trip(a, b.cause, v, now, outageFirst, outageFirst) // others may be served
 	case b.failures >= outageAfter && b.state == closed && (b.several || b.calls == 0 || v.Down):
-		b.trip(a, v.Cause, v.Reason, v.Help, now, outageFirst, outageLongest)
+		b.trip(a, v.Cause, v, now, outageFirst, outageLongest)
 	}
 }
 
 // trip opens the breaker, for longer after each probe; calls that were in flight together count
 // once.
-func (b *Breaker) trip(a Admission, cause State, reason, help string, now time.Time, first, longest time.Duration) {
+func (b *Breaker) trip(a Admission, cause State, v Verdict, now time.Time, first, longest time.Duration) {
 	if b.state != closed && a.Probe == NoProbe && cause == b.cause {
 		return
 	}
-	b.state, b.cause, b.reason, b.help = open, cause, reason, help
+	if b.state == closed || cause != b.cause {
+		b.since = now
+	}
+	b.state, b.cause, b.reason, b.help, b.code = open, cause, v.Reason, v.Help, v.Code
 	b.retry.next(now, first, longest)
 }
 
@@ -340,9 +347,9 @@ func (b *Breaker) Status(now time.Time) Status {
 func (b *Breaker) status(now time.Time) Status {
 	switch {
 	case b.state != closed:
-		return Status{b.cause, b.reason, b.help, max(0, b.retry.until.Sub(now))}
+		return Status{b.cause, b.reason, b.help, b.code, max(0, b.retry.until.Sub(now)), b.since}
 	case b.room.full && b.room.places == 0:
-		return Status{State: Full, Reason: "the blocklist is full", Wait: b.room.wait(now)}
+		return Status{State: Full, Reason: "the blocklist is full", Code: b.room.code, Wait: b.room.wait(now), Since: b.room.since}
 	default:
 		return Status{State: Running}
 	}

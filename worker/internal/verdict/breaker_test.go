@@ -17,7 +17,7 @@ func TestBreakerClosesByListCallAndTrial(t *testing.T) {
 		state State
 		first time.Duration
 	}{
-		"refused": {Verdict{Effect: EffectRefused, Reason: "why"}, 1, Halted, haltFirst},
+		"refused": {Verdict{Effect: EffectRefused, Reason: "why", Code: 190}, 1, Halted, haltFirst},
 		"failed":  {Verdict{Effect: EffectFailed, Cause: Outage, Reason: "why"}, outageAfter, Outage, outageFirst},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -29,7 +29,7 @@ func TestBreakerClosesByListCallAndTrial(t *testing.T) {
 				}
 				b.Report(Admission{}, ledger.Block, users, c.v, now)
 			}
-			if s := b.Status(now); s != (Status{State: c.state, Reason: "why", Wait: c.first}) {
+			if s := b.Status(now); s != (Status{State: c.state, Reason: "why", Code: c.v.Code, Wait: c.first, Since: start}) {
 				t.Fatalf("%+v", s)
 			}
 			if _, wait := b.Admit(now); wait != c.first {
@@ -47,6 +47,9 @@ func TestBreakerClosesByListCallAndTrial(t *testing.T) {
 			b.Report(list, "", nil, c.v, now)
 			if _, wait := b.Admit(now); wait != 2*c.first {
 				t.Errorf("after a probe that failed: %v, want %v", wait, 2*c.first)
+			}
+			if s := b.Status(now); s.Since != start {
+				t.Errorf("after a probe that failed: since %v, want %v", s.Since, start)
 			}
 
 			now = now.Add(2 * c.first)

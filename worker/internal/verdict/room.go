@@ -24,6 +24,8 @@ type room struct {
 	wanted  bool // something asks for a trial
 	trying  bool
 	refused time.Time // when a block was refused last
+	since   time.Time // that it is full
+	code    int       // with which blocks are refused
 }
 
 func (r *room) admit(now time.Time) Admission {
@@ -68,7 +70,10 @@ func (r *room) report(a Admission, op ledger.Operation, users int, v Verdict, no
 		if a.Room {
 			r.wanted = false
 		}
-		r.full, r.known, r.refused = true, true, now
+		if !r.full {
+			r.since = now
+		}
+		r.full, r.known, r.refused, r.code = true, true, now, v.Code
 	case !r.full || v.Succeeded == 0:
 	case op == ledger.Unblock:
 		r.places = min(r.places+v.Succeeded, ledger.MaxBatch)

@@ -64,6 +64,8 @@ type Verdict struct {
 	Effect       Effect
 	Cause        State // that a failure leads to
 	Reason, Help string
+	// Code is the API's code for the failure or, where the blocklist is full, for that; 0 for none.
+	Code int
 	// Down reports that a list call failed as well.
 	Down bool
 	// Observation is for the rate limiter; LimitScope names whose limit was hit, "" for none.
@@ -187,6 +189,9 @@ func (r *reading) finish(v *Verdict, meta client.Meta) {
 	scope := client.ScopePhoneNumber
 	if r.err != nil {
 		v.Outcome, v.Reason, v.Help = r.rule.Name, r.rule.Name, r.rule.Help
+		if e, ok := errors.AsType[*client.APIError](r.err); ok && e.Code != client.NoCode {
+			v.Code = e.Code
+		}
 		if isLimit(r.rule) {
 			limited, scope = true, r.rule.Scope
 		}
@@ -227,7 +232,9 @@ func (r *reading) named() Verdict {
 			s := r.settle(u, rule, failureOf(o.Error, rule, r.Now), true)
 			s.WaID = o.WaID
 			v.Settlements = append(v.Settlements, s)
-			v.Full = v.Full || rule.Remedy == client.ListFull
+			if rule.Remedy == client.ListFull {
+				v.Full, v.Code = true, o.Error.Code
+			}
 			if isLimit(rule) {
 				v.Limits = append(v.Limits, u.User)
 			}
