@@ -14,6 +14,7 @@ import (
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/deadletter"
+	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/worker/internal/lane"
@@ -182,11 +183,15 @@ func (w *Worker) watchLimits(ctx context.Context) {
 			if err != nil {
 				break // the lanes log that Redis fails
 			}
+			w.lanes.Learnt(s.PhoneNumberID, learnt)
 			w.cfg.Metrics.Learnt(s.PhoneNumberID, learnt.Rate, learnt.Anchor, learnt.MaxUsers)
 		}
 		pause(ctx, watchLimitsEvery)
 	}
 }
+
+// Lanes returns what the worker's lanes do, in no order. It is quick.
+func (w *Worker) Lanes() []fleet.Lane { return w.lanes.Lanes() }
 
 // maxProblems bounds how many phone number IDs Problems names.
 const maxProblems = 20

@@ -145,7 +145,7 @@ func withLimits(
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	workers, err := app.Workers(cmd.Context(), rdb)
+	workers, err := app.Workers(cmd.Context(), rdb, app.IDsOf(phones)...)
 	if err != nil {
 		return err
 	}

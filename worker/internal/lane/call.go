@@ -239,6 +239,7 @@ func (c *call) once(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdi
 		c.checked, c.checkedAt = c.confirmCause(), time.Now()
 		v = verdict.Read(c.op, users, res, err, c.policy(users))
 	}
+	c.load.called(v.Effect == verdict.EffectServed, time.Now())
 	c.report(c.admission, c.op, users, v)
 	c.admission.Room = false // of one request
 	c.logCall(len(users), v, took)

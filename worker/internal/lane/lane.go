@@ -342,6 +342,7 @@ func (l *lane) check(ctx context.Context, grant ratelimit.Grant) verdict.Verdict
 	timeout, cancel := context.WithTimeout(ctx, l.cfg.RequestTimeout)
 	defer cancel()
 	v := verdict.ReadCheck(l.number.API.Check(timeout, l.number.ID), l.number.Listed)
+	l.load.called(v.Effect == verdict.EffectServed, time.Now())
 	l.tellLimiter(ctx, grant, v)
 	return v
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/wablock/wablock/config/secret"
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/worker/internal/verdict"
@@ -135,6 +137,45 @@ func (p *Pool) Status() []Status {
 		list = append(list, Status{id, true, k.breaker.Status(time.Now())})
 	}
 	return list
+}
+
+// Lanes returns the lanes as other processes are shown them: those that are open, and the parked ones whose calls
+// don't go.
+func (p *Pool) Lanes() []fleet.Lane {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]fleet.Lane, 0, len(p.open))
+	for id, l := range p.open {
+		o := shown(id, l.breaker.Status(now), now)
+		l.load.show(&o)
+		list = append(list, o)
+	}
+	for id, k := range p.parked {
+		if s := k.breaker.Status(now); s.State != verdict.Running && len(list) < fleet.MaxLanes {
+			list = append(list, shown(id, s, now))
+		}
+	}
+	return list
+}
+
+func shown(phoneNumberID string, s verdict.Status, now time.Time) fleet.Lane {
+	o := fleet.Lane{
+		PhoneNumberID: phoneNumberID, State: fleet.State(s.State), Since: s.Since.UTC(), Code: s.Code, Reason: s.Reason, Help: s.Help,
+	}
+	if s.State != verdict.Running {
+		o.NextTrial = now.Add(s.Wait).UTC()
+	}
+	return o
+}
+
+// Learnt takes note of what the limiter holds to be allowed for a phone number ID.
+func (p *Pool) Learnt(phoneNumberID string, s ratelimit.Snapshot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := p.open[phoneNumberID]; l != nil {
+		l.load.learn(s)
+	}
 }
 
 // acquire returns the lane of a phone number ID, open until it is released.

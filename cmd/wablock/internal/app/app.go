@@ -14,6 +14,7 @@ import (
 
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks/figures"
+	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/pause"
 	"github.com/wablock/wablock/tasks/protect"
 	"github.com/wablock/wablock/tasks/user"
@@ -83,8 +84,8 @@ type Service struct {
 	worker    *worker.Worker
 	schedules *reconcile.Scheduler
 	server    *web.Server // nil when the address is turned off
-	member    *member
 	figures   *figures.Recorder
+	member    *fleet.Member
 }
 
 // Service wires the worker on rdb, which stays the caller's to close, and binds its address. A
@@ -116,14 +117,15 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 	if a.Tune != nil {
 		a.Tune(&wc, m)
 	}
-	s.member = newMember(a.cfg, rdb, wc.Metrics, a.log)
-	if err := s.member.enter(ctx, a.AnyGraphHost); err != nil {
+	s.member = a.newMember(rdb)
+	if err := enter(ctx, s.member, a.AnyGraphHost, a.log); err != nil {
 		return nil, err
 	}
-	wc.Metrics = figured{s.member, s.figures}
+	wc.Metrics = stateNotice{figured{wc.Metrics, s.figures}, s.member}
 	if s.worker, err = worker.New(wc); err != nil {
 		return nil, err
 	}
+	s.member.Show(s.worker.Lanes)
 	if a.cfg.HTTPAddr == "" {
 		return s, nil
 	}
@@ -223,7 +225,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return s.worker.Run(ctx)
 	})
 	g.Go(func() error { return s.schedules.Run(ctx) })
-	g.Go(func() error { return s.member.run(pages) })
 	g.Go(func() error { return s.figures.Run(pages) })
+	g.Go(func() error { return s.member.Run(pages) })
 	return g.Wait()
 }

@@ -6,5 +6,5 @@
 //   - numbers.go: how each phone number ID is served
 //   - api.go: one API client, and advice on its errors
 //   - redis.go: a Redis that answers
-//   - roster.go: the workers that run, with what they are configured with
+//   - roster.go: this worker among those that run
 package app

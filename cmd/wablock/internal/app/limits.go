@@ -9,6 +9,7 @@ import (
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/ratelimit/redislimit"
+	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
 )
@@ -26,7 +27,7 @@ type Limit struct {
 }
 
 // LimitOf completes what the limiter says of a phone number ID.
-func LimitOf(ctx context.Context, rdb redis.UniversalClient, l *redislimit.Limiter, workers []Entry, n config.PhoneNumber, s ratelimit.Snapshot) (Limit, error) {
+func LimitOf(ctx context.Context, rdb redis.UniversalClient, l *redislimit.Limiter, workers []fleet.Worker, n config.PhoneNumber, s ratelimit.Snapshot) (Limit, error) {
 	o := Limit{PhoneNumberID: n.ID, Snapshot: s, State: LimitState(s, laneOf(workers, n.ID))}
 	var err error
 	if o.Pauses, err = pause.Of(ctx, rdb, n.ID); err != nil {
@@ -46,11 +47,6 @@ func LimitOf(ctx context.Context, rdb redis.UniversalClient, l *redislimit.Limit
 
 // Limits returns the limit of one phone number ID, or with "" of all that are configured.
 func Limits(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient, id string) ([]Limit, error) {
-	workers, err := Workers(ctx, rdb)
-	if err != nil {
-		return nil, err
-	}
-	limiter := LimiterOf(cfg, rdb, workers, func(string, ...any) {})
 	phones := cfg.PhoneNumbers
 	if id != "" {
 		phones = []config.PhoneNumber{{ID: id, Token: cfg.AccessToken}}
@@ -60,6 +56,11 @@ func Limits(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient, 
 			}
 		}
 	}
+	workers, err := Workers(ctx, rdb, IDsOf(phones)...)
+	if err != nil {
+		return nil, err
+	}
+	limiter := LimiterOf(cfg, rdb, workers, func(string, ...any) {})
 	all := []Limit{}
 	for _, n := range phones {
 		s, err := limiter.Show(ctx, n.ID)
@@ -75,18 +76,27 @@ func Limits(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient, 
 	return all, nil
 }
 
+// IDsOf returns the phone number IDs.
+func IDsOf(phones []config.PhoneNumber) []string {
+	ids := make([]string, len(phones))
+	for i, n := range phones {
+		ids[i] = n.ID
+	}
+	return ids
+}
+
 // LimiterOf returns the limiter with the ceilings of the workers that run: they hold to theirs, and
 // not to those of this process's configuration. It tells say what people should know of that.
-func LimiterOf(cfg *config.Config, rdb redis.UniversalClient, workers []Entry, say func(format string, args ...any)) *redislimit.Limiter {
+func LimiterOf(cfg *config.Config, rdb redis.UniversalClient, workers []fleet.Worker, say func(format string, args ...any)) *redislimit.Limiter {
 	if len(workers) == 0 {
 		say("no worker is running: the ceiling is that of this command's configuration")
 		return NewLimiter(cfg, rdb)
 	}
 	return redislimit.New(rdb, func(id string) ratelimit.Settings {
-		least := workers[0].CeilingOf(id)
+		least := settingsOf(workers[0], id)
 		most := least
 		for _, w := range workers[1:] {
-			s := w.CeilingOf(id)
+			s := settingsOf(w, id)
 			if s.Rate < least.Rate {
 				least = s
 			}
@@ -102,10 +112,12 @@ func LimiterOf(cfg *config.Config, rdb redis.UniversalClient, workers []Entry, s
 }
 
 // laneOf returns the state that a worker has reported of a phone number ID whose calls don't go.
-func laneOf(workers []Entry, id string) string {
+func laneOf(workers []fleet.Worker, id string) string {
 	for _, w := range workers {
-		if state := w.Lanes[id]; state != "" {
-			return state
+		for _, l := range w.Lanes {
+			if l.PhoneNumberID == id && l.State != fleet.Running {
+				return string(l.State)
+			}
 		}
 	}
 	return ""

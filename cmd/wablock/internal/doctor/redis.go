@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
 	"github.com/wablock/wablock/tasks/queues"
@@ -228,21 +228,22 @@ func processes(servers []*asynq.ServerInfo) int {
 
 // running looks for what the workers that run have reported.
 func running(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient) (all []Finding) {
-	entries, err := app.Workers(ctx, rdb)
+	workers, err := fleet.All(ctx, rdb)
 	if err != nil {
 		return []Finding{{"workers", Warning, err.Error(), ""}}
 	}
 	own := app.GraphHost(cfg)
-	for _, e := range entries {
-		where := fmt.Sprintf("process %d on %s", e.PID, e.Machine)
-		if e.GraphHost != own {
+	for _, w := range workers {
+		if w.GraphHost != own {
 			all = append(all, Finding{
-				"workers", Failed, fmt.Sprintf("one (%s) calls %s, and this configuration names %s", where, e.GraphHost, own),
+				"workers", Failed, fmt.Sprintf("one (%s) calls %s, and this configuration names %s", w.Where(), w.GraphHost, own),
 				"stop it, use another Redis database, or correct WABLOCK_GRAPH_URL",
 			})
 		}
-		for _, id := range slices.Sorted(maps.Keys(e.Lanes)) {
-			all = append(all, laneFinding(cfg, where, id, e.Lanes[id]))
+		for _, l := range w.Lanes {
+			if l.State != fleet.Running {
+				all = append(all, laneFinding(cfg, w.Where(), l))
+			}
 		}
 	}
 	return all
@@ -250,16 +251,18 @@ func running(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient)
 
 // laneFinding reports a phone number ID whose calls don't go, configured here or named by a
 // producer alone.
-func laneFinding(cfg *config.Config, where, id, state string) Finding {
+func laneFinding(cfg *config.Config, where string, l fleet.Lane) Finding {
+	id := l.PhoneNumberID
 	f := Finding{"phone number ID " + id, Failed, "halted in " + where + ": the API refuses the token, the account or the ID; its work is kept", "see the check of the API below"}
-	switch state {
-	case "full":
+	switch l.State {
+	case fleet.Full:
 		return Finding{
 			f.Check, Warning, "the blocklist is full in " + where + ": blocks wait, unblocks go on",
 			"unblock users: `wablock list` shows who is blocked; a trial looks for room every 30 minutes at the latest, and within 5 s of a new block",
 		}
-	case "outage":
+	case fleet.Outage:
 		f.Status, f.Detail = Warning, "outage in "+where+": the API fails all its calls; its work is kept"
+	case fleet.Halted, fleet.Running:
 	}
 	if !slices.ContainsFunc(cfg.PhoneNumbers, func(n config.PhoneNumber) bool { return n.ID == id }) {
 		f.Detail += "; only a producer named it, it is not configured here"
