@@ -83,21 +83,40 @@ func (d *Queue) put(ctx context.Context, entries []Letter) error {
 	return nil
 }
 
-// write puts the index first, then the entries.
+// write puts the index first, then the entries, and the index again: a failover in between may have lost
+// it alone, and then no success would find the entries.
 func (d *Queue) write(ctx context.Context, entries []Letter, byNumber map[string]map[user.ID]ledger.Version) error {
-	for number, users := range byNumber {
-		for chunk := range slices.Chunk(slices.Collect(maps.Keys(users)), ledger.MaxBatch) {
-			if err := d.rdb.SAdd(ctx, ledger.DeadKey(number), revealed(chunk)...).Err(); err != nil {
+	index := func() error {
+		for number, users := range byNumber {
+			if err := d.index(ctx, number, slices.Collect(maps.Keys(users))); err != nil {
 				return err
 			}
 		}
+		return nil
+	}
+	if err := index(); err != nil {
+		return err
 	}
 	// Of its own: a Client registers a queue once in its life, and not again after Redis has
 	// lost its data.
 	client := asynq.NewClientFromRedisClient(d.rdb)
-	return parallel.Each(ctx, entries, func(ctx context.Context, e Letter) error {
+	err := parallel.Each(ctx, entries, func(ctx context.Context, e Letter) error {
 		return d.putOne(ctx, client, e)
 	})
+	if err != nil {
+		return err
+	}
+	return index()
+}
+
+// index notes that users may have an entry.
+func (d *Queue) index(ctx context.Context, phoneNumberID string, users []user.ID) error {
+	for chunk := range slices.Chunk(users, ledger.MaxBatch) {
+		if err := d.rdb.SAdd(ctx, ledger.DeadKey(phoneNumberID), revealed(chunk)...).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func revealed(users []user.ID) []any {
@@ -156,20 +175,44 @@ func (d *Queue) align(ctx context.Context, h hasher, phoneNumberID string, have 
 	return nil
 }
 
-// drop deletes entries of users of one phone number ID, then takes the users off the index.
+// drop deletes entries of users of one phone number ID, then takes the users off the index, and looks
+// again: a failover in between may have brought back the entries alone, and then no success would find them.
 func (d *Queue) drop(ctx context.Context, phoneNumberID string, users []user.ID, ids []string) error {
-	if len(users) == 0 {
-		return nil
-	}
-	if err := d.deleteTasks(ctx, ids); err != nil {
-		return err
-	}
-	for chunk := range slices.Chunk(users, ledger.MaxBatch) {
-		if err := d.rdb.SRem(ctx, ledger.DeadKey(phoneNumberID), revealed(chunk)...).Err(); err != nil {
+	for range alignRounds {
+		if len(users) == 0 {
+			return nil
+		}
+		if err := d.deleteTasks(ctx, ids); err != nil {
+			return err
+		}
+		for chunk := range slices.Chunk(users, ledger.MaxBatch) {
+			if err := d.rdb.SRem(ctx, ledger.DeadKey(phoneNumberID), revealed(chunk)...).Err(); err != nil {
+				return err
+			}
+		}
+		back, err := d.there(ctx, ids)
+		if err != nil || !slices.Contains(back, true) {
 			return err
 		}
 	}
-	return nil
+	return d.index(ctx, phoneNumberID, users) // for Sync
+}
+
+// there reports which entries are in the queue.
+func (d *Queue) there(ctx context.Context, ids []string) ([]bool, error) {
+	pipe := d.rdb.Pipeline()
+	cmds := make([]*redis.IntCmd, len(ids))
+	for i, id := range ids {
+		cmds[i] = pipe.Exists(ctx, queueKey("t:"+id))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	there := make([]bool, len(ids))
+	for i, cmd := range cmds {
+		there[i] = cmd.Val() > 0
+	}
+	return there, nil
 }
 
 // Remove deletes the entries of users that succeeded since. It costs one round trip when none
@@ -209,89 +252,31 @@ func (d *Queue) remove(ctx context.Context, phoneNumberID string, users []user.I
 	return d.align(ctx, h, phoneNumberID, have)
 }
 
-// Synced counts what Sync did.
-type Synced struct{ Put, Removed int }
-
 // Sync makes the queue fit the ledger, for these phone number IDs and all that have an entry: it
 // puts the entries of dead users who have none, and removes those of users who have succeeded or
 // were discarded since. It reads the IDs of the queue's tasks, then a thousand users at a time:
 // some microseconds an entry.
 func (d *Queue) Sync(ctx context.Context, phoneNumberIDs ...string) (Synced, error) {
-	var sum Synced
 	ids, err := d.ids(ctx, Filter{})
 	if err != nil {
-		return sum, fmt.Errorf("tasks: sync dead letters: %w", err)
+		return Synced{}, fmt.Errorf("tasks: sync dead letters: %w", err)
 	}
-	numbers := slices.Clone(phoneNumberIDs)
-	for _, id := range ids { // those of a phone number ID stand together
-		number, _, _ := strings.Cut(id, ":")
-		if (len(numbers) == 0 || number != numbers[len(numbers)-1]) && queues.CheckPhoneNumberID(number) == nil { // else of a malformed task
-			numbers = append(numbers, number)
+	byNumber := map[string][]string{}
+	for _, number := range phoneNumberIDs {
+		byNumber[number] = nil
+	}
+	for _, id := range ids {
+		if number, _, _ := strings.Cut(id, ":"); queues.CheckPhoneNumberID(number) == nil { // else of a malformed task
+			byNumber[number] = append(byNumber[number], id)
 		}
 	}
-	slices.Sort(numbers)
-	for _, number := range slices.Compact(numbers) {
-		if err := d.syncNumber(ctx, number, &sum); err != nil {
-			return sum, fmt.Errorf("tasks: sync dead letters: %w", queues.Explain(err))
+	run := syncing{queue: d}
+	for _, number := range slices.Sorted(maps.Keys(byNumber)) {
+		if err := run.number(ctx, number, byNumber[number]); err != nil {
+			return run.sum, fmt.Errorf("tasks: sync dead letters: %w", queues.Explain(err))
 		}
 	}
-	return sum, nil
-}
-
-func (d *Queue) syncNumber(ctx context.Context, phoneNumberID string, sum *Synced) error {
-	for cursor := uint64(0); ; {
-		names, next, err := d.rdb.SScan(ctx, ledger.DeadKey(phoneNumberID), cursor, "", chunkSize).Result()
-		if err != nil {
-			return err
-		}
-		for chunk := range slices.Chunk(names, ledger.MaxBatch) {
-			users := make([]user.ID, 0, len(chunk))
-			for _, name := range chunk {
-				if u, err := user.FromCanonical(name); err == nil {
-					users = append(users, u)
-				}
-			}
-			if err := d.syncUsers(ctx, phoneNumberID, users, sum); err != nil {
-				return err
-			}
-		}
-		if cursor = next; cursor == 0 {
-			return nil
-		}
-	}
-}
-
-// syncUsers looks at the queue first: what is redriven or discarded in between is no longer dead
-// by the ledger when that is looked at.
-func (d *Queue) syncUsers(ctx context.Context, phoneNumberID string, users []user.ID, sum *Synced) error {
-	h, err := readHasher(ctx, d.rdb)
-	if err != nil {
-		return err
-	}
-	pipe := d.rdb.Pipeline()
-	there := make([]*redis.IntCmd, len(users))
-	for i, id := range h.users(phoneNumberID, users) {
-		there[i] = pipe.Exists(ctx, queueKey("t:"+id))
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return err
-	}
-	entries, err := ledger.New(d.rdb, phoneNumberID).Entries(ctx, users)
-	if err != nil {
-		return err
-	}
-	have := make(map[user.ID]ledger.Version)
-	for i, e := range entries {
-		switch {
-		case e.State == ledger.Dead && there[i].Val() == 0:
-			have[e.User] = 0
-			sum.Put++
-		case e.State == ledger.Succeeded, e.State == ledger.Discarded:
-			have[e.User] = 1 // some version, or none: the index is to forget the user in any case
-			sum.Removed += int(there[i].Val())
-		}
-	}
-	return d.align(ctx, h, phoneNumberID, have)
+	return run.sum, nil
 }
 
 // dropEntries deletes entries of one phone number ID as they were read, by their own IDs: so

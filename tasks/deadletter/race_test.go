@@ -2,6 +2,7 @@ package deadletter_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -59,4 +60,62 @@ func TestRedriveYieldsToNewRequests(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPutAcrossAFailover: Redis loses its last second while an entry is put, so that its user waits again; the user's
+// success must find the entry.
+func TestPutAcrossAFailover(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		f.die(ledger.Block, num(1))
+		e := must(f.Ledger.Entries(t.Context(), nums(2)[1:]))(t)[0]
+		failed := false
+		f.Redis.(*redis.Client).AddHook(&redistest.Hook{Lose: func(cmd redis.Cmder) bool {
+			if cmd.Name() == "sadd" && redistest.Touches(cmd, indexKey) && !failed {
+				failed = true
+				must(f.Redis.Del(t.Context(), indexKey, "wablock:{"+phoneNumberID+"}:users").Result())(t)
+				f.Mark(ledger.Block, num(1))
+			}
+			return false
+		}})
+		f.put(deadletter.Of(phoneNumberID, e))
+		f.succeed(ledger.Unblock, num(1))
+		if err := f.dead.Remove(t.Context(), phoneNumberID, num(1)); err != nil {
+			t.Fatal(err)
+		}
+		if !failed {
+			t.Error("nothing was lost")
+		}
+		if n := f.count(); n != 0 {
+			t.Errorf("%d entries are left of a user who has succeeded", n)
+		}
+	})
+}
+
+// TestRemoveAcrossAFailover: Redis loses its last second between the two halves of a removal, so that the entry is back,
+// and the index still lacks it.
+func TestRemoveAcrossAFailover(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		f.fail(ledger.Block, 1)
+		id := must(f.Redis.ZRange(t.Context(), "asynq:{dead-letter}:scheduled", 0, 0).Result())(t)[0]
+		entry, back := f.Task(queues.DeadLetter, id), false
+		other := redis.NewClient(f.Redis.(*redis.Client).Options())
+		t.Cleanup(func() { _ = other.Close() })
+		client := asynq.NewClientFromRedisClient(other)
+		f.Redis.(*redis.Client).AddHook(&redistest.Hook{Before: func(cmd redis.Cmder) {
+			if cmd.Name() == "srem" && redistest.Touches(cmd, indexKey) && !back {
+				back = true
+				_ = must(client.Enqueue(asynq.NewTask(entry.Type, entry.Payload), asynq.TaskID(id), asynq.Queue(queues.DeadLetter),
+					asynq.ProcessAt(time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC))))(t)
+			}
+		}})
+		f.succeed(ledger.Unblock, num(1))
+		if err := f.dead.Remove(t.Context(), phoneNumberID, num(1)); err != nil {
+			t.Fatal(err)
+		}
+		if n := f.count(); !back || n != 0 {
+			t.Errorf("%d entries are left of a user who has succeeded", n)
+		}
+	})
 }

@@ -108,3 +108,20 @@ func TestSyncPuts(t *testing.T) {
 		}
 	})
 }
+
+// TestSyncFindsEntriesWithoutIndex: a failover has lost the index alone.
+func TestSyncFindsEntriesWithoutIndex(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		f.fail(ledger.Block, 0)
+		f.fail(ledger.Block, 1)
+		f.succeed(ledger.Unblock, num(1))
+		must(f.Redis.Del(t.Context(), indexKey).Result())(t)
+		for _, want := range []deadletter.Synced{{Removed: 1}, {}} {
+			if n := must(f.dead.Sync(t.Context(), phoneNumberID))(t); n != want {
+				t.Errorf("%+v, want %+v", n, want)
+			}
+			f.has(num(0))
+		}
+	})
+}
