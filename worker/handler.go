@@ -140,6 +140,12 @@ func (h *handler) ensureDeadLetters(ctx context.Context, p queues.Payload, dead 
 	return h.dead.Put(ctx, letters...)
 }
 
+// ensureOnce is ensureDeadLetters for a task that another handler reports on.
+func (h *handler) ensureOnce(ctx context.Context, p queues.Payload, dead []user.ID) error {
+	var unused queues.Result
+	return h.ensureDeadLetters(ctx, p, dead, &unused)
+}
+
 // refuse puts a task that cannot be read into the dead-letter queue, with the reason.
 func (h *handler) refuse(ctx context.Context, t *asynq.Task, reason error) error {
 	id, _ := asynq.GetTaskID(ctx)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/internal/lane"
 )
 
@@ -19,14 +20,16 @@ const (
 )
 
 // orphans takes over the users of tasks whose worker has died: it marks those that the dead
-// worker had no time to mark, and opens their lane, which claims them anew when the dead
+// worker had no time to mark, sees to the dead letters that it had no time to put, and opens their lane, which claims them anew when the dead
 // worker's claim has run out. asynq itself gives such a task to another worker after 30 to
 // 120 s, and until then other workers may not know that its phone number ID has work.
 type orphans struct {
 	redis redis.UniversalClient
 	lanes *lane.Pool
-	log   *slog.Logger
-	taken map[string]time.Time // by task ID: the lease that ran out
+	// ensure puts users that were found dead into the dead-letter queue.
+	ensure func(ctx context.Context, p queues.Payload, dead []user.ID) error
+	log    *slog.Logger
+	taken  map[string]time.Time // by task ID: the lease that ran out
 }
 
 // run looks for orphans until ctx ends.
@@ -61,12 +64,13 @@ func (o *orphans) pass(ctx context.Context) {
 	o.taken = found
 }
 
-// take marks an orphan's users and wakes their lane. It reports whether that is done.
+// take marks an orphan's users, sees to their dead letters and wakes their lane. It reports whether that is done.
 func (o *orphans) take(ctx context.Context, q ledger.Queue, p queues.Payload) bool {
 	if wait, err := dueIn(ctx, o.redis, p); err != nil || wait > 0 {
 		return err == nil // asynq hands it over to a handler, which puts it back
 	}
-	return o.lanes.Mark(ctx, p, q) == nil
+	dead, err := o.lanes.Mark(ctx, p, q)
+	return err == nil && o.ensure(ctx, p, dead) == nil
 }
 
 // wakeWaiting opens the lanes of phone number IDs that have users waiting, once at a worker's start:

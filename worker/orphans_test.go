@@ -15,7 +15,7 @@ import (
 
 // orphan leaves a task of one user as a worker does that dies just after it has taken it:
 // active, its lease run out, its users not marked. delay is how long before its time that was.
-func (w *world) orphan(number string, delay time.Duration) {
+func (w *world) orphan(number string, delay time.Duration) queues.Payload {
 	w.t.Helper()
 	id, err := user.Parse(number)
 	if err != nil {
@@ -51,6 +51,7 @@ func (w *world) orphan(number string, delay time.Duration) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return p
 }
 
 // TestOrphansAreSeenTo: asynq would let the task rest until its lease has been out for 30 s, and
@@ -79,6 +80,35 @@ func TestEarlyOrphansAreLeftAlone(t *testing.T) {
 		w.eventually("the other user is blocked", func() bool { return w.entry("+16505550002").State == ledger.Succeeded })
 		if e := w.entry("+16505550001"); e.State != ledger.Unknown {
 			t.Errorf("marked as %v an hour early", e.State)
+		}
+	})
+}
+
+// TestOrphansOfTheDead: the worker died, or Redis lost its last second, between a user's end and the dead letter.
+func TestOrphansOfTheDead(t *testing.T) {
+	t.Parallel()
+	eachInTime(t, simulator.Scenario{}, func(t *testing.T, w *world) {
+		p, l := w.orphan("+16505550001", 0), ledger.New(w.rdb, phoneNumberID)
+		_, err := l.Mark(t.Context(), []ledger.Request{{User: p.Users[0], Operation: p.Operation, Queue: ledger.Interactive, Version: p.Version}})
+		if err == nil {
+			_, err = l.Claim(t.Context(), ledger.ClaimOptions{ID: "dead", Max: 1, Hold: time.Minute})
+		}
+		if err == nil {
+			_, err = l.Settle(t.Context(), "dead", []ledger.Settlement{{
+				User: p.Users[0], Version: p.Version, Verdict: ledger.Kill, Failure: &ledger.Failure{Code: 131047, Message: "no", At: 1},
+			}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		w.run()
+		w.eventually("the dead letter is there", func() bool {
+			n, err := letters(t, w.dead)
+			return err == nil && n == 1
+		})
+		if took := time.Since(start); took > 15*time.Second {
+			t.Errorf("it took %v", took)
 		}
 	})
 }

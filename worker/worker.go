@@ -90,7 +90,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	parts.Go(func() { syncDeadLetters(ctx, w.handler.dead, w.cfg.Configured, w.cfg.Logger) })
 	parts.Go(func() { wakeWaiting(ctx, w.cfg.Redis, w.cfg.Configured, w.lanes.Wake) })
 	parts.Go(func() { indexTasks(ctx, w.cfg.Redis, w.cfg.Logger) })
-	orphans := orphans{redis: w.cfg.Redis, lanes: w.lanes, log: w.cfg.Logger}
+	orphans := orphans{redis: w.cfg.Redis, lanes: w.lanes, ensure: w.handler.ensureOnce, log: w.cfg.Logger}
 	parts.Go(func() { orphans.run(ctx) })
 	ends := ends{redis: w.cfg.Redis, dead: w.handler.dead, log: w.cfg.Logger}
 	parts.Go(func() { ends.run(ctx) })

@@ -98,15 +98,15 @@ func (f *follower) follow(ctx context.Context, t queues.Payload, q ledger.Queue)
 	return pr, err
 }
 
-// mark marks the users of a task and wakes the lane.
-func (f *follower) mark(ctx context.Context, t queues.Payload, q ledger.Queue) error {
+// mark marks the users of a task, wakes the lane, and returns the users that were found dead.
+func (f *follower) mark(ctx context.Context, t queues.Payload, q ledger.Queue) ([]user.ID, error) {
 	w := f.watches.add(t, q)
-	defer f.watches.drop(w)
-	if _, err := f.readStates(ctx, w, t.Users); err != nil {
-		return err
+	_, err := f.readStates(ctx, w, t.Users)
+	dead := f.watches.drop(w).Dead
+	if err == nil {
+		f.wakeUp()
 	}
-	f.wakeUp()
-	return nil
+	return dead, err
 }
 
 // readStates takes in where users of a watch stand, marking them if the ledger does not have them.

@@ -12,6 +12,7 @@ import (
 	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/internal/verdict"
 )
 
@@ -108,11 +109,11 @@ func (p *Pool) Follow(ctx context.Context, t queues.Payload, q ledger.Queue) (Pr
 	return l.follower.follow(ctx, t, q)
 }
 
-// Mark marks the users of a task and wakes their lane.
-func (p *Pool) Mark(ctx context.Context, t queues.Payload, q ledger.Queue) error {
+// Mark marks the users of a task and wakes their lane. It returns those that were found dead.
+func (p *Pool) Mark(ctx context.Context, t queues.Payload, q ledger.Queue) (dead []user.ID, err error) {
 	l, err := p.acquire(t.PhoneNumberID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer p.release(l)
 	return l.follower.mark(ctx, t, q)
