@@ -151,6 +151,37 @@ func (s *Server) Kill() {
 	}
 }
 
+// Written holds how much of each file of a server was written at some time.
+type Written map[string]int64
+
+// Written returns how much is written now. Under appendfsync always that is all that was answered, as long as the server
+// does not rewrite its file.
+func (s *Server) Written() (Written, error) {
+	files, err := filepath.Glob(filepath.Join(s.dir, "appendonly*", "*.incr.aof")) // of Redis 7
+	if err != nil || len(files) == 0 {
+		files = []string{filepath.Join(s.dir, "appendonly.aof")}
+	}
+	w := Written{}
+	for _, name := range files {
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, fmt.Errorf("redistest: append-only file: %w", err)
+		}
+		w[name] = info.Size()
+	}
+	return w, nil
+}
+
+// Lose makes a killed server lose what it wrote since, as a failover does to a replica that lagged.
+func (s *Server) Lose(since Written) error {
+	for name, size := range since {
+		if err := os.Truncate(name, size); err != nil {
+			return fmt.Errorf("redistest: append-only file: %w", err)
+		}
+	}
+	return nil
+}
+
 // Process is the running server, for signals.
 func (s *Server) Process() *os.Process { return s.cmd.Process }
 

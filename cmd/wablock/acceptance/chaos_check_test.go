@@ -24,6 +24,9 @@ func (c *chaos) calm() {
 	c.setScenario(chaosScenario(false))
 	for _, v := range slices.Concat(c.workers, c.producers) {
 		v.proxy.Release()
+		if v.api != nil {
+			v.api.Release()
+		}
 		v.proxy.Delay(0)
 		v.proxy.LoseReplies(0)
 		c.goOn(v)
@@ -54,7 +57,9 @@ func (c *chaos) open() []history.User {
 		e := entries[u]
 		var newest ledger.Version
 		for _, r := range requests {
-			newest = max(newest, r.Version)
+			if !c.losses.MayHold(r) {
+				newest = max(newest, r.Version)
+			}
 		}
 		if e.Busy || e.State != ledger.Unknown && !e.State.Ended() || e.Version < newest {
 			open = append(open, u)
@@ -94,7 +99,7 @@ func (c *chaos) history() history.Run {
 	c.t.Helper()
 	r := history.Run{
 		Requests: c.notes.requests, Calls: c.journal(), Entries: c.entries(), Lists: map[string][]string{},
-		Doomed: map[history.User]bool{}, Stops: c.stops, Grace: chaosTimeout + time.Second,
+		Doomed: map[history.User]bool{}, Stops: c.stops, Grace: chaosTimeout + time.Second, Losses: c.losses,
 	}
 	for p := range chaosProducers {
 		r.Lists[chaosPhone(p)] = c.snapshot(chaosPhone(p))
@@ -124,6 +129,9 @@ func (c *chaos) story(u history.User) string {
 	var events []event
 	for _, r := range c.notes.requests[u] {
 		events = append(events, event{r.Began, fmt.Sprintf("%s asked for, accepted %v at version %d, job %s", r.Operation, r.Accepted, r.Version, r.JobID)})
+		if r.Accepted {
+			events = append(events, event{r.AcceptedAt, fmt.Sprintf("version %d was accepted; it may be lost: %v", r.Version, c.losses.MayHold(r))})
+		}
 	}
 	for _, call := range c.journal() {
 		if i := slices.IndexFunc(call.Users, func(cu simulator.CallUser) bool { return cu.User == u.Number }); i >= 0 && call.PhoneNumberID == u.PhoneNumberID {
@@ -132,6 +140,9 @@ func (c *chaos) story(u history.User) string {
 	}
 	for _, s := range c.stops {
 		events = append(events, event{s.From, fmt.Sprintf("a worker stood still, or Redis's clock was wrong, until %s", s.To.Format(time.StampMilli))})
+	}
+	for _, l := range c.losses {
+		events = append(events, event{l.From, fmt.Sprintf("Redis has lost what was written until %s", l.To.Format(time.StampMilli))})
 	}
 	slices.SortFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
 	var b strings.Builder
@@ -148,7 +159,8 @@ func (c *chaos) repeatsKeepTheirVersion() {
 	c.t.Helper()
 	for _, n := range c.notes.repeats {
 		stepped := func(s history.Stop) bool { return s.From.Before(n.At) && s.To.After(n.Since) }
-		if n.Version != n.Was && !slices.ContainsFunc(c.stops, stepped) {
+		lost := func(l history.Loss) bool { return l.From.Before(n.At) && l.To.After(n.Since) }
+		if n.Version != n.Was && !slices.ContainsFunc(c.stops, stepped) && !slices.ContainsFunc(c.losses, lost) {
 			c.t.Errorf("job %s was repeated while it ran: version %d, which was %d", n.Job, n.Version, n.Was)
 		}
 	}

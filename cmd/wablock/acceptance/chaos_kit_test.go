@@ -34,14 +34,16 @@ type chaos struct {
 	redisDown bool
 	clock     *clock // of Redis
 
-	stops []history.Stop
-	notes notebook
+	stops  []history.Stop
+	losses history.Losses
+	notes  notebook
 }
 
 // victim is a process that is started again whenever it has ended, with its proxy to Redis.
 type victim struct {
 	name    string
 	proxy   *faultproxy.Proxy
+	api     *faultproxy.Proxy // of a worker: to the API
 	process *process
 	start   func() *process
 	notes   chan struct{} // of a producer: closed when its last note has been read
@@ -72,7 +74,7 @@ func (t tally) String() string {
 // what a usual Redis keeps, and =off, with no file at all, that the check notices a loss.
 func newChaos(t *testing.T, seed uint64) *chaos {
 	t.Helper()
-	args := []string{"--appendfsync", "always"}
+	args := []string{"--appendfsync", "always", "--auto-aof-rewrite-percentage", "0"}
 	switch mode := os.Getenv("WABLOCK_CHAOS_APPENDFSYNC"); mode {
 	case "":
 	case "off":
@@ -114,9 +116,11 @@ func (c *chaos) proxied(name string) (*victim, string) {
 
 func (c *chaos) addWorker(n int) {
 	v, url := c.proxied(fmt.Sprintf("worker %d", n))
+	api, graph := c.proxiedAPI()
+	v.api = api
 	v.start = func() *process {
 		old := c.env
-		c.env = append(append([]string(nil), c.env...), "WABLOCK_REDIS_URL="+url)
+		c.env = append(append([]string(nil), c.env...), "WABLOCK_REDIS_URL="+url, "WABLOCK_GRAPH_URL="+graph)
 		defer func() { c.env = old }()
 		return c.system.start(v.name, "worker")
 	}
@@ -202,7 +206,7 @@ func (b *notebook) read(phone string, r io.Reader) {
 			continue
 		}
 		if n.Accepted {
-			b.accept(phone, begun, n.Version)
+			b.accept(phone, begun, n)
 		} else {
 			b.fail(n.Error)
 		}
@@ -221,13 +225,13 @@ func (b *notebook) begin(phone string, n producerNote) {
 	}
 }
 
-func (b *notebook) accept(phone string, n producerNote, v ledger.Version) {
+func (b *notebook) accept(phone string, n, end producerNote) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range n.Count {
 		all := b.requests[history.User{PhoneNumberID: phone, Number: chaosNumber(n.First + i)}]
 		last := &all[len(all)-1]
-		last.Accepted, last.Version = true, v
+		last.Accepted, last.Version, last.AcceptedAt = true, end.Version, end.At
 	}
 }
 

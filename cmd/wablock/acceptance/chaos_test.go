@@ -25,7 +25,7 @@ const (
 )
 
 // TestChaos runs workers and producers while processes are killed and stopped, Redis is killed
-// and started again, connections are cut, held and robbed of replies, and the API is down,
+// and started again, at times without what it wrote last, calls arrive late, connections are cut, held and robbed of replies, and the API is down,
 // slow and resets what it has done. Then the faults end, and the history is checked.
 //
 // It is the same run for the same seed, as far as the machine allows:
@@ -39,8 +39,8 @@ func TestChaos(t *testing.T) {
 	c.calm()
 	report := history.Check(c.history())
 	t.Logf("seed %d, %d s: %s", seed, seconds, c.tally)
-	t.Logf("%d requests for %d users: %d accepted, %d ambiguous; %d API calls; %d dead letters; explained by stopped clocks: %d; settled after %v",
-		report.Requests, report.Users, report.Accepted, report.Ambiguous, report.Calls, report.Dead, len(report.Explained), c.settled.Round(time.Second))
+	t.Logf("%d requests for %d users: %d accepted, %d of them lost with Redis's last second, %d ambiguous; %d API calls; %d dead letters; explained by stopped clocks: %d; settled after %v",
+		report.Requests, report.Users, report.Accepted, report.Lost, report.Ambiguous, report.Calls, report.Dead, len(report.Explained), c.settled.Round(time.Second))
 	t.Logf("requests given up: %v; jobs repeated while they ran: %d", c.notes.failed, len(c.notes.repeats))
 	for i, p := range report.Problems {
 		if i == 10 {

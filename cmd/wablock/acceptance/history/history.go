@@ -26,12 +26,30 @@ type Request struct {
 	Began time.Time
 	// Accepted says that a producer call for it succeeded. Otherwise it is ambiguous: the call
 	// failed, or its process died, and it may have been taken or not.
-	Accepted bool
-	Version  ledger.Version // of an accepted one
+	Accepted   bool
+	AcceptedAt time.Time
+	Version    ledger.Version // of an accepted one
 }
 
 // Stop is a time for which a worker process stood still while the clocks went on.
 type Stop struct{ From, To time.Time }
+
+// Loss is a time of which Redis has lost what was written, by a failover to a replica that lagged.
+type Loss struct{ From, To time.Time }
+
+// Losses are all of a run.
+type Losses []Loss
+
+// MayHold reports whether a request may be among what was lost: it is ambiguous then, however it was answered. What was
+// answered before the lost time began is kept.
+func (l Losses) MayHold(r Request) bool {
+	for _, loss := range l {
+		if r.Began.Before(loss.To) && (!r.Accepted || r.AcceptedAt.After(loss.From)) {
+			return true
+		}
+	}
+	return false
+}
 
 // Run is all that is known of a run. Nothing may be in flight any more.
 type Run struct {
@@ -51,6 +69,9 @@ type Run struct {
 	// begun before it may still arrive: the request's timeout, and some.
 	Stops []Stop
 	Grace time.Duration
+	// Losses are the times that Redis has lost. Calls that were made in one may be made again, after the
+	// opposite, and beside those that the other memory of Redis leads to: what Stops explain, they do too.
+	Losses Losses
 }
 
 // Report is the verdict.
@@ -63,6 +84,7 @@ type Report struct {
 	Requests  int // for single users
 	Accepted  int
 	Ambiguous int
+	Lost      int // accepted ones that the ledger does not have, and that Redis may have lost
 	Users     int
 	Calls     int
 	Dead      int
@@ -94,7 +116,7 @@ func Check(r Run) Report {
 	k.index()
 	for user, requests := range r.Requests {
 		k.report.Users++
-		k.counted(requests)
+		k.counted(requests, k.Entries[user].Version)
 		k.user(user, requests)
 	}
 	for user := range k.calls {
@@ -141,11 +163,14 @@ func (k *checker) index() {
 	}
 }
 
-func (k *checker) counted(requests []Request) {
+func (k *checker) counted(requests []Request, has ledger.Version) {
 	k.report.Requests += len(requests)
 	for _, r := range requests {
 		if r.Accepted {
 			k.report.Accepted++
+			if r.Version > has && k.Losses.MayHold(r) {
+				k.report.Lost++
+			}
 		} else {
 			k.report.Ambiguous++
 		}
@@ -174,12 +199,17 @@ func (k *checker) excused(from, to time.Time) bool {
 			return true
 		}
 	}
+	for _, l := range k.Losses {
+		if from.Before(l.To.Add(k.Grace)) && to.After(l.From) {
+			return true
+		}
+	}
 	return false
 }
 
 // user checks one user's history.
 func (k *checker) user(user User, requests []Request) {
-	last := lastAccepted(requests)
+	last := k.lastAccepted(requests)
 	k.order(user, requests)
 	e := k.Entries[user]
 	if e.State == ledger.Unknown {
@@ -197,9 +227,10 @@ func (k *checker) user(user User, requests []Request) {
 	k.deadLetter(user, e)
 }
 
-func lastAccepted(requests []Request) int {
+// lastAccepted returns the last request that must have been kept, -1 for none.
+func (k *checker) lastAccepted(requests []Request) int {
 	for i, r := range slices.Backward(requests) {
-		if r.Accepted {
+		if r.Accepted && !k.Losses.MayHold(r) {
 			return i
 		}
 	}
@@ -258,12 +289,9 @@ func (k *checker) deadLetter(user User, e ledger.Entry) {
 func (k *checker) order(user User, requests []Request) {
 	at := 0
 	for _, c := range k.calls[user] {
-		found := -1
-		for i := at; i < len(requests) && !requests[i].Began.After(c.Begin); i++ {
-			if string(requests[i].Operation) == string(c.Operation) {
-				found = i
-				break
-			}
+		found := carriesOut(c, requests, at)
+		if found < 0 {
+			found = carriesOut(c, requests, k.beforeLoss(requests, at, c.Begin))
 		}
 		if found < 0 {
 			k.late(user, []time.Time{c.Begin, c.End}, "call %d (%s) carries out a request that a later one has superseded, or that was never made", c.Seq, c.Operation)
@@ -271,6 +299,26 @@ func (k *checker) order(user User, requests []Request) {
 		}
 		at = found
 	}
+}
+
+// carriesOut returns the first request from one on that a call may carry out, -1 for none.
+func carriesOut(c simulator.Call, requests []Request, from int) int {
+	for i := from; i < len(requests) && !requests[i].Began.After(c.Begin); i++ {
+		if string(requests[i].Operation) == string(c.Operation) {
+			return i
+		}
+	}
+	return -1
+}
+
+// beforeLoss returns the request that a call may go back to where those up to requests[at] may have been lost before
+// it began.
+func (k *checker) beforeLoss(requests []Request, at int, begin time.Time) int {
+	before := Losses(slices.DeleteFunc(slices.Clone(k.Losses), func(l Loss) bool { return l.From.After(begin) }))
+	for at > 0 && before.MayHold(requests[at]) {
+		at--
+	}
+	return at
 }
 
 // overlaps looks for users in two calls at once.

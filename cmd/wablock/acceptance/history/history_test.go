@@ -20,7 +20,7 @@ func at(second int) time.Time { return start.Add(time.Duration(second) * time.Se
 func request(op ledger.Operation, second int, accepted bool) history.Request {
 	r := history.Request{JobID: "j", Operation: op, Began: at(second), Accepted: accepted}
 	if accepted {
-		r.Version = ledger.Version(second)
+		r.Version, r.AcceptedAt = ledger.Version(second), at(second)
 	}
 	return r
 }
@@ -190,4 +190,55 @@ func TestDoubledDeadLetter(t *testing.T) {
 	expect(t, history.Check(r).Problems, "")
 	r.Dead = append(r.Dead, alice)
 	expect(t, history.Check(r).Problems, "2 times")
+}
+
+// TestLosses: Redis has lost some seconds. What was answered before them is held to all the same.
+func TestLosses(t *testing.T) {
+	t.Parallel()
+	fromTo := func(from, to int) history.Losses { return history.Losses{{From: at(from), To: at(to)}} }
+	restored := func(r *history.Run) {
+		onList(r)
+		r.Calls[1] = call(2, simulator.Block, 9, 10, simulator.OutcomeSucceeded)
+		entry(r, func(e *ledger.Entry) { e.Operation, e.Version = ledger.Block, 1 })
+	}
+	cases := map[string]struct {
+		change func(*history.Run)
+		losses history.Losses
+		want   string
+		lost   int
+	}{
+		"the last request is lost": {change: restored, losses: fromTo(4, 6), lost: 1},
+		"it was answered before":   {change: restored, losses: fromTo(6, 8), want: "the last accepted request was unblock"},
+		"it was asked for after":   {change: restored, losses: fromTo(2, 4), want: "the last accepted request was unblock"},
+		"the call of the lost one had gone out": {
+			change: func(r *history.Run) {
+				restored(r)
+				r.Calls = append(r.Calls, call(3, simulator.Unblock, 6, 7, simulator.OutcomeSucceeded))
+			},
+			losses: fromTo(4, 8), lost: 1,
+		},
+		"a call goes back further than to what was lost": {
+			change: func(r *history.Run) {
+				r.Requests[alice] = append(r.Requests[alice], request(ledger.Unblock, 20, true))
+				r.Calls = append(r.Calls, call(3, simulator.Block, 40, 41, simulator.OutcomeSucceeded),
+					call(4, simulator.Unblock, 42, 43, simulator.OutcomeSucceeded))
+				entry(r, func(e *ledger.Entry) { e.Version = 20 })
+			},
+			losses: fromTo(19, 22), want: "superseded",
+		},
+		"nothing is left": {change: func(r *history.Run) { delete(r.Entries, alice) }, losses: fromTo(4, 8), want: "no trace", lost: 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := good()
+			c.change(&r)
+			r.Losses = c.losses
+			report := history.Check(r)
+			expect(t, report.Problems, c.want)
+			if report.Lost != c.lost {
+				t.Errorf("%d requests are lost, want %d", report.Lost, c.lost)
+			}
+		})
+	}
 }

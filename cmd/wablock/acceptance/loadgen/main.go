@@ -128,7 +128,7 @@ func (g *generator) ask(ctx context.Context) error {
 	for tries := 1 + g.rng.IntN(5); tries > 0; tries-- {
 		job, err := g.enqueue(ctx, begin)
 		if err == nil {
-			end.Accepted, end.Version, end.Error = true, job.Version, ""
+			end.Accepted, end.Version, end.Error, end.At = true, job.Version, "", time.Now()
 			if begin.Count == g.bulkUsers {
 				begin.Version = job.Version
 				g.running, g.since = &begin, time.Now()
