@@ -38,7 +38,7 @@ type Undone struct {
 	Canceled int    `json:"canceled"`
 	// Reversed users had been changed by the job, or were in its calls: the opposite is asked for.
 	Reversed int `json:"reversed"`
-	// Left users keep what they are: asked for again since, failed, or the job changed nothing about them.
+	// Left users keep what they are: asked for again since, failed, protected, or the job changed nothing about them.
 	Left int `json:"left"`
 	// UndoJobID is the ID of the job that asks for the opposite, "" when there is none.
 	UndoJobID string `json:"undo_job_id,omitempty"`
@@ -177,6 +177,10 @@ func (p *Producer) undo(ctx context.Context, jobID string, q UndoRequest) (Undon
 		return err
 	})
 	if err != nil {
+		return u, err
+	}
+	// A protected user is not blocked again: that would fail.
+	if request.Users, _, err = p.Allowed(ctx, request, request.Users, nil); err != nil && !errors.Is(err, ErrNoUsers) {
 		return u, err
 	}
 	u.Reversed = len(request.Users)

@@ -92,6 +92,22 @@ func TestUndo(t *testing.T) {
 	f.wablock("undo", "none").exits(exitFailed).says("no job none is known")
 }
 
+// TestUndoLeavesProtected: undoing an unblock blocks no user who was protected since.
+func TestUndoLeavesProtected(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.worker()
+	f.wablock("block", "--wait", number(1), number(2)).exits(exitDone)
+	f.wablock("unblock", "--job-id", "wrong", "--wait", number(1), number(2)).exits(exitDone)
+	f.wablock("protect", "add", number(2)).exits(exitDone)
+	for _, args := range [][]string{{"--dry-run"}, {}} {
+		o := f.wablock(append([]string{"undo", "wrong", "--json"}, args...)...).exits(exitDone).object()
+		if d := cmp.Diff(map[string]any{"reversed": 1.0, "left": 1.0}, only(o, "reversed", "left")); d != "" {
+			t.Errorf("%v: %s", args, d)
+		}
+	}
+}
+
 // TestUndoOfWhatWaits cancels, and asks for nothing.
 func TestUndoOfWhatWaits(t *testing.T) {
 	t.Parallel()
