@@ -33,7 +33,8 @@ type planJSON struct {
 	Ambiguous     []ambiguousJSON    `json:"ambiguous"`
 	LeftAlone     int                `json:"left_alone"`
 	LikelyToFail  int                `json:"likely_to_fail"`
-	After         int                `json:"after"` // users on the list when all has succeeded
+	Protected     int                `json:"protected"` // desired users who must not be blocked
+	After         int                `json:"after"`     // users on the list when all has succeeded
 	OverCapacity  bool               `json:"over_capacity"`
 	Calls         int                `json:"calls"`
 	Seconds       float64            `json:"seconds"` // at the learnt rate
@@ -60,7 +61,7 @@ func planAnswer(res *reconcile.Result, sourceAt string, read numberfile.Options,
 		ToBlock: revealed(p.ToBlock), ToUnblock: revealed(p.ToUnblock), ToAdopt: revealed(p.ToAdopt), Applied: res.Applied,
 		Mode: p.Mode, Source: t.Source.Name(), SourceAt: sourceAt, Hash: p.Hash,
 		SourceColumn: read.Column, SourceCountry: read.Country.String(),
-		Ambiguous: make([]ambiguousJSON, 0, len(p.Ambiguous)), LeftAlone: p.LeftAlone, LikelyToFail: p.LikelyToFail,
+		Ambiguous: make([]ambiguousJSON, 0, len(p.Ambiguous)), LeftAlone: p.LeftAlone, LikelyToFail: p.LikelyToFail, Protected: p.Protected,
 		After: p.After(), OverCapacity: p.After() > plan.Capacity, Calls: res.Calls, Seconds: res.Takes.Seconds(),
 		Guards: append([]plan.Violation{}, res.Violations...), Approved: res.Approved,
 		Rejected: append([]tasks.Rejection{}, res.Rejected...),
@@ -104,6 +105,9 @@ func showPlan(c *cli, res *reconcile.Result, j planJSON) error {
 	}
 	if p.LeftAlone > 0 {
 		w.print("Left alone, because work for them is under way: %s.", thousands(p.LeftAlone))
+	}
+	if p.Protected > 0 {
+		w.print("Not blocked, since they are protected: %s; `wablock protect list` says why.", thousands(p.Protected))
 	}
 	if p.LikelyToFail > 0 {
 		w.print("Of the blocks %s are likely to fail: nothing shows that these users wrote within 24 hours.", thousands(p.LikelyToFail))

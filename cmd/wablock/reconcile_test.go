@@ -82,6 +82,22 @@ func TestReconcilePlanKeepsHowItsNumbersWereRead(t *testing.T) {
 	}
 }
 
+// TestReconcileLeavesOutProtected: a plan says how many are protected, in text and JSON.
+func TestReconcileLeavesOutProtected(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.seed(3)
+	f.wablock("protect", "add", number(4), "--reason", "staff").exits(exitDone)
+	file := f.write(lineEach(span(0, 5)))
+	o := f.wablock("reconcile", "--file", file, "--json").exits(exitDone).object()
+	if d := cmp.Diff([]string{number(3)}, texts(o["to_block"])); d != "" || o["protected"] != 1.0 {
+		t.Errorf("%s, %v protected", d, o["protected"])
+	}
+	if r := f.wablock("reconcile", "--file", file).exits(exitDone); !strings.Contains(r.out, "Not blocked, since they are protected: 1;") {
+		t.Errorf("%s", r.out)
+	}
+}
+
 func TestReconcileFromStandardInput(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

@@ -44,6 +44,10 @@ func TestProtect(t *testing.T) {
 					if err != nil || len(got) != 1 || got[other].Reason != "staff" || !strings.Contains(got[other].Why(), "staff") {
 						t.Errorf("%v on %q: %v, %v", order, scope, got, err)
 					}
+					set, err := protect.Load(ctx, rdb, phoneNumberID)
+					if err != nil || !set.Has(other, "") || !set.Has(id(t, "+16505550000"), order[0][1:]) || set.Has(id(t, "+16505550000"), "") {
+						t.Errorf("%v on %q, in the set: %v", order, scope, err)
+					}
 					if got, err := protect.Check(ctx, rdb, "2", []user.ID{other}); err != nil || len(got) == 1 != (scope == "") {
 						t.Errorf("%v on %q, elsewhere: %v, %v", order, scope, got, err)
 					}

@@ -35,6 +35,7 @@ type Record struct {
 	Ambiguous     int              `json:"ambiguous,omitempty"`
 	LeftAlone     int              `json:"left_alone,omitempty"`
 	LikelyToFail  int              `json:"likely_to_fail,omitempty"`
+	Protected     int              `json:"protected,omitempty"`
 	Rejected      int              `json:"rejected,omitempty"`
 	Blocks        int              `json:"blocks_enqueued"`
 	Unblocks      int              `json:"unblocks_enqueued"`
@@ -60,7 +61,7 @@ func (r *Record) complete(res *Result, err error) {
 	r.EndedAt = time.Now().UTC()
 	if p := res.Plan; p != nil {
 		r.Desired, r.Actual, r.ToBlock, r.ToUnblock, r.ToAdopt = p.Desired, p.Actual, len(p.ToBlock), len(p.ToUnblock), len(p.ToAdopt)
-		r.Ambiguous, r.LeftAlone, r.LikelyToFail, r.Hash = len(p.Ambiguous), p.LeftAlone, p.LikelyToFail, p.Hash
+		r.Ambiguous, r.LeftAlone, r.LikelyToFail, r.Protected, r.Hash = len(p.Ambiguous), p.LeftAlone, p.LikelyToFail, p.Protected, p.Hash
 	}
 	r.Rejected, r.Guards, r.Approved, r.Applied = len(res.Rejected), res.Violations, res.Approved, res.Applied
 	r.Adopted = res.Adopted

@@ -11,6 +11,7 @@ import (
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/protect"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile/listing"
@@ -83,6 +84,11 @@ func (u *run) read(ctx context.Context) (plan.Input, error) {
 	}
 	in.Desired, in.FromLedger, in.Before = desired.Users, desired.FromLedger, before.Users
 	in.MaxDesired = source.MaxUsers
+	protected, err := protect.Load(ctx, u.cfg.Redis, u.target.PhoneNumberID)
+	if err != nil {
+		return in, err
+	}
+	in.Protected = protected.Has
 	in.Pending, in.Later, err = u.pending(ctx)
 	return in, err
 }
@@ -277,7 +283,7 @@ func (u *run) end(ctx context.Context, err error) error {
 func (u *run) report(r *Record, err error) {
 	log := u.log.With("mode", r.Mode, "trigger", r.Trigger, "desired", r.Desired, "actual", r.Actual, "to_block", r.ToBlock,
 		"to_unblock", r.ToUnblock, "blocks", r.Blocks, "unblocks", r.Unblocks, "adopted", r.Adopted, "ambiguous", r.Ambiguous,
-		"left_alone", r.LeftAlone, "took", r.Duration().Round(time.Millisecond).String())
+		"left_alone", r.LeftAlone, "protected", r.Protected, "took", r.Duration().Round(time.Millisecond).String())
 	switch {
 	case err != nil:
 		log.Error("reconcile: the run failed", keyError, r.Error)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/protect"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
@@ -17,6 +18,38 @@ import (
 	"github.com/wablock/wablock/worker/reconcile/plan"
 	"github.com/wablock/wablock/worker/reconcile/source"
 )
+
+// TestProtectedAreNotBlocked: protected users are left out of a plan, under any of their names.
+func TestProtectedAreNotBlocked(t *testing.T) {
+	t.Parallel()
+	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
+		brazil, err := user.FromCanonical("+5511987654321")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.seed(nums(0, 1)...)
+		desired := fixed(append(nums(0, 6), brazil))
+		w.believe(desired, 1)
+		staff, err := user.FromCanonical("+551187654321")
+		if err == nil {
+			err = protect.Add(t.Context(), w.rdb, phoneNumberID, append(nums(0, 3), staff), "staff", "ana")
+		}
+		if err == nil {
+			err = protect.Add(t.Context(), w.rdb, "", nums(2, 4), "customers", "ana")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		res := w.run(w.target(desired), reconcile.Options{Apply: true})
+		p := res.Plan
+		if d := cmp.Diff(names(nums(4, 6)), changes(p.ToBlock)); d != "" || p.Protected != 4 || p.LikelyToFail != 2 || p.After() != 3 || res.Record.Protected != 4 {
+			t.Errorf("%s; %d protected, %d likely to fail, %d after", d, p.Protected, p.LikelyToFail, p.After())
+		}
+		if len(res.Jobs) != 1 || res.Jobs[0].Accepted != 2 {
+			t.Errorf("the jobs are %+v", res.Jobs)
+		}
+	})
+}
 
 func TestConverges(t *testing.T) {
 	t.Parallel()

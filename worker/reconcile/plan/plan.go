@@ -63,6 +63,9 @@ type Input struct {
 	Pending map[user.ID]ledger.Version
 	// Later are users that a delayed job will block when it is due.
 	Later map[user.ID]struct{}
+	// Protected reports whether a user must not be blocked, by its name or the WhatsApp ID that the API has told,
+	// "" for none; nil: all may be.
+	Protected func(u user.ID, waID string) bool
 }
 
 // ErrTooMany is wrapped by Compute's error when the ledger wants more users blocked than
@@ -98,6 +101,8 @@ type Plan struct {
 	// Unknown counts those in Ambiguous that a desired list from the ledger leaves alone, since the
 	// ledger has no record of them.
 	Unknown int
+	// Protected counts desired users who are not blocked, and stay so: they must not be.
+	Protected int
 	// LikelyToFail counts the blocks of users without a known message within 24 hours.
 	LikelyToFail int
 	// Hash names the unblocks of this plan: the same users, with the same records.
@@ -208,6 +213,8 @@ func (c *computation) blocks() {
 		siblings := c.known.siblings(p.waID(), p.bsuid)
 		withdrawn := c.known.withdrawable(c.known.namesOf(p))
 		switch {
+		case (len(withdrawn) > 0 || len(p.present) == 0) && c.protected(p, siblings):
+			c.plan.Protected++
 		case len(withdrawn) > 0:
 			c.withdraw(p, withdrawn)
 		case len(p.present) > 0:
@@ -225,6 +232,15 @@ func (c *computation) blocks() {
 			}
 		}
 	}
+}
+
+// protected reports whether a person must not be blocked, under any name.
+func (c *computation) protected(p *person, siblings []user.ID) bool {
+	if c.in.Protected == nil {
+		return false
+	}
+	is := func(u user.ID) bool { return c.in.Protected(u, p.learnt) }
+	return is(p.user) || slices.ContainsFunc(siblings, is)
 }
 
 // withdraw plans a block for each name under which an earlier run is about to unblock a user

@@ -131,6 +131,32 @@ func summary(p *plan.Plan) planned {
 	return got
 }
 
+// TestProtected: who must not be blocked is not, also where an earlier run is about to unblock; and who is on the
+// list is no matter of this.
+func TestProtected(t *testing.T) {
+	t.Parallel()
+	undoing := with(settled("+16505550003", "16505550003"), func(e *ledger.Entry) {
+		e.Operation, e.State, e.Queue = ledger.Unblock, ledger.Waiting, ledger.Reconcile
+	})
+	in := input{
+		Desired: users("+16505550001", "+16505550002", "+16505550003", "+16505550004"), Actual: actual("16505550002", "16505550003"),
+		Entries: []ledger.Entry{undoing},
+	}
+	free := compute(t, in)
+	if n := len(free.ToBlock); n != 3 || free.Withdrawn != 1 || free.Protected != 0 {
+		t.Fatalf("%d blocks, %d withdrawn without protected users", n, free.Withdrawn)
+	}
+	i := in.plan()
+	i.Protected = func(u user.ID, waID string) bool { return u != parse("+16505550004") }
+	p, err := plan.Compute(i, in.records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := changes(p.ToBlock); len(got) != 1 || got[0] != "+16505550004" || p.Protected != 2 || p.Withdrawn != 0 || p.After() != 3 {
+		t.Errorf("blocks %v, %d protected, %d withdrawn, %d after", got, p.Protected, p.Withdrawn, p.After())
+	}
+}
+
 func TestCompute(t *testing.T) {
 	t.Parallel()
 	const (
