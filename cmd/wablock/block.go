@@ -167,15 +167,17 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	if c.everywhere {
 		return c.blockEverywhere(cmd.Context(), cfg, &waiter{c.cli, c.waitFlags, rdb, p}, ids, in)
 	}
-	if err := c.allowed(cmd.Context(), p, &in); err != nil {
+	protected, err := c.allowed(cmd.Context(), p, &in)
+	if err != nil && (!c.dryRun || protected == 0) {
 		return err
-	}
-	if c.dryRun {
-		return previewOf(cmd.Context(), c.cli, cfg, rdb, tasks.Request{PhoneNumberID: ids[0], Operation: c.op, Users: in.users, Rejected: in.rejected, Delay: c.delay})
 	}
 	request := c.request(in)
 	if err := request.Check(); err != nil {
 		return usagef("%v", err)
+	}
+	if c.dryRun {
+		request.PhoneNumberID = ids[0]
+		return previewOf(cmd.Context(), c.cli, cfg, rdb, request, protected)
 	}
 	job, err := p.Enqueue(cmd.Context(), request)
 	if err != nil {
@@ -213,22 +215,22 @@ func (c *change) request(in inputs) tasks.Request {
 	}
 }
 
-// allowed moves the protected ones among users who are to be blocked to the rejected.
-func (c *change) allowed(ctx context.Context, p *tasks.Producer, in *inputs) error {
+// allowed moves the protected ones among users who are to be blocked to the rejected, and returns how many they are.
+func (c *change) allowed(ctx context.Context, p *tasks.Producer, in *inputs) (protected int, err error) {
 	before := len(in.rejected)
 	users, rejected, err := p.Allowed(ctx, tasks.Request{Operation: c.op}, in.users, in.rejected)
 	in.users, in.rejected = users, rejected
-	if n := len(rejected) - before; n > 0 {
-		c.say("%s rejected as protected; `wablock protect list` shows why", count(n, "number"))
+	if protected = len(rejected) - before; protected > 0 {
+		c.say("%s rejected as protected; `wablock protect list` shows why", count(protected, "number"))
 	}
 	if !errors.Is(err, tasks.ErrNoUsers) {
-		return err
+		return protected, err
 	}
 	err = usagef("all of the numbers are protected or not valid, and nothing was done")
-	if c.json {
+	if c.json && !c.dryRun {
 		err = errors.Join(err, printOne(c.out, reply.OfJob(tasks.Job{Operation: c.op, PhoneNumberID: p.PhoneNumberID(), Rejected: rejected})))
 	}
-	return err
+	return protected, err
 }
 
 // enqueueFailed adds how to go on after a part, or nothing, was enqueued.

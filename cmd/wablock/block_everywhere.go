@@ -91,7 +91,7 @@ func (c *change) previewEverywhere(ctx context.Context, cfg *config.Config, w *w
 			return err
 		}
 		one.Users, one.Rejected = users, rejected
-		if err := previewOf(ctx, c.cli, cfg, w.rdb, one); err != nil {
+		if err := previewOf(ctx, c.cli, cfg, w.rdb, one, len(rejected)-len(r.Rejected)); err != nil {
 			failed = err
 		}
 	}

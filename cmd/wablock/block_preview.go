@@ -22,6 +22,8 @@ type previewJSON struct {
 	DryRun        bool              `json:"dry_run"`
 	Accepted      int               `json:"accepted"`
 	Rejected      []tasks.Rejection `json:"rejected"`
+	// Protected counts those of Rejected that must not be blocked.
+	Protected int `json:"protected"`
 	// New counts users that the request would change, Already those for which it was done or asked for.
 	New     int `json:"new"`
 	Already int `json:"already"`
@@ -33,11 +35,12 @@ type previewJSON struct {
 	Seconds float64 `json:"expected_seconds"`
 }
 
-// previewOf shows the effects that a request would have, and changes nothing.
-func previewOf(ctx context.Context, c *cli, cfg *config.Config, rdb redis.UniversalClient, r tasks.Request) error {
+// previewOf shows the effects that a request would have, and changes nothing; protected of its rejected inputs are
+// users who must not be blocked.
+func previewOf(ctx context.Context, c *cli, cfg *config.Config, rdb redis.UniversalClient, r tasks.Request, protected int) error {
 	l := ledger.New(rdb, r.PhoneNumberID)
 	out := previewJSON{
-		Operation: r.Operation, PhoneNumberID: r.PhoneNumberID, DryRun: true, Accepted: len(r.Users), Rejected: r.Rejected, Capacity: plan.Capacity,
+		Operation: r.Operation, PhoneNumberID: r.PhoneNumberID, DryRun: true, Accepted: len(r.Users), Rejected: r.Rejected, Protected: protected, Capacity: plan.Capacity,
 	}
 	if out.Rejected == nil {
 		out.Rejected = []tasks.Rejection{}
@@ -94,13 +97,21 @@ func previewOf(ctx context.Context, c *cli, cfg *config.Config, rdb redis.Univer
 	return nil
 }
 
+// ofThem completes a sentence about the rejected.
+func (p previewJSON) ofThem() string {
+	if p.Protected == 0 {
+		return ""
+	}
+	return ", " + thousands(p.Protected) + " of them protected"
+}
+
 func (p previewJSON) show(c *cli) error {
 	if c.json {
 		return printOne(c.out, p)
 	}
-	_, err := fmt.Fprintf(c.out, "Would %s %s for phone number ID %s: %s new, %s done or asked for already, %s rejected.\n"+
+	_, err := fmt.Fprintf(c.out, "Would %s %s for phone number ID %s: %s new, %s done or asked for already, %s rejected%s.\n"+
 		"The blocklist has %s of %s users as far as is known, and would have %s. It takes about %v.\n",
-		p.Operation, count(p.Accepted, "number"), p.PhoneNumberID, thousands(p.New), thousands(p.Already), thousands(len(p.Rejected)),
+		p.Operation, count(p.Accepted, "number"), p.PhoneNumberID, thousands(p.New), thousands(p.Already), thousands(len(p.Rejected)), p.ofThem(),
 		thousands(p.ListBefore), thousands(p.Capacity), thousands(p.ListAfter), time.Duration(p.Seconds*float64(time.Second)).Round(time.Second))
 	if err == nil && p.ListAfter > p.Capacity {
 		c.say("the list takes no more than %s: the rest would wait, and fail with 139101", thousands(p.Capacity))

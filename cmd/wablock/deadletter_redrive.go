@@ -30,7 +30,7 @@ func redriveCommand(parent *cli) *cobra.Command {
 		Use:   "redrive [NUMBER...]",
 		Short: "Ask again for what failed",
 		Long: `Asks again for what the entries asked for, as new requests, and deletes the entries. What
-was done or asked for anew since is only deleted. 131047 fails again until the user has
+was done or asked for anew since is only deleted; entries of protected users stay. 131047 fails again until the user has
 written to the business.`,
 		Example: "  wablock dead-letter redrive --code 139103 --wait\n  wablock dead-letter redrive --all --dry-run",
 		RunE:    c.run,
@@ -100,7 +100,7 @@ func (c *redrive) run(cmd *cobra.Command, args []string) error {
 // redrive runs over all filters.
 func (c *redrive) redrive(ctx context.Context, d *deadLetters) (deadletter.RedriveReport, error) {
 	var sum deadletter.RedriveReport
-	o := deadletter.RedriveOptions{DryRun: c.dryRun, Queue: ledger.Queue(c.queue)}
+	o := deadletter.RedriveOptions{DryRun: c.dryRun, Queue: ledger.Queue(c.queue), Requester: c.name(c.cli)}
 	if c.dryRun {
 		o.Each = func(e deadletter.Letter, action deadletter.Action, _ string) {
 			j := reply.OfLetter(e)
@@ -113,6 +113,7 @@ func (c *redrive) redrive(ctx context.Context, d *deadLetters) (deadletter.Redri
 		sum.Redriven += report.Redriven
 		sum.Obsolete += report.Obsolete
 		sum.Refused += report.Refused
+		sum.Protected += report.Protected
 		for _, j := range report.Jobs {
 			if !c.wait {
 				j.Users = nil
@@ -127,25 +128,34 @@ func (c *redrive) redrive(ctx context.Context, d *deadLetters) (deadletter.Redri
 }
 
 func (c *redrive) show(r reply.Redrive) error {
+	rest := thousands(r.Obsolete) + " obsolete"
+	if r.Protected > 0 {
+		rest += ", " + thousands(r.Protected) + " protected, which stay"
+	}
 	if c.dryRun {
 		if err := c.entries.end(r); err != nil || c.json {
 			return err
 		}
-		_, err := fmt.Fprintf(c.out, "Would redrive: %s; %s obsolete.\n", count(r.Redriven, "entry"), thousands(r.Obsolete))
+		_, err := fmt.Fprintf(c.out, "Would redrive: %s; %s.\n", count(r.Redriven, "entry"), rest)
 		return err
 	}
 	var err error
 	if c.json {
 		err = printOne(c.out, r)
 	} else {
-		_, err = fmt.Fprintf(c.out, "Redriven: %s in %s; %s obsolete.\n", count(r.Redriven, "entry"), count(len(r.Jobs), "job"), thousands(r.Obsolete))
+		_, err = fmt.Fprintf(c.out, "Redriven: %s in %s; %s.\n", count(r.Redriven, "entry"), count(len(r.Jobs), "job"), rest)
 	}
 	return unwritten(err, "%s were redriven, %s were obsolete", count(r.Redriven, "entry"), thousands(r.Obsolete))
 }
 
+// refusedError returns the error of a run that left entries where they are.
 func refusedError(r deadletter.RedriveReport) error {
-	if r.Refused == 0 {
-		return nil
+	var errs []error
+	if r.Protected > 0 {
+		errs = append(errs, partlyf("%s of protected users stay: `wablock protect list` says why they are, discard deletes the entries", count(r.Protected, "entry")))
 	}
-	return partlyf("%s can't be read, now as before, and stay: `wablock dead-letter list` says why, discard deletes them", count(r.Refused, "malformed task"))
+	if r.Refused > 0 {
+		errs = append(errs, partlyf("%s can't be read, now as before, and stay: `wablock dead-letter list` says why, discard deletes them", count(r.Refused, "malformed task")))
+	}
+	return errors.Join(errs...)
 }

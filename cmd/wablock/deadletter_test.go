@@ -167,6 +167,29 @@ func TestRedrive(t *testing.T) {
 	f.wablock("dead-letter", "redrive", "--all").exits(exitPartly).says("1 malformed task")
 }
 
+// TestRedriveOfProtected: entries of protected users stay, and the job names who has redriven.
+func TestRedriveOfProtected(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.kill(number(1), number(2))
+	f.wablock("protect", "add", number(1), "--reason", "staff").exits(exitDone)
+	dry := f.wablock("dead-letter", "redrive", number(1), number(2), "--dry-run", "--json").exits(exitPartly).object()
+	entries, _ := dry["entries"].([]any)
+	if dry["redriven"] != 1.0 || dry["protected"] != 1.0 || len(entries) != 2 {
+		t.Errorf("got %v", dry)
+	}
+	r := f.wablock("dead-letter", "redrive", number(1), number(2), "--by", "ana").exits(exitPartly).says("1 entry of protected users stay")
+	if !strings.Contains(r.out, "Redriven: 1 entry in 1 job; 0 obsolete, 1 protected, which stay.") {
+		t.Errorf("got %q", r.out)
+	}
+	if got := f.listed(); !slices.Contains(got, number(1)) {
+		t.Errorf("left are %v", got)
+	}
+	if jobs := f.wablock("jobs", "--json", "--limit", "1").exits(exitDone).objects(); jobs[0]["requested_by"] != "ana" {
+		t.Errorf("the job is %v", jobs)
+	}
+}
+
 func TestDiscard(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

@@ -151,4 +151,13 @@ func TestBlockDryRun(t *testing.T) {
 	}
 	f.wablock("unblock", "--dry-run", number(1)).exits(exitDone)
 	f.wablock("block", "--dry-run", "--wait", number(1)).exits(exitUsage)
+	f.wablock("block", "--dry-run", "--as-of", "2999-01-01T00:00:00Z", number(1)).exits(exitUsage).says("future")
+	f.wablock("protect", "add", number(3), number(4), "--reason", "staff").exits(exitDone)
+	if r := f.wablock("block", "--dry-run", number(2), number(3), "12").exits(exitPartly); !strings.Contains(r.out, "2 rejected, 1 of them protected.") {
+		t.Errorf("%s", r.out)
+	}
+	o = f.wablock("block", "--dry-run", "--json", number(3), number(4)).exits(exitPartly).object()
+	if d := cmp.Diff(map[string]any{"accepted": 0.0, "protected": 2.0, "new": 0.0}, only(o, "accepted", "protected", "new")); d != "" {
+		t.Error(d)
+	}
 }

@@ -22,11 +22,13 @@ import (
 type Action string
 
 // The actions. An entry is Obsolete when its user succeeded since or is wanted in a newer
-// request: it is discarded. A malformed task that still can't be read is Refused, and stays.
+// request: it is discarded. A malformed task that still can't be read is Refused, and stays; so does the
+// block of a user who is Protected.
 const (
-	Redriven Action = "redriven"
-	Obsolete Action = "obsolete"
-	Refused  Action = "refused"
+	Redriven  Action = "redriven"
+	Obsolete  Action = "obsolete"
+	Refused   Action = "refused"
+	Protected Action = "protected"
 )
 
 // RedriveOptions tune Redrive; the zero value redrives.
@@ -37,13 +39,13 @@ type RedriveOptions struct {
 	Queue ledger.Queue
 	// Requester and Reason say who redrives and why; default "redrive", and "dead letters".
 	Requester, Reason string
-	// Each, if set, is told of each entry; reason says why one was refused.
+	// Each, if set, is told of each entry; reason says why one was refused, or is protected.
 	Each func(e Letter, a Action, reason string)
 }
 
 // RedriveReport counts what Redrive did.
 type RedriveReport struct {
-	Redriven, Obsolete, Refused int
+	Redriven, Obsolete, Refused, Protected int
 	// Jobs carry the redriven users, at most 1,000 each; none in a dry run.
 	Jobs []tasks.Job
 }
@@ -120,6 +122,10 @@ func (r *redriving) flush(ctx context.Context, g group) error {
 	if err != nil {
 		return err
 	}
+	live, protected, why, err := partProtected(ctx, r.d, g, live)
+	if err != nil {
+		return err
+	}
 	if !r.o.DryRun {
 		if len(live) > 0 {
 			jobs, err := enqueueAgain(ctx, r.p, g, live, v, r.o)
@@ -128,14 +134,18 @@ func (r *redriving) flush(ctx context.Context, g group) error {
 				return err
 			}
 		}
-		if err := r.d.dropEntries(ctx, g.phoneNumberID, entries); err != nil {
+		if err := r.d.dropEntries(ctx, g.phoneNumberID, slices.Concat(live, obsolete)); err != nil {
 			return err
 		}
 	}
 	r.tell(live, Redriven, "")
 	r.tell(obsolete, Obsolete, "")
+	for _, e := range protected {
+		r.tell([]Letter{e}, Protected, why[e.User].Why())
+	}
 	r.report.Redriven += len(live)
 	r.report.Obsolete += len(obsolete)
+	r.report.Protected += len(protected)
 	return nil
 }
 
@@ -325,7 +335,7 @@ func enqueueOriginal(ctx context.Context, d *Queue, m *Malformed, payload queues
 
 // RedriveTask is the handler for queues.DeadLetter: "run" in the web UI makes an entry pending,
 // and the worker that consumes the queue redrives it. asynq deletes the entry when it returns
-// nil. After an error the entry stays; use [RedriveDelay] for the time until the next try.
+// nil. After an error, as over a user who is protected, the entry stays; use [RedriveDelay] for the time until the next try.
 func RedriveTask(ctx context.Context, d *Queue, p *tasks.Producer, t *asynq.Task) error {
 	e, err := decodeDeadLetter(t.Type(), t.Payload())
 	if err != nil {
@@ -376,6 +386,9 @@ func redriveOne(ctx context.Context, d *Queue, p *tasks.Producer, e Letter) erro
 	if err != nil || len(live) == 0 {
 		return err
 	}
+	if err := checkProtected(ctx, d, e); err != nil {
+		return err
+	}
 	_, err = enqueueAgain(ctx, p, group{e.PhoneNumberID, e.Operation}, live, v, RedriveOptions{Requester: "web page"})
 	return err
 }
@@ -387,7 +400,7 @@ const redriveRetry = 5 * time.Second
 // RedriveDelay is the RetryDelayFunc of an asynq server that consumes queues.DeadLetter: an entry
 // that was refused rests again until 2099, with the reason on it.
 func RedriveDelay(_ int, err error, _ *asynq.Task) time.Duration {
-	if errors.Is(err, ErrRefused) {
+	if errors.Is(err, ErrRefused) || errors.Is(err, ErrProtected) {
 		return time.Until(restsUntil)
 	}
 	return redriveRetry

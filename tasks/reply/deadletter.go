@@ -58,17 +58,19 @@ func OfLetter(d deadletter.Letter) DeadLetter {
 
 // Redrive is the answer of `dead-letter redrive`. A dry run adds the entries.
 type Redrive struct {
-	Redriven int   `json:"redriven"`
-	Obsolete int   `json:"obsolete"`
-	Refused  int   `json:"refused"`
-	DryRun   bool  `json:"dry_run"`
-	Jobs     []Job `json:"jobs"`
+	Redriven int `json:"redriven"`
+	Obsolete int `json:"obsolete"`
+	Refused  int `json:"refused"`
+	// Protected entries would block users who must not be, and stay.
+	Protected int   `json:"protected"`
+	DryRun    bool  `json:"dry_run"`
+	Jobs      []Job `json:"jobs"`
 	*Settled
 }
 
 // OfRedrive returns the answer about what was redriven.
 func OfRedrive(r deadletter.RedriveReport, dryRun bool) Redrive {
-	out := Redrive{Redriven: r.Redriven, Obsolete: r.Obsolete, Refused: r.Refused, DryRun: dryRun, Jobs: []Job{}}
+	out := Redrive{Redriven: r.Redriven, Obsolete: r.Obsolete, Refused: r.Refused, Protected: r.Protected, DryRun: dryRun, Jobs: []Job{}}
 	for _, j := range r.Jobs {
 		out.Jobs = append(out.Jobs, OfJob(j))
 	}

@@ -56,6 +56,9 @@ func (c *changes) serve(w http.ResponseWriter, r *http.Request, path string) {
 		log.InfoContext(r.Context(), "web: changed")
 		c.record(r, action, entry[1])
 		w.WriteHeader(http.StatusNoContent)
+	case errors.Is(err, deadletter.ErrProtected):
+		log.InfoContext(r.Context(), "web: change refused, the user is protected")
+		refuse(w, http.StatusConflict, err.Error())
 	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
 		log.InfoContext(r.Context(), "web: change of an entry that does not exist")
 		refuse(w, http.StatusNotFound, "this entry no longer exists: reload the page")
@@ -116,7 +119,10 @@ func refusal(method, path string) string {
 }
 
 // run makes an entry pending, and the worker that consumes the queue redrives it.
-func (c *changes) run(_ context.Context, id string) error {
+func (c *changes) run(ctx context.Context, id string) error {
+	if err := deadletter.CheckRedrive(ctx, c.dead, id); err != nil {
+		return err
+	}
 	return c.inspector.RunTask(queues.DeadLetter, id)
 }
 

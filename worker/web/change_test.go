@@ -18,6 +18,7 @@ import (
 	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/protect"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/tasktest"
 	"github.com/wablock/wablock/tasks/user"
@@ -160,6 +161,15 @@ func TestOneDeadLetter(t *testing.T) {
 			return "/monitor/api/queues/dead-letter/scheduled_tasks/" + e.ID
 		}
 		run, gone := path(users[0])+":run", path(users[1])
+		if err := protect.Add(ctx, rdb, businessNumber, users[:1], "our staff", "ana"); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.do(http.MethodPost, run, ""); got.status != http.StatusConflict || !strings.Contains(got.body, "our staff") {
+			t.Errorf("running the entry of a protected user: %d %s", got.status, got.body)
+		}
+		if _, err := protect.Remove(ctx, rdb, businessNumber, users[:1]); err != nil {
+			t.Fatal(err)
+		}
 		for _, c := range []struct {
 			method, path string
 			status       int

@@ -364,17 +364,30 @@ func TestDeadLetters(t *testing.T) {
 			t.Errorf("%d discarded", n)
 		}
 		type redriven struct {
-			Redriven int
-			Jobs     []job
-			Entries  []struct{ Action string }
+			Redriven, Protected int
+			Jobs                []job
+			Entries             []struct{ Action string }
 		}
 		got := f.post("/v1/dead-letters/redrive", `{"all":true,"dry_run":true}`)
 		if v := value[redriven](t, got); got.status != http.StatusOK || v.Redriven != 23 || len(v.Jobs) != 0 || len(v.Entries) != 23 || v.Entries[0].Action != "redriven" {
 			t.Errorf("%d %s", got.status, got.body)
 		}
+		protected, err := user.FromCanonical(num(3))
+		if err == nil {
+			err = protect.Add(t.Context(), rdb, phoneNumberID, []user.ID{protected}, "staff", "ana")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		got = f.post("/v1/dead-letters/redrive", `{"all":true,"phone_number_id":"`+phoneNumberID+`"}`)
-		if v := value[redriven](t, got); got.status != http.StatusAccepted || v.Redriven != 23 || len(v.Jobs) != 1 || v.Jobs[0].Accepted != 23 {
+		v := value[redriven](t, got)
+		if got.status != http.StatusAccepted || v.Redriven != 22 || v.Protected != 1 || len(v.Jobs) != 1 || v.Jobs[0].Accepted != 22 {
 			t.Errorf("%d %s", got.status, got.body)
+		}
+		if job := value[struct {
+			By string `json:"requested_by"`
+		}](t, f.do(http.MethodGet, "/v1/jobs/"+v.Jobs[0].JobID, "")); job.By != "ops" {
+			t.Errorf("asked for by %q", job.By)
 		}
 	})
 }

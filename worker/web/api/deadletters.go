@@ -188,7 +188,7 @@ func (s *server) redrive(ctx context.Context, r *http.Request, b body) (answer, 
 		return answer{}, err
 	}
 	var out redriven
-	o := deadletter.RedriveOptions{DryRun: c.dryRun}
+	o := deadletter.RedriveOptions{DryRun: c.dryRun, Requester: callerName(ctx)}
 	if c.dryRun {
 		o.Each = func(e deadletter.Letter, a deadletter.Action, _ string) {
 			if len(out.Entries) < maxEntries {
