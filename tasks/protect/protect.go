@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
@@ -49,28 +48,11 @@ func listKey(phoneNumberID string) string {
 	return "wablock:{" + cmp.Or(phoneNumberID, "all") + "}:protected"
 }
 
-// Numbers that people dial in two forms, and the form in which they are compared.
-var (
-	brazil    = regexp.MustCompile(`^\+55([1-9][1-9])9([6-9][0-9]{7})$`)
-	mexico    = regexp.MustCompile(`^\+521([2-9][0-9]{9})$`)
-	argentina = regexp.MustCompile(`^\+549([0-9]{10})$`)
-)
-
-// formOf returns the form in which all spellings of a number are compared.
-func formOf(canonical string) string {
-	for re, to := range map[*regexp.Regexp]string{brazil: "+55$1$2", mexico: "+52$1", argentina: "+54$1"} {
-		if re.MatchString(canonical) {
-			return re.ReplaceAllString(canonical, to)
-		}
-	}
-	return canonical
-}
-
 // formsOf returns the forms of each user: as dialled, and as the API has named the user on a phone number ID.
 func formsOf(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, users []user.ID) ([][]string, error) {
 	forms := make([][]string, len(users))
 	for i, u := range users {
-		forms[i] = []string{formOf(u.Reveal())}
+		forms[i] = []string{user.Fold(u.Reveal())}
 	}
 	if phoneNumberID == "" {
 		return forms, nil
@@ -81,7 +63,7 @@ func formsOf(ctx context.Context, rdb redis.UniversalClient, phoneNumberID strin
 	}
 	for i, e := range entries {
 		if e.WaID != "" {
-			forms[i] = append(forms[i], formOf("+"+e.WaID))
+			forms[i] = append(forms[i], user.Fold("+"+e.WaID))
 		}
 	}
 	return forms, nil
