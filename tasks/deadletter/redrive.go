@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -114,7 +112,7 @@ func (r *redriving) flush(ctx context.Context, g group) error {
 	var v ledger.Version
 	if !r.o.DryRun {
 		var err error
-		if v, err = versionOf(ctx, r.d, g.phoneNumberID, entries); err != nil {
+		if v, err = r.p.VersionAgain(ctx, g.phoneNumberID, again(entries)); err != nil {
 			return err
 		}
 	}
@@ -213,60 +211,20 @@ func sift(ctx context.Context, d *Queue, phoneNumberID string, entries []Letter)
 	return live, obsolete, nil
 }
 
-// redriveYield is the time that a producer may take between its version and the ledger, and still win
-// over a redrive that it comes across.
-const redriveYield = time.Minute
-
-// versionOf returns the version by which entries are asked for again, and is to be called before
-// it is looked at whether they still should be: whatever is asked for since is newer.
-func versionOf(ctx context.Context, d *Queue, phoneNumberID string, entries []Letter) (ledger.Version, error) {
-	v, err := ledger.New(d.rdb, phoneNumberID).NextVersion(ctx)
-	v -= ledger.Version(redriveYield.Microseconds())
-	for _, e := range entries {
-		v = max(v, e.Version+1)
+// again returns the entries as requests that ended.
+func again(entries []Letter) []tasks.Ended {
+	all := make([]tasks.Ended, len(entries))
+	for i, e := range entries {
+		all[i] = tasks.Ended{User: e.User, Version: e.Version, Ends: e.Ends, Standing: e.Standing}
 	}
-	return v, queues.Explain(err)
+	return all
 }
 
-// terms hold what a request for an entry repeats of the one that failed.
-type terms struct {
-	ends     int64
-	standing bool
-}
-
-func compareTerms(a, b terms) int {
-	switch {
-	case a.standing == b.standing:
-		return cmp.Compare(a.ends, b.ends)
-	case a.standing:
-		return 1
-	}
-	return -1
-}
-
-// enqueueAgain makes a job of the entries, or one for each time at which their blocks end, and for standing ones.
 func enqueueAgain(ctx context.Context, p *tasks.Producer, g group, entries []Letter, v ledger.Version, o RedriveOptions) ([]tasks.Job, error) {
-	byTerms := make(map[terms][]user.ID)
-	for _, e := range entries {
-		t := terms{e.Ends, e.Standing}
-		byTerms[t] = append(byTerms[t], e.User)
-	}
-	var jobs []tasks.Job
-	for _, t := range slices.SortedFunc(maps.Keys(byTerms), compareTerms) {
-		r := tasks.Request{
-			Operation: g.operation, PhoneNumberID: g.phoneNumberID, Users: byTerms[t], Queue: o.Queue, Version: v, Standing: t.standing,
-			Requester: cmp.Or(o.Requester, "redrive"), Reason: cmp.Or(o.Reason, "redriven from the dead letters"),
-		}
-		if t.ends > 0 {
-			r.Until = time.UnixMilli(t.ends)
-		}
-		job, err := p.Enqueue(ctx, r)
-		if err != nil {
-			return jobs, err
-		}
-		jobs = append(jobs, job)
-	}
-	return jobs, nil
+	return p.Again(ctx, tasks.Request{
+		Operation: g.operation, PhoneNumberID: g.phoneNumberID, Queue: o.Queue, Version: v,
+		Requester: cmp.Or(o.Requester, "redrive"), Reason: cmp.Or(o.Reason, "redriven from the dead letters"),
+	}, again(entries))
 }
 
 // readable decodes a malformed task, which an older worker may have put here; reason says why
@@ -378,7 +336,7 @@ func redriveOne(ctx context.Context, d *Queue, p *tasks.Producer, e Letter) erro
 		}
 		return enqueueOriginal(ctx, d, m, payload)
 	}
-	v, err := versionOf(ctx, d, e.PhoneNumberID, []Letter{e})
+	v, err := p.VersionAgain(ctx, e.PhoneNumberID, again([]Letter{e}))
 	if err != nil {
 		return err
 	}

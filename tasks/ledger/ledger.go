@@ -53,13 +53,17 @@ func New(rdb redis.UniversalClient, phoneNumberID string) *Ledger {
 	}
 	return &Ledger{
 		rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", holdKey: prefix + "hold", deadKey: DeadKey(phoneNumberID),
-		namesKey: prefix + "names", endsKey: prefix + "ends", countsKey: prefix + "jobs:counts", jobsPrefix: prefix + "jobs", claimPrefix: prefix + "claim:", keys: keys,
+		namesKey: NamesKey(phoneNumberID), endsKey: prefix + "ends", countsKey: prefix + "jobs:counts", jobsPrefix: prefix + "jobs", claimPrefix: prefix + "claim:", keys: keys,
 	}
 }
 
 // DeadKey returns the key of the set of a phone number ID's users who may have a dead letter:
 // Settle puts those in who die, and the dead-letter queue takes them out.
 func DeadKey(phoneNumberID string) string { return "wablock:{" + phoneNumberID + "}:dead" }
+
+// NamesKey returns the key of the hash of a phone number ID's names: by wa_id, the names that the API takes for it.
+// See lua/names.lua.
+func NamesKey(phoneNumberID string) string { return "wablock:{" + phoneNumberID + "}:names" }
 
 // PauseKey returns the key that stops one operation of a phone number ID while it exists, or of all ("").
 // Claim holds to those of its own phone number ID; those for all may be in another slot of a cluster, and are the

@@ -24,10 +24,13 @@ type Status struct {
 	Queue         ledger.Queue     `json:"queue,omitempty"`
 	Discarded     bool             `json:"discarded,omitempty"`     // from the dead-letter queue
 	SupersededBy  string           `json:"superseded_by,omitempty"` // another name of the same person, whose newer request decides
-	WaitingFor    WaitingFor       `json:"waiting_for,omitempty"`   // while pending
+	WaitingFor    WaitingFor       `json:"waiting_for,omitempty"`   // while pending, or until the user writes
 	WaitingText   string           `json:"waiting_text,omitempty"`  // with the next step
-	RequestedAt   time.Time        `json:"requested_at,omitzero"`
-	SettledAt     time.Time        `json:"settled_at,omitzero"`
+	// LastHeardAt is the time of the last message of the user that is known, and WindowUntil the time until which it allows a block.
+	LastHeardAt time.Time `json:"last_heard_at,omitzero"`
+	WindowUntil time.Time `json:"window_until,omitzero"`
+	RequestedAt time.Time `json:"requested_at,omitzero"`
+	SettledAt   time.Time `json:"settled_at,omitzero"`
 	// JobID is left out when the job is no longer kept; who asked and why stays with the record.
 	JobID       string `json:"job_id,omitempty"`
 	RequestedBy string `json:"requested_by,omitempty"`

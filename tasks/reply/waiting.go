@@ -15,12 +15,13 @@ type WaitingFor string
 const (
 	// Paused holds back users whose calls an operator has stopped.
 	Paused WaitingFor = "paused"
-	// Window holds back a standing block of a user who has not written in the last 24 hours.
+	// Window holds back a block of a user who has not written in the last 24 hours; unless it is a standing one, the
+	// user is dead-lettered meanwhile.
 	Window WaitingFor = "window"
 )
 
 // windowText goes with Window.
-const windowText = "the user has not written to this phone number in the last 24 hours, and can be blocked once that happens; redriving its dead letter tries again"
+const windowText = "the user has not written to this phone number in the last 24 hours, and is asked for again once that happens, as soon as a webhook, `wablock heard` or POST /v1/heard tells so"
 
 // Explain sets the causes that keep users pending, as far as they are known. They are of one phone number ID.
 func Explain(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, all []Status) error {
@@ -31,7 +32,7 @@ func Explain(ctx context.Context, rdb redis.UniversalClient, phoneNumberID strin
 	for i := range all {
 		all[i].explain(pauses)
 	}
-	return nil
+	return explainWindows(ctx, rdb, phoneNumberID, all)
 }
 
 func (s *Status) explain(pauses []pause.Pause) {

@@ -1,0 +1,158 @@
+package tasks
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wablock/wablock/tasks/heard"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// HeardEvent tells that a user has written to a phone number ID. It names the user by one or several of User,
+// WaID and UserID, which are names of one person then.
+type HeardEvent struct {
+	// PhoneNumberID that was written to; default the producer's.
+	PhoneNumberID string
+	// User is a phone number or BSUID as people write it, WaID a WhatsApp ID (digits), UserID a BSUID.
+	User, WaID, UserID string
+	// At is the time at which the user wrote. An event of more than 24 hours ago has no effect; one that is more than
+	// five minutes ahead is rejected.
+	At time.Time
+	// Weak says that the event may not let the user be blocked, such as a reaction: its time is not kept,
+	// but it brings one more try.
+	Weak bool
+}
+
+// HeardReport counts the outcomes of events.
+type HeardReport struct {
+	// Accepted counts the events that were taken; of these, TooOld those that came too late to have an effect.
+	Accepted, TooOld int
+	// Revived counts the users whose requests are made again.
+	Revived int
+	// Rejected are the events that were not taken, by their place from 1.
+	Rejected []Rejection
+}
+
+// Heard notes that users have written: Meta lets a business block those who wrote to it in the last 24 hours.
+// Users whose requests had been refused for that reason (131047) are asked for again at once, in the queue
+// interactive, at most once a minute each. The latest time of a user wins, so events may come in any order,
+// and again. After an error some may have been noted, and Heard is safe to repeat.
+func (p *Producer) Heard(ctx context.Context, events ...HeardEvent) (HeardReport, error) {
+	var report HeardReport
+	byNumber := make(map[string][]said)
+	var order []string
+	for i, e := range events {
+		s, err := e.parse(cmp.Or(e.PhoneNumberID, p.cfg.PhoneNumberID))
+		if err != nil {
+			report.reject(i, e, err.Error())
+			continue
+		}
+		if byNumber[s.phoneNumberID] == nil {
+			order = append(order, s.phoneNumberID)
+		}
+		s.place = i
+		byNumber[s.phoneNumberID] = append(byNumber[s.phoneNumberID], s)
+	}
+	for _, id := range order {
+		for chunk := range slices.Chunk(byNumber[id], heard.MaxBatch) {
+			if err := p.heard(ctx, id, chunk, events, &report); err != nil {
+				return report, fmt.Errorf("tasks: heard: %w", queues.Explain(err))
+			}
+		}
+	}
+	slices.SortFunc(report.Rejected, func(a, b Rejection) int { return a.Line - b.Line })
+	return report, nil
+}
+
+func (r *HeardReport) reject(place int, e HeardEvent, reason string) {
+	r.Rejected = append(r.Rejected, Rejection{Input: cmp.Or(e.User, e.WaID, e.UserID), Line: place + 1, Reason: reason})
+}
+
+// said is an event that was read.
+type said struct {
+	heard.Event
+	phoneNumberID string
+	place         int
+}
+
+// parse reads an event. Its error is the reason of a rejection, and holds no number.
+func (e HeardEvent) parse(phoneNumberID string) (said, error) {
+	s := said{phoneNumberID: phoneNumberID, Event: heard.Event{At: e.At, Weak: e.Weak}}
+	if err := queues.CheckPhoneNumberID(phoneNumberID); err != nil {
+		return s, err
+	}
+	for _, name := range []struct {
+		text, field string
+		parse       func(string) (user.ID, error)
+	}{
+		{e.User, "user", user.Parse},
+		{e.WaID, "wa_id", parseWaID},
+		{e.UserID, "user_id", user.FromCanonical},
+	} {
+		if name.text == "" {
+			continue
+		}
+		id, err := name.parse(name.text)
+		if err != nil {
+			return s, fmt.Errorf("%s: %s", name.field, user.Reason(err))
+		}
+		if !slices.Contains(s.Names, id) {
+			s.Names = append(s.Names, id)
+		}
+	}
+	switch {
+	case len(s.Names) == 0:
+		return s, errors.New("it names no user: give user, wa_id or user_id")
+	case e.At.IsZero():
+		return s, errors.New("it has no time: give when the user wrote")
+	case e.At.Unix() <= 0:
+		return s, errors.New("its time is not after 1970")
+	}
+	if e.WaID != "" {
+		s.WaID = strings.TrimPrefix(e.WaID, "+")
+	}
+	return s, nil
+}
+
+func parseWaID(s string) (user.ID, error) {
+	return user.FromCanonical("+" + strings.TrimPrefix(s, "+"))
+}
+
+// heard notes some events of one phone number ID, and makes the requests again that they allow.
+func (p *Producer) heard(ctx context.Context, phoneNumberID string, some []said, events []HeardEvent, report *HeardReport) error {
+	notes := make([]heard.Event, len(some))
+	for i, s := range some {
+		notes[i] = s.Event
+	}
+	outcomes, err := heard.Note(ctx, p.rdb, phoneNumberID, notes)
+	if err != nil {
+		return err
+	}
+	wrote := make(map[user.ID]time.Time)
+	for i, o := range outcomes {
+		if o.TooFar {
+			report.reject(some[i].place, events[some[i].place], "its time is more than five minutes ahead of Redis's clock")
+			continue
+		}
+		report.Accepted++
+		if o.TooOld {
+			report.TooOld++
+		}
+		for _, u := range o.Dead {
+			if at := some[i].At; at.After(wrote[u]) {
+				wrote[u] = at
+			}
+		}
+	}
+	r := reviving{p: p, phoneNumberID: phoneNumberID, ledger: ledger.New(p.rdb, phoneNumberID), wrote: wrote}
+	n, err := r.run(ctx)
+	report.Revived += n
+	return err
+}

@@ -1,0 +1,132 @@
+package heard
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// Window is the time from a user's message for which Meta lets the business block the user, and for which
+// the time of the message is kept.
+const Window = 24 * time.Hour
+
+// Max bounds the users of a phone number ID whose times are kept; those who wrote last stay.
+const Max = 200_000
+
+// Ahead is the difference of clocks that the time of an event may show.
+const Ahead = 5 * time.Minute
+
+// MaxBatch bounds the events of one Note.
+const MaxBatch = 1000
+
+// Event tells that one person has written to a phone number ID.
+type Event struct {
+	// Names are the person's, at least one: a number, a BSUID.
+	Names []user.ID
+	// WaID is the person's WhatsApp ID, "" when it is not known: names that the ledger has learnt for it count too.
+	WaID string
+	At   time.Time
+	// Weak says that the event may not open the window, such as a reaction: its time is not kept.
+	Weak bool
+}
+
+// Outcome is the result of an Event.
+type Outcome struct {
+	// TooOld says that it lies more than Window back, and TooFar more than Ahead in the future: nothing was done.
+	TooOld, TooFar bool
+	// Dead are the names of the person that may have a dead letter.
+	Dead []user.ID
+}
+
+func timesKey(phoneNumberID string) string { return "wablock:{" + phoneNumberID + "}:heard" }
+
+//go:embed lua/heard.lua
+var heardLua string
+
+var heardScript = redis.NewScript(heardLua) // stateless and shared
+
+// ErrReply is returned, wrapped, when Redis answers a script with what the script never returns.
+var ErrReply = errors.New("unexpected reply of a script")
+
+// Note keeps the times of up to MaxBatch events of a phone number ID, the latest of each person, and returns an
+// Outcome for each. To note an event again changes nothing.
+func Note(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, events []Event) ([]Outcome, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	if len(events) > MaxBatch {
+		return nil, fmt.Errorf("heard: note: %d events, at most %d go at once", len(events), MaxBatch)
+	}
+	args := []any{Window.Milliseconds(), Max, Ahead.Milliseconds()}
+	for _, e := range events {
+		args = append(args, max(0, e.At.UnixMilli()), flag(!e.Weak), e.WaID, len(e.Names))
+		for _, name := range e.Names {
+			spellings := user.Spellings(name)
+			args = append(args, user.Fold(name.Reveal()), len(spellings))
+			for _, s := range spellings {
+				args = append(args, s.Reveal())
+			}
+		}
+	}
+	keys := []string{timesKey(phoneNumberID), ledger.DeadKey(phoneNumberID), ledger.NamesKey(phoneNumberID)}
+	replies, err := heardScript.Run(ctx, rdb, keys, args...).StringSlice()
+	if err != nil {
+		return nil, fmt.Errorf("heard: note: %w", err)
+	}
+	if len(replies) != len(events) {
+		return nil, fmt.Errorf("heard: note: %w", ErrReply)
+	}
+	outcomes := make([]Outcome, len(replies))
+	for i, reply := range replies {
+		words := strings.Fields(reply)
+		outcomes[i] = Outcome{TooOld: reply == "o", TooFar: reply == "f"}
+		for _, name := range words[1:] {
+			if id, err := user.FromCanonical(name); err == nil {
+				outcomes[i].Dead = append(outcomes[i].Dead, id)
+			}
+		}
+	}
+	return outcomes, nil
+}
+
+func flag(yes bool) string {
+	if yes {
+		return "1"
+	}
+	return "0"
+}
+
+// Last returns when each entry's user wrote last, zero for not in the last 24 hours as far as is known.
+func Last(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, entries []ledger.Entry) ([]time.Time, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	forms, whose := make([]string, 0, len(entries)), make([]int, 0, len(entries))
+	for i, e := range entries {
+		forms, whose = append(forms, user.Fold(e.User.Reveal())), append(whose, i)
+		if e.WaID != "" {
+			forms, whose = append(forms, user.Fold("+"+e.WaID)), append(whose, i)
+		}
+	}
+	pipe := rdb.Pipeline()
+	clock, scores := pipe.Time(ctx), pipe.ZMScore(ctx, timesKey(phoneNumberID), forms...)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("heard: last: %w", err)
+	}
+	last := make([]time.Time, len(entries))
+	for k, ms := range scores.Val() {
+		at := time.UnixMilli(int64(ms)).UTC()
+		if ms > 0 && clock.Val().Sub(at) <= Window && at.After(last[whose[k]]) {
+			last[whose[k]] = at
+		}
+	}
+	return last, nil
+}

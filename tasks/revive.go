@@ -1,0 +1,167 @@
+package tasks
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/wablock/wablock/tasks/heard"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+// reviving is one run that makes requests again which were refused because their users had not written.
+type reviving struct {
+	p             *Producer
+	phoneNumberID string
+	ledger        *ledger.Ledger
+	wrote         map[user.ID]time.Time // who wrote, and when
+}
+
+// run returns how many users are asked for again.
+func (r *reviving) run(ctx context.Context) (revived int, err error) {
+	for chunk := range slices.Chunk(slices.SortedFunc(maps.Keys(r.wrote), user.Compare), ledger.MaxBatch) {
+		n, err := r.some(ctx, chunk)
+		if revived += n; err != nil {
+			return revived, err
+		}
+	}
+	return revived, nil
+}
+
+// some takes the version first: what is asked for from then on is newer.
+func (r *reviving) some(ctx context.Context, users []user.ID) (revived int, err error) {
+	v, err := r.p.VersionAgain(ctx, r.phoneNumberID, nil)
+	if err != nil {
+		return 0, err
+	}
+	entries, err := r.entries(ctx, users)
+	if err != nil || len(entries) == 0 {
+		return 0, err
+	}
+	turns, err := heard.Take(ctx, r.p.rdb, r.phoneNumberID, idsOf(entries))
+	if err != nil {
+		return 0, err
+	}
+	groups := make(map[alike][]ledger.Entry)
+	for i, e := range entries {
+		if turns[i].Mine {
+			g := alike{e.Operation, turns[i].In > 0, e.Job.Text}
+			groups[g] = append(groups[g], e)
+		}
+	}
+	for g, entries := range groups {
+		if err := r.group(ctx, g, entries, v); err != nil {
+			return revived, err
+		}
+		revived += len(entries)
+	}
+	return revived, nil
+}
+
+// alike identifies the users that can share a job.
+type alike struct {
+	operation ledger.Operation
+	later     bool   // they were asked for a moment ago
+	text      string // digest of who asked first, and why
+}
+
+// entries returns those of the users whose requests are to be made again.
+func (r *reviving) entries(ctx context.Context, users []user.ID) ([]ledger.Entry, error) {
+	now, err := r.p.rdb.Time(ctx).Result()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := r.ledger.Entries(ctx, users)
+	if err != nil {
+		return nil, err
+	}
+	entries = slices.DeleteFunc(entries, func(e ledger.Entry) bool { return !revivable(e, r.wrote[e.User], now) })
+	newer, err := r.ledger.NewerNames(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	planned, err := r.ledger.PlannedOf(ctx, idsOf(entries))
+	if err != nil {
+		return nil, err
+	}
+	var kept []ledger.Entry
+	for i, e := range entries {
+		waits := slices.ContainsFunc(planned[i], func(plan ledger.Planned) bool { return plan.Version > e.Version })
+		if newer[i].User.IsZero() && !waits {
+			kept = append(kept, e)
+		}
+	}
+	return kept, nil
+}
+
+// grace is the time by which a message that came after the refusal may be dated before it: times of messages are in
+// whole seconds and of Meta's clock, and a refusal counts from the end of its call. One try too many costs a
+// call, one too few leaves a user unblocked.
+const grace = 30 * time.Second
+
+// revivable reports whether the request of an entry, whose user wrote at a time, is to be made again.
+func revivable(e ledger.Entry, wrote, now time.Time) bool {
+	return e.State == ledger.Dead && e.Failure != nil && e.Failure.Code == CodeWindow &&
+		!wrote.Before(e.SettledAt.Add(-grace)) && now.Sub(wrote) < heard.Window &&
+		(e.Job.Ends == 0 || e.Job.Ends > now.Add(2*heard.Every).UnixMilli()) // else the block ends before it is worth a call
+}
+
+// group makes a job of entries whose turns were taken. Who was asked for a moment ago is put off: such a job waits
+// as any that is put off, and a newer request takes its place.
+func (r *reviving) group(ctx context.Context, g alike, entries []ledger.Entry, v ledger.Version) error {
+	ids := idsOf(entries)
+	texts, err := r.ledger.Texts(ctx, []string{g.text})
+	if err == nil {
+		_, err = r.p.Again(ctx, r.request(g, texts[g.text], entries, v), endedOf(entries, texts[g.text].Standing))
+	}
+	if err != nil {
+		_ = heard.Drop(context.WithoutCancel(ctx), r.p.rdb, r.phoneNumberID, ids) // else the turns end by themselves
+		return err
+	}
+	in := time.Duration(0)
+	if g.later {
+		in = heard.Every
+	}
+	return heard.Done(ctx, r.p.rdb, r.phoneNumberID, in, ids)
+}
+
+// request returns what the entries are asked for by. The reason and reference of the first request stay.
+func (r *reviving) request(g alike, first ledger.Text, entries []ledger.Entry, v ledger.Version) Request {
+	for _, e := range entries {
+		v = max(v, e.Version+1)
+	}
+	again := Request{
+		Operation: g.operation, PhoneNumberID: r.phoneNumberID, Users: idsOf(entries), Queue: ledger.Interactive,
+		Requester: "heard", Reason: cmp.Or(first.Reason, wroteReason), Reference: first.Reference,
+	}
+	if again.checkText() != nil { // it holds the number of one who was not in the first request
+		again.Reason, again.Reference = wroteReason, ""
+	}
+	if g.later {
+		again.Delay, again.AsOf = heard.Every, v.Time()
+	} else {
+		again.Version = v
+	}
+	return again
+}
+
+const wroteReason = "the user has written"
+
+func idsOf(entries []ledger.Entry) []user.ID {
+	ids := make([]user.ID, len(entries))
+	for i, e := range entries {
+		ids[i] = e.User
+	}
+	return ids
+}
+
+func endedOf(entries []ledger.Entry, standing bool) []Ended {
+	all := make([]Ended, len(entries))
+	for i, e := range entries {
+		all[i] = Ended{User: e.User, Version: e.Version, Ends: e.Job.Ends, Standing: standing}
+	}
+	return all
+}
