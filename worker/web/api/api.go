@@ -83,6 +83,7 @@ func (s *server) routes(c *classes) []route {
 		{"GET /v1/limits", access.Read, always(c.look), nil, s.limits},
 		{"POST /v1/phone-numbers/{id}/pause", access.Admin, always(c.look), []string{kindJSON}, s.pause},
 		{"POST /v1/phone-numbers/{id}/resume", access.Admin, always(c.look), []string{kindJSON, kindNone}, s.resume},
+		{"POST /v1/heard", access.Write, always(c.heard), []string{kindJSON}, s.heard},
 		{"GET /v1/openapi.json", 0, always(c.open), nil, s.description},
 	}
 }

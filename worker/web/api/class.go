@@ -55,6 +55,7 @@ type classes struct {
 	look  *class // status, limits
 	dead  *class // the dead-letter queue, which may be read as a whole
 	wait  *class // one job, perhaps until it ends
+	heard *class // events
 	open  *class // the description
 }
 
@@ -65,6 +66,7 @@ func newClasses() *classes {
 		look:  newClass(32, smallBody*2, 5*time.Second, 20*time.Second),
 		dead:  newClass(4, largeBody, 15*time.Second, 50*time.Second),
 		wait:  newClass(256, 0, 5*time.Second, maxWait+10*time.Second),
+		heard: newClass(16, largeBody/16, 5*time.Second, 20*time.Second),
 		open:  newClass(16, 0, 5*time.Second, 5*time.Second),
 	}
 }

@@ -12,5 +12,5 @@
 //
 // Files: api.go has the routes, class.go their bounds, body.go reads requests, problem.go the errors;
 // change.go, status.go, deadletters.go,
-// pause.go answer.
+// pause.go, heard.go answer.
 package api
