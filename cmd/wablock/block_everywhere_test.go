@@ -56,9 +56,9 @@ func TestBlockEverywhere(t *testing.T) {
 		t.Errorf("the repeat: %v", again)
 	}
 	// Redriven, and refused again: it is a standing block still.
-	f.wablock("dead-letter", "redrive", "--all", "--wait", "--phone-number-id", phoneNumberID).exits(exitPartly)
+	f.wablock("dead-letter", "redrive", "--all", "--wait", "--by", "ana@trust", "--phone-number-id", phoneNumberID).exits(exitPartly)
 	o = f.wablock("status", "--json", "--phone-number-id", phoneNumberID, number(2)).exits(exitDone).object()
-	if o["state"] != "pending" || o["waiting_for"] != "window" || o["requested_by"] != "redrive" {
+	if o["state"] != "pending" || o["waiting_for"] != "window" || o["requested_by"] != "ana@trust" {
 		t.Errorf("after a redrive: %v", o)
 	}
 	// A block of one phone number ID alone is no standing one.
