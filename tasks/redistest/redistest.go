@@ -35,6 +35,7 @@ func Each(t *testing.T, body func(t *testing.T, rdb redis.UniversalClient)) {
 // Mini starts a miniredis that ends with the test.
 func Mini(t testing.TB) (*miniredis.Miniredis, redis.UniversalClient) {
 	t.Helper()
+	collectLess()
 	m := miniredis.RunT(t)
 	return m, clientOf(t, &redis.Options{Addr: m.Addr()})
 }
