@@ -33,9 +33,9 @@ func (s Set) Has(u user.ID, waID string) bool {
 	if len(s.forms) == 0 {
 		return false
 	}
-	_, found := s.forms[formOf(u.Reveal())]
+	_, found := s.forms[user.Fold(u.Reveal())]
 	if !found && waID != "" {
-		_, found = s.forms[formOf("+"+waID)]
+		_, found = s.forms[user.Fold("+"+waID)]
 	}
 	return found
 }
