@@ -24,7 +24,7 @@ type Status struct {
 	Queue         ledger.Queue     `json:"queue,omitempty"`
 	Discarded     bool             `json:"discarded,omitempty"`     // from the dead-letter queue
 	SupersededBy  string           `json:"superseded_by,omitempty"` // another name of the same person, whose newer request decides
-	WaitingFor    WaitingFor       `json:"waiting_for,omitempty"`   // while pending, or until the user writes
+	WaitingFor    WaitingFor       `json:"waiting_for,omitempty"`   // while pending
 	WaitingText   string           `json:"waiting_text,omitempty"`  // with the next step
 	// LastHeardAt is the time of the last message of the user that is known, and WindowUntil the time until which it allows a block.
 	LastHeardAt time.Time `json:"last_heard_at,omitzero"`

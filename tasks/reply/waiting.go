@@ -15,8 +15,7 @@ type WaitingFor string
 const (
 	// Paused holds back users whose calls an operator has stopped.
 	Paused WaitingFor = "paused"
-	// Window holds back a block of a user who has not written in the last 24 hours; unless it is a standing one, the
-	// user is dead-lettered meanwhile.
+	// Window holds back a standing block of a user who has not written in the last 24 hours.
 	Window WaitingFor = "window"
 )
 

@@ -34,9 +34,9 @@ func (s *Status) explainWindow(last time.Time) {
 		s.LastHeardAt, s.WindowUntil = last, last.Add(heard.Window)
 	}
 	if s.State == DeadLettered && !s.Discarded && s.Code == tasks.CodeWindow && s.SupersededBy == "" {
-		s.WaitingFor, s.WaitingText = Window, windowText
+		s.WaitingText = windowText
 	}
-	if s.WaitingFor == Window && len(s.Planned) > 0 {
+	if s.WaitingText == windowText && len(s.Planned) > 0 {
 		s.WaitingText = "the user has written: it is asked for again at " + s.Planned[0].At.Format(time.RFC3339)
 	}
 }
