@@ -36,13 +36,16 @@ func (c Counts) Settled() int { return c.Succeeded + c.DeadLettered }
 const (
 	keptFor = 25 * time.Hour
 	// slot is the time whose minutes share one key. Redis keeps a hash of up to 128 fields in a compact form, and
-	// a slot has four for each of its minutes.
-	slot     = 30 * time.Minute
+	// a slot has five for each of its minutes.
+	slot     = 20 * time.Minute
 	perSlot  = int64(slot / time.Minute)
 	longest  = keptFor - slot
 	interval = time.Second // between two flushes of a Recorder
 	timeout  = 2 * time.Second
 )
+
+// fieldRate is the name of the field of a minute that holds its rate, in thousandths.
+const fieldRate = "l"
 
 // fields are the names of the fields of a minute, behind its number in the slot, in the order of Counts.
 var fields = [4]string{"s", "d", "c", "r"}
@@ -59,10 +62,17 @@ func key(phoneNumberID string, minute int64) string {
 	return "wablock:{" + phoneNumberID + "}:minutes:" + strconv.FormatInt(minute/perSlot, 10)
 }
 
+// Minute holds the figures of one minute.
+type Minute struct {
+	Counts
+	// Rate is the learnt rate limit at its end, in calls a second; 0 when no worker told one.
+	Rate float64 `json:"rate,omitempty"`
+}
+
 // Series holds the figures of successive minutes of one phone number ID.
 type Series struct {
 	// Minutes are in order of time; the last one is the current one, and not over.
-	Minutes []Counts
+	Minutes []Minute
 	// Past is the time of the last minute that has passed.
 	Past time.Duration
 }
@@ -70,7 +80,7 @@ type Series struct {
 // Sum adds up the whole series.
 func (s Series) Sum() (sum Counts) {
 	for _, m := range s.Minutes {
-		sum = sum.plus(m)
+		sum = sum.plus(m.Counts)
 	}
 	return sum
 }
@@ -82,10 +92,10 @@ func (s Series) LastMinute() Counts {
 	if n == 0 {
 		return Counts{}
 	}
-	sum := s.Minutes[n-1]
+	sum := s.Minutes[n-1].Counts
 	if n > 1 {
 		left := 1 - min(1, s.Past.Minutes())
-		before := s.Minutes[n-2]
+		before := s.Minutes[n-2].Counts
 		for _, v := range before.values() {
 			*v = int(float64(*v)*left + 0.5)
 		}
@@ -94,7 +104,7 @@ func (s Series) LastMinute() Counts {
 	return sum
 }
 
-// Read returns the last minutes of phone number IDs, in their order, at most 24 hours and a half. It reads all of
+// Read returns the last minutes of phone number IDs, in their order, at most 24 hours and 40 minutes. It reads all of
 // them in one round trip, after one for the time.
 func Read(ctx context.Context, rdb redis.UniversalClient, last time.Duration, phoneNumberIDs ...string) ([]Series, error) {
 	if len(phoneNumberIDs) == 0 {
@@ -118,16 +128,27 @@ func Read(ctx context.Context, rdb redis.UniversalClient, last time.Duration, ph
 	}
 	all := make([]Series, len(phoneNumberIDs))
 	for i := range all {
-		all[i] = Series{Minutes: make([]Counts, end-first+1), Past: now.Sub(now.Truncate(time.Minute))}
+		all[i] = Series{Minutes: make([]Minute, end-first+1), Past: now.Sub(now.Truncate(time.Minute))}
 		for m := first; m <= end; m++ {
 			found := asked[i][m/perSlot-first/perSlot].Val()
 			prefix := strconv.FormatInt(m%perSlot, 10)
-			for k, v := range all[i].Minutes[m-first].values() {
-				if n, err := strconv.Atoi(found[prefix+fields[k]]); err == nil {
-					*v = max(0, n)
-				}
+			minute := &all[i].Minutes[m-first]
+			for k, v := range minute.values() {
+				*v = count(found[prefix+fields[k]])
 			}
+			minute.Rate = float64(count(found[prefix+fieldRate])) / thousand
 		}
 	}
 	return all, nil
+}
+
+const thousand = 1000
+
+// count reads a field, 0 for none and for what is not a count.
+func count(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0
+	}
+	return max(0, n)
 }

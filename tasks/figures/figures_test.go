@@ -25,6 +25,8 @@ func TestFiguresAddUp(t *testing.T) {
 		a, b := figures.NewRecorder(rdb), figures.NewRecorder(rdb)
 		a.Add(one, figures.Counts{Calls: 1, Succeeded: 998, DeadLettered: 2})
 		a.Add(one, figures.Counts{Calls: 1, Refusals: 1})
+		a.Learnt(one, 7)
+		a.Learnt(one, 3.25)
 		b.Add(one, figures.Counts{Calls: 1, Succeeded: 10})
 		b.Add(two, figures.Counts{Calls: 1, Refusals: 1})
 		b.Add("106540352242999", figures.Counts{})
@@ -42,6 +44,9 @@ func TestFiguresAddUp(t *testing.T) {
 			if diff := cmp.Diff(want[i], s.Sum()); diff != "" {
 				t.Errorf("series %d: %s", i, diff)
 			}
+		}
+		if rate := series[0].Minutes[59].Rate + series[0].Minutes[58].Rate; rate != 3.25 { // 58 where a minute began just now
+			t.Errorf("rate %v", rate)
 		}
 		keys, err := rdb.Keys(t.Context(), "*").Result()
 		if err != nil || len(keys) < 2 || len(keys) > 4 { // two for each where a slot began just now
@@ -74,7 +79,7 @@ func TestSeriesIsInOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		minutes := series[0].Minutes
-		if want := int(min(max(last, time.Minute), 24*time.Hour+30*time.Minute) / time.Minute); len(minutes) != want {
+		if want := int(min(max(last, time.Minute), 24*time.Hour+40*time.Minute) / time.Minute); len(minutes) != want {
 			t.Errorf("%v: %d minutes", last, len(minutes))
 		}
 		for i, c := range minutes {
@@ -104,7 +109,7 @@ func TestLastMinute(t *testing.T) {
 			t.Parallel()
 			s := figures.Series{Past: c.past}
 			for _, n := range c.minutes {
-				s.Minutes = append(s.Minutes, figures.Counts{Succeeded: n})
+				s.Minutes = append(s.Minutes, figures.Minute{Counts: figures.Counts{Succeeded: n}})
 			}
 			if got := s.LastMinute(); got.Succeeded != c.want {
 				t.Errorf("%d, want %d", got.Succeeded, c.want)
@@ -158,8 +163,8 @@ func TestKeysOfOtherKinds(t *testing.T) {
 	t.Parallel()
 	_, rdb := redistest.Mini(t)
 	now := rdb.Time(t.Context()).Val()
-	slot := strconv.FormatInt(now.Unix()/1800, 10)
-	minute := strconv.FormatInt(now.Unix()/60%30, 10)
+	slot := strconv.FormatInt(now.Unix()/1200, 10)
+	minute := strconv.FormatInt(now.Unix()/60%20, 10)
 	rdb.HSet(t.Context(), "wablock:{"+one+"}:minutes:"+slot, minute+"s", "many", minute+"c", "-5", "x", "1")
 	series, err := figures.Read(t.Context(), rdb, 2*time.Minute, one)
 	if err != nil || series[0].Sum() != (figures.Counts{}) {

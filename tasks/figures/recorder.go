@@ -18,22 +18,34 @@ type Recorder struct {
 	rdb redis.UniversalClient
 
 	mu      sync.Mutex
-	pending map[string]Counts // by phone number ID
+	pending map[string]Minute // by phone number ID
 }
 
 // NewRecorder returns a Recorder that has gathered nothing. Without Run, nothing reaches Redis but by Flush.
 func NewRecorder(rdb redis.UniversalClient) *Recorder {
-	return &Recorder{rdb: rdb, pending: map[string]Counts{}}
+	return &Recorder{rdb: rdb, pending: map[string]Minute{}}
 }
 
 // Add adds what happened just now to the figures of a phone number ID.
-func (r *Recorder) Add(phoneNumberID string, c Counts) {
+func (r *Recorder) Add(phoneNumberID string, c Counts) { r.add(phoneNumberID, Minute{Counts: c}) }
+
+// Learnt sets the learnt rate limit of a phone number ID, in calls a second.
+func (r *Recorder) Learnt(phoneNumberID string, rate float64) {
+	r.add(phoneNumberID, Minute{Rate: rate})
+}
+
+func (r *Recorder) add(phoneNumberID string, m Minute) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	old, known := r.pending[phoneNumberID]
-	if known || len(r.pending) < maxPending {
-		r.pending[phoneNumberID] = old.plus(c)
+	p, known := r.pending[phoneNumberID]
+	if !known && len(r.pending) >= maxPending {
+		return
 	}
+	p.Counts = p.plus(m.Counts)
+	if m.Rate > 0 {
+		p.Rate = m.Rate
+	}
+	r.pending[phoneNumberID] = p
 }
 
 // Run flushes once a second until ctx ends, and once more then. While Redis is away figures wait, and go to the
@@ -57,7 +69,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 func (r *Recorder) Flush(ctx context.Context) error {
 	r.mu.Lock()
 	todo := r.pending
-	r.pending = map[string]Counts{}
+	r.pending = map[string]Minute{}
 	r.mu.Unlock()
 	if len(todo) == 0 {
 		return nil
@@ -66,22 +78,24 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	defer cancel()
 	now, err := r.rdb.Time(ctx).Result()
 	if err != nil {
-		for id, c := range todo {
-			r.Add(id, c)
+		for id, m := range todo {
+			r.add(id, m)
 		}
 		return fmt.Errorf("figures: flush: %w", err)
 	}
 	minute := minuteOf(now)
 	pipe := r.rdb.Pipeline()
-	for id, c := range todo {
-		k, prefix, wrote := key(id, minute), strconv.FormatInt(minute%perSlot, 10), false
-		for i, v := range c.values() {
+	for id, m := range todo {
+		k, prefix, before := key(id, minute), strconv.FormatInt(minute%perSlot, 10), pipe.Len()
+		for i, v := range m.values() {
 			if *v > 0 {
 				pipe.HIncrBy(ctx, k, prefix+fields[i], int64(*v))
-				wrote = true
 			}
 		}
-		if wrote {
+		if m.Rate > 0 {
+			pipe.HSet(ctx, k, prefix+fieldRate, int64(m.Rate*thousand+0.5))
+		}
+		if pipe.Len() > before {
 			pipe.Expire(ctx, k, keptFor)
 		}
 	}

@@ -36,3 +36,9 @@ func (f figured) Settled(phoneNumberID, operation, state string, code, users int
 		f.figures.Add(phoneNumberID, figures.Counts{DeadLettered: users})
 	}
 }
+
+// Learnt implements [worker.Metrics].
+func (f figured) Learnt(phoneNumberID string, rate, anchor float64, usersPerCall int) {
+	f.Metrics.Learnt(phoneNumberID, rate, anchor, usersPerCall)
+	f.figures.Learnt(phoneNumberID, rate)
+}
