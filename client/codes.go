@@ -82,6 +82,14 @@ func Rules() []Rule {
 		ruleTransient, ruleServer, ruleUnreadable, ruleNetwork, ruleCanceled, ruleTooMany, ruleRefused, ruleNotSent, ruleUnknown)
 }
 
+// CodeName returns a code of the API in a few words; code 0 is a failure without one.
+func CodeName(code int) string {
+	if r, ok := byCode(code, 0); ok && code != 0 {
+		return r.Name
+	}
+	return ruleUnknown.Name
+}
+
 // Explain returns what a code says about a dead-lettered user, for people, and whether to ask again may
 // help; code 0 is a failure without one.
 func Explain(code int) (help string, redrive bool) {

@@ -157,8 +157,12 @@ func (p *Producer) Jobs(ctx context.Context, f JobsFilter) iter.Seq2[JobStatus, 
 		if left <= 0 {
 			left = DefaultJobs
 		}
-		for from := 0; left > 0; from += jobsPage {
-			versions, err := l.JobVersions(ctx, from, jobsPage)
+		page := jobsPage
+		if f.State == "" {
+			page = min(page, left+skip) // none is passed over for its state
+		}
+		for from := 0; left > 0; from += page {
+			versions, err := l.JobVersions(ctx, from, page)
 			if err != nil {
 				yield(JobStatus{}, fmt.Errorf("tasks: jobs: %w", err))
 				return
@@ -186,7 +190,7 @@ func (p *Producer) Jobs(ctx context.Context, f JobsFilter) iter.Seq2[JobStatus, 
 					return
 				}
 			}
-			if len(versions) < jobsPage {
+			if len(versions) < page {
 				return
 			}
 		}

@@ -37,6 +37,7 @@ const (
 	Protect   Action = "protect"
 	Unprotect Action = "unprotect"
 	Reconcile Action = "reconcile"
+	Reveal    Action = "reveal" // numbers were shown in full
 )
 
 // Event is one thing that was done. Action is required; what does not apply is left out.

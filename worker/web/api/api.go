@@ -17,6 +17,7 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web/access"
+	"github.com/wablock/wablock/worker/web/overview"
 )
 
 // Config holds what the API is made from.
@@ -36,6 +37,8 @@ type Config struct {
 	// Limits returns the learnt rate limits, of one phone number ID or with "" of all: a list of what
 	// `limits show` answers. Nil: an empty list.
 	Limits func(ctx context.Context, phoneNumberID string) (any, error)
+	// Overview reads how the system stands. Nil: one that knows of no configuration.
+	Overview *overview.Reader
 	// Logger may be nil for none.
 	Logger *slog.Logger
 }
@@ -80,6 +83,7 @@ func (s *server) routes(c *classes) []route {
 		{"GET /v1/dead-letters", access.Read, always(c.dead), nil, s.listDeadLetters},
 		{"POST /v1/dead-letters/redrive", access.Write, always(c.dead), []string{kindJSON}, s.redrive},
 		{"POST /v1/dead-letters/discard", access.Admin, always(c.dead), []string{kindJSON}, s.discard},
+		{"GET /v1/overview", access.Read, always(c.look), nil, s.overview},
 		{"GET /v1/limits", access.Read, always(c.look), nil, s.limits},
 		{"POST /v1/phone-numbers/{id}/pause", access.Admin, always(c.look), []string{kindJSON}, s.pause},
 		{"POST /v1/phone-numbers/{id}/resume", access.Admin, always(c.look), []string{kindJSON, kindNone}, s.resume},
@@ -95,6 +99,9 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Overview == nil {
+		cfg.Overview = overview.NewReader(overview.Config{Redis: cfg.Redis})
 	}
 	if cfg.Limits == nil {
 		cfg.Limits = func(context.Context, string) (any, error) { return []any{}, nil }
@@ -263,6 +270,13 @@ func (s *server) limits(ctx context.Context, r *http.Request, _ body) (answer, e
 	}
 	list, err := s.cfg.Limits(ctx, id)
 	return answer{status: http.StatusOK, body: map[string]any{"limits": list}}, err
+}
+
+func (s *server) overview(ctx context.Context, r *http.Request, _ body) (answer, error) {
+	if err := query(r, nil); err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, body: s.cfg.Overview.Now(ctx)}, nil
 }
 
 func (s *server) description(context.Context, *http.Request, body) (answer, error) {

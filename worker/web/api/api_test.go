@@ -285,6 +285,7 @@ func TestCallers(t *testing.T) {
 		{http.MethodGet, "/v1/dead-letters", "", reader},
 		{http.MethodPost, "/v1/dead-letters/redrive", `{"all":true}`, writer},
 		{http.MethodPost, "/v1/dead-letters/discard", `{"all":true}`, admin},
+		{http.MethodGet, "/v1/overview", "", reader},
 		{http.MethodGet, "/v1/limits", "", reader},
 		{http.MethodGet, "/v1/openapi.json", "", ""},
 	} {

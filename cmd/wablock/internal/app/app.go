@@ -24,6 +24,7 @@ import (
 	"github.com/wablock/wablock/worker/web"
 	"github.com/wablock/wablock/worker/web/access"
 	"github.com/wablock/wablock/worker/web/api"
+	"github.com/wablock/wablock/worker/web/overview"
 )
 
 // ConfigError reports a setting that can't be used.
@@ -129,7 +130,8 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 	if a.cfg.HTTPAddr == "" {
 		return s, nil
 	}
-	calls, err := a.api(rdb)
+	reader := NewOverview(a.cfg, rdb, a.Version)
+	calls, err := a.api(rdb, reader)
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +149,9 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 }
 
 // api returns the HTTP API of the worker.
-func (a *App) api(rdb redis.UniversalClient) (http.Handler, error) {
+func (a *App) api(rdb redis.UniversalClient, reader *overview.Reader) (http.Handler, error) {
 	c := api.Config{
-		Redis: rdb, Access: a.access, PhoneNumberIDs: slices.Sorted(maps.Keys(a.numbers.byID)), Country: a.cfg.DefaultCountry, Jobs: JobLimits(a.cfg), Logger: a.log,
+		Redis: rdb, Access: a.access, PhoneNumberIDs: slices.Sorted(maps.Keys(a.numbers.byID)), Country: a.cfg.DefaultCountry, Jobs: JobLimits(a.cfg), Overview: reader, Logger: a.log,
 		Limits: func(ctx context.Context, id string) (any, error) { return Limits(ctx, a.cfg, rdb, id) },
 	}
 	if n, err := a.cfg.Selected(); err == nil { // else requests have to name one

@@ -1,0 +1,292 @@
+package overview
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wablock/wablock/tasks/fleet"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/pause"
+	"github.com/wablock/wablock/worker/reconcile/plan"
+)
+
+// The ages and shares from which something needs attention.
+const (
+	unserved    = 15 * time.Second // that users wait and no worker has taken them up
+	longPause   = 30 * time.Second // of the rate limit
+	longWait    = 10 * time.Minute // until what waits will have gone out
+	nearlyFull  = 0.95
+	someRefused = 0.5 // of the last hour's calls
+)
+
+// general returns what concerns all phone number IDs.
+func (f Facts) general() []Notice {
+	var all []Notice
+	if f.Memory.full() || f.Silent {
+		text := "Redis is full: it takes no new requests"
+		if f.Memory.Max > 0 {
+			text += fmt.Sprintf(" (%d of %d MB)", f.Memory.Used>>20, f.Memory.Max>>20)
+		}
+		all = append(all, Notice{
+			Severity: Stopped, Cause: CauseRedisFull, Text: sentence(text, "What was accepted is kept, and calls for it go on"),
+			Next: "Give Redis more memory (CONFIG SET maxmemory, and maxmemory in redis.conf), or free some; keep maxmemory-policy noeviction.",
+		})
+	}
+	if waiting := f.waiting(); len(f.Workers) == 0 && !f.Silent {
+		n := Notice{
+			Severity: Stopped, Cause: CauseNoWorker, Text: sentence("No worker is running", plural(waiting, "user")+" wait"),
+			Next: "Start `wablock worker` with the WABLOCK_REDIS_URL of this Redis, and see its log if it ends.",
+		}
+		if waiting == 0 {
+			n.Severity = Slow
+		}
+		all = append(all, n)
+	}
+	for _, p := range f.Pauses {
+		if p.PhoneNumberID == "" {
+			all = append(all, pausedNotice(p, f.Now))
+		}
+	}
+	return all
+}
+
+// waiting counts the users that wait, of all phone number IDs.
+func (f Facts) waiting() (n int) {
+	for _, number := range f.Numbers {
+		n += number.Backlog.Waiting() + number.Backlog.Later
+	}
+	return n
+}
+
+func pausedNotice(p pause.Pause, now time.Time) Notice {
+	text := fmt.Sprintf("Calls to %s are paused", p.Operation)
+	resume := "wablock resume --phone-number-id " + p.PhoneNumberID
+	if p.PhoneNumberID == "" {
+		text, resume = text+" for all phone number IDs", "wablock resume --all"
+	}
+	if !p.Since.IsZero() {
+		text += " since " + clock(p.Since, now) + ", for " + Span(now.Sub(p.Since))
+	}
+	text += ", by " + cmp.Or(p.RequestedBy, "an unnamed requester") + ": " + p.Reason
+	next := "`" + resume + " --operation " + string(p.Operation) + "` when they may go on."
+	if !p.Until.IsZero() {
+		next = "They go on at " + clock(p.Until, now) + ", or with `" + resume + " --operation " + string(p.Operation) + "`."
+	}
+	return Notice{Severity: Stopped, Cause: CausePaused, PhoneNumberID: p.PhoneNumberID, Text: sentence(text), Next: next}
+}
+
+// standing holds the state of a phone number ID, and the reason.
+type standing struct {
+	state       State
+	text        string
+	since, next time.Time
+	lane        fleet.Lane // that tells so, for halted, outage and full
+	pauses      []pause.Pause
+}
+
+// standing decides the state: what stops most counts.
+func (f Facts) standing(n NumberFacts, p PhoneNumber) standing {
+	lanes := f.lanes(n.ID)
+	for _, s := range []struct {
+		lane fleet.State
+		to   State
+		says string
+	}{{fleet.Halted, Halted, "The API refuses all calls"}, {fleet.Outage, Outage, "The API fails all calls"}} {
+		if i := slices.IndexFunc(lanes, func(l fleet.Lane) bool { return l.State == s.lane }); i >= 0 {
+			return f.stopped(s.to, s.says, lanes[i])
+		}
+	}
+	var held []pause.Pause
+	for _, op := range []ledger.Operation{ledger.Block, ledger.Unblock} {
+		if by, ok := pause.Stops(f.Pauses, n.ID, op); ok {
+			held = append(held, by)
+		}
+	}
+	if len(held) == 2 {
+		return standing{state: Paused, text: "Calls are paused: " + held[0].Reason, since: held[0].Since, pauses: held}
+	}
+	if i := slices.IndexFunc(lanes, func(l fleet.Lane) bool { return l.State == fleet.Full }); i >= 0 {
+		s := f.stopped(Full, "The blocklist is full: blocks wait, unblocks go on", lanes[i])
+		s.pauses = held
+		return s
+	}
+	if len(held) > 0 {
+		return standing{state: Paused, text: fmt.Sprintf("Calls to %s are paused: %s", held[0].Operation, held[0].Reason), since: held[0].Since, pauses: held}
+	}
+	waits := p.Waiting.InLine() > 0
+	switch {
+	case len(f.Workers) == 0 && (waits || p.Waiting.Later > 0):
+		return standing{state: NoWorker, text: "No worker is running"}
+	case waits && len(lanes) == 0 && f.Now.Sub(p.Oldest) > unserved:
+		return standing{state: NoWorker, text: "No running worker calls for it"}
+	case p.Waiting.Total() == 0:
+		return standing{state: Idle, text: "Nothing waits"}
+	}
+	return standing{state: Running, text: f.runs(n, p)}
+}
+
+func (f Facts) stopped(to State, says string, l fleet.Lane) standing {
+	reason := l.Reason
+	if l.Code != 0 {
+		reason = fmt.Sprintf("%d, %s", l.Code, reason)
+	}
+	if reason != "" && to != Full {
+		says += ": " + reason
+	}
+	return standing{state: to, text: says, since: l.Since, next: l.NextTrial, lane: l}
+}
+
+// runs describes the calls of a phone number ID that go.
+func (f Facts) runs(n NumberFacts, p PhoneNumber) string {
+	switch {
+	case n.Limit.PausedUntil.After(f.Now):
+		return "The rate limit pauses calls until " + clock(n.Limit.PausedUntil, f.Now)
+	case n.Limit.Pinned > 0:
+		return "Calls go at the pinned rate of " + PerSecond(n.Limit.Pinned)
+	case p.Waiting.InLine() == 0:
+		return "Retries and calls in flight are left"
+	case n.Limit.Rate > 0:
+		return "Calls go, at up to " + PerSecond(n.Limit.Rate)
+	}
+	return "Calls go"
+}
+
+// notices returns what of a phone number ID needs a person.
+func (f Facts) notices(n NumberFacts, p PhoneNumber, s standing) []Notice {
+	var all []Notice
+	add := func(cause Cause, text, next string) {
+		all = append(all, Notice{Stopped, cause, n.ID, sentence(text), next})
+	}
+	waits := sentence(f.waits(p))
+	since := ""
+	if !s.since.IsZero() {
+		since = ", since " + clock(s.since, f.Now) + " (" + Span(f.Now.Sub(s.since)) + ")"
+	}
+	trial := ""
+	if s.next.After(f.Now) {
+		trial = "The next trial is in " + Span(s.next.Sub(f.Now))
+	}
+	switch s.state {
+	case Halted:
+		add(CauseHalted, sentence(s.text+since, waits, trial), cmp.Or(s.lane.Help, "See the worker's log, and `wablock doctor`."))
+	case Outage:
+		add(CauseOutage, sentence(s.text+since, waits, trial), cmp.Or(s.lane.Help, "See metastatus.com, and `wablock doctor`; calls go again by themselves."))
+	case Full:
+		add(CauseFull, sentence(fmt.Sprintf("The blocklist is full (%s users), and blocks wait%s", Thousands(plan.Capacity), since), waits, trial),
+			fmt.Sprintf("Unblock users who need no block any more, then `wablock dead-letter redrive --code 139101 --phone-number-id %s`.", n.ID))
+	case NoWorker:
+		if len(f.Workers) > 0 {
+			add(CauseNoWorker, sentence("No running worker calls for this phone number ID", waits),
+				"Give a worker its token (phone_numbers in the --config file, or WABLOCK_PHONE_NUMBER_ID), and see the workers' logs.")
+		}
+	case Running, Idle, Paused:
+	}
+	for _, held := range s.pauses {
+		if held.PhoneNumberID != "" {
+			notice := pausedNotice(held, f.Now)
+			notice.Text = sentence(notice.Text, waits)
+			all = append(all, notice)
+		}
+	}
+	return append(all, f.pace(n, p, s, waits)...)
+}
+
+// waits counts the users that wait, and names the age of the oldest.
+func (f Facts) waits(p PhoneNumber) string {
+	total := p.Waiting.Total()
+	if total == 0 {
+		return ""
+	}
+	text := plural(total, "user") + " wait"
+	if total == 1 {
+		text += "s"
+	}
+	if !p.Oldest.IsZero() {
+		text += ", the oldest for " + Span(f.Now.Sub(p.Oldest))
+	}
+	return text
+}
+
+// pace returns what of a phone number ID's pace, list and dead letters needs a person.
+func (f Facts) pace(n NumberFacts, p PhoneNumber, s standing, waits string) []Notice {
+	var all []Notice
+	add := func(sev Severity, cause Cause, text, next string) {
+		all = append(all, Notice{sev, cause, n.ID, sentence(text), next})
+	}
+	release := "`wablock limits release --phone-number-id " + n.ID + "` lets it be learnt again."
+	left := ""
+	if !p.ExpectedAt.IsZero() {
+		left = "It will take about " + Span(p.ExpectedAt.Sub(f.Now)) + " at this pace"
+	}
+	slow := s.state == Running && p.Waiting.InLine() > 0
+	switch {
+	case n.Limit.Pinned > 0:
+		sev := Note
+		if slow && p.ExpectedAt.Sub(f.Now) > longPause {
+			sev = Slow
+		}
+		add(sev, CausePinned, sentence("The rate is pinned at "+PerSecond(n.Limit.Pinned)+" by an operator"+f.pinnedBy(n.ID), waits, left), release)
+	case slow && n.Limit.PausedUntil.Sub(f.Now) > longPause:
+		add(Slow, CauseRate, sentence("The API's rate limit is used up: no call goes before "+clock(n.Limit.PausedUntil, f.Now), waits, left),
+			"It goes on by itself. Find out which other program calls for the same phone number or account; `wablock limits show` has what was learnt.")
+	case slow && p.ExpectedAt.Sub(f.Now) > longWait:
+		add(Slow, CauseRate, sentence(fmt.Sprintf("The rate is low: %s of up to %s, by what the API allows", PerSecond(n.Limit.Rate), plural(n.Limit.MaxUsers, "user")), waits, left),
+			f.faster(n))
+	case slow && p.Limit.Refused >= someRefused && p.LastHour.Calls >= 10:
+		add(Slow, CauseRate, sentence(fmt.Sprintf("The API refused %.0f %% of the last hour's calls for their rate", p.Limit.Refused*100), waits, left), f.faster(n))
+	}
+	if b := p.Blocklist; b != nil && s.state != Full && float64(b.Users) >= nearlyFull*float64(b.Capacity) {
+		add(Note, CauseNearlyFull, fmt.Sprintf("The blocklist held %s of %s users at %s", Thousands(b.Users), Thousands(b.Capacity), clock(b.At, f.Now)),
+			"Unblock users who need no block any more: when it is full, blocks wait.")
+	}
+	if r := p.Reconciliation; r != nil && !r.Good {
+		add(Slow, CauseReconcile, "The last reconciliation, at "+clock(r.At, f.Now)+", did not do all that it was for: "+r.Text,
+			"See `wablock reconcile --history --phone-number-id "+n.ID+"`.")
+	}
+	if dead := p.LastHour.DeadLettered; dead > 0 && p.Dead > 0 {
+		add(Note, CauseDeadLetters, sentence(plural(dead, "user")+" dead-lettered in the last hour", deadText(n)),
+			"Each code's help is under Dead letters; `wablock dead-letter list --summary --phone-number-id "+n.ID+"` has them too.")
+	}
+	return all
+}
+
+// faster gives the means to a higher rate.
+func (f Facts) faster(n NumberFacts) string {
+	if n.Limit.Ceiling > 0 && n.Limit.Rate >= n.Limit.Ceiling*0.99 {
+		return fmt.Sprintf("It is the configured ceiling: raise WABLOCK_RATE (%s), or rate under phone_numbers, if the API allows more.", PerSecond(n.Limit.Ceiling))
+	}
+	if n.Limit.Capped > 0 && n.Limit.Rate >= n.Limit.Capped*0.99 {
+		return "It is capped by an operator: `wablock limits release --phone-number-id " + n.ID + "` ends that."
+	}
+	return "Find out which other program calls for the same phone number or account; if a past limit no longer holds, `wablock limits release --phone-number-id " + n.ID + "`."
+}
+
+// pinnedBy returns who pinned the rate, where the events of the last hour tell.
+func (f Facts) pinnedBy(id string) string {
+	for _, e := range f.Events {
+		if e.Action == "pin" && e.PhoneNumberID == id {
+			return " (" + e.By + ", " + clock(e.At, f.Now) + ")"
+		}
+	}
+	return ""
+}
+
+// deadText names the codes that most of a phone number ID's dead letters have.
+func deadText(n NumberFacts) string {
+	var all []string
+	for _, c := range n.Dead[:min(len(n.Dead), 4)] {
+		all = append(all, fmt.Sprintf("%s × %s", Thousands(c.Users), codeText(c.Code)))
+	}
+	return strings.Join(all, ", ")
+}
+
+func codeText(code int) string {
+	c := named(code)
+	if code == 0 {
+		return c.Name
+	}
+	return fmt.Sprintf("%d %s", code, c.Name)
+}
