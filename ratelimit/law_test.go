@@ -148,6 +148,9 @@ func TestPauseDoublesToAMinute(t *testing.T) {
 	for i := range 10 {
 		// With jitter in the upper half a pause lasts half to all of the longest.
 		want := b.now.Add(longest * 3 / 4)
+		if longest*3/4 > minutePause { // a quota of each minute: not beyond its end
+			want = min(want, b.now.windowEnd(time.Minute))
+		}
 		if b.now.Sub(began) > longAfter { // a quota: probe when a window of five minutes ends
 			want = b.now.windowEnd(longWindow)
 		}
@@ -159,6 +162,24 @@ func TestPauseDoublesToAMinute(t *testing.T) {
 	}
 	if rate := b.s.Rate; rate < startRate/4 {
 		t.Errorf("refused probes have cut the rate to %.2f", rate)
+	}
+}
+
+// The probe that ends a first pause too early has prolonged a lock-out: the next pause is more than twice as long.
+func TestFirstProbeRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.probe(false)
+	b.serve(3 * time.Second)
+	b.refuse(Observation{})
+	first := b.s.PausedUntil.Sub(b.now)
+	b.probe(true)
+	if got := b.s.PausedUntil.Sub(b.now); got != 3*time.Second || got <= 2*first {
+		t.Errorf("a first pause of %v, then one of %v", first, got)
+	}
+	b.probe(true)
+	if got := b.s.PausedUntil.Sub(b.now); got != 3*time.Second {
+		t.Errorf("then one of %v", got)
 	}
 }
 

@@ -10,11 +10,14 @@ import (
 const (
 	// PAUSE. For as long as the API states, at most a day; else for a second, doubled with each refusal in a row up to a
 	// minute, with jitter in the upper half; but for the time of two calls, if that is longer and no more than longestShort.
-	// Where no pause was too short lately, the first is that time, and shortPause at least. A pause that goes on and on ends when a window of five minutes does,
+	// Where no pause was too short lately, the first is that time, and shortPause at least; when that was too short, the
+	// second is doubled once more, since its probe is likely to have prolonged a lock-out. One of minutePause or longer ends
+	// with a full minute. A pause that goes on and on ends when a window of five minutes does,
 	// later a window of a quarter of an hour: quotas mostly follow the clock, and each probe before is refused.
 	firstPause   = time.Second
 	maxPause     = time.Minute
 	shortPause   = 200 * time.Millisecond
+	minutePause  = 30 * time.Second
 	longestShort = 4 * time.Second
 	shortCalls   = 2.0
 	longAfter    = 2 * time.Minute
@@ -88,6 +91,9 @@ func (s stopping) again(l *law, e Event) {
 	}
 	pause := s.pause(l)
 	until := l.now.Add(pause/2 + time.Duration(e.Jitter*float64(pause/2)))
+	if until.Sub(l.now) > minutePause {
+		until = min(until, l.now.windowEnd(time.Minute))
+	}
 	switch waited := l.now.Sub(l.SpentAt); {
 	case l.SpentAt == 0:
 	case waited > endlessAfter:
@@ -117,7 +123,11 @@ func (stopping) pause(l *law) time.Duration {
 	if l.Wary == 0 && l.Failures == 0 {
 		return short
 	}
-	return min(max(firstPause<<min(l.Backoff+l.Failures, maxDoubling), short), maxPause)
+	doublings := l.Backoff + l.Failures
+	if l.Wary == 0 && l.Failures == 1 && l.ServedAtSince > fewServed { // else it was for want of a token
+		doublings++
+	}
+	return min(max(firstPause<<min(doublings, maxDoubling), short), maxPause)
 }
 
 // resumed takes the first call served after a pause: what the epoch has cost sets the time until the next push.
