@@ -111,6 +111,7 @@ func columnsOf(s *State) []column {
 		timeColumn("push", &s.Push),
 		timeColumn("round_trip", &s.RoundTrip),
 		timeColumn("window_length", &s.Window),
+		timeColumn("spread_length", &s.Spread),
 	}
 }
 

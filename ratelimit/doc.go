@@ -8,6 +8,7 @@
 //	track.go   where refusals are harmless: nothing stops
 //	stop.go    where they are dear: all calls stop, and one probes
 //	window.go  where quotas end with the clock: they are waited for, and spread
+//	spread.go  where quotas end with nothing that a clock shows: their calls are spread
 //	batch.go   users in a call
 //	figures.go the constants that law.go and state.go share
 //

@@ -68,11 +68,14 @@ type regime interface {
 
 // regime chooses. Where a refusal is followed by calls that pass, refusals are harmless and the limit is tracked; where the
 // calls after it were refused as well, as in a lock-out, all calls stop and one probes, and so for some congestion epochs to
-// come; where they were refused until a window ended, the next is waited for.
+// come; where they were refused until a window ended, the next is waited for; and where that window did not follow the clock,
+// its calls are spread.
 func (l *law) regime() regime {
 	switch {
 	case l.windows():
 		return windowed{}
+	case l.Spread > 0:
+		return spreading{}
 	case l.Wary > 0 || l.Rate >= MaxRate:
 		return stopping{}
 	default:
@@ -193,7 +196,7 @@ func (l *law) step() {
 		l.regime().grow(l, dt, served)
 	}
 	if l.Anchor > 0 && l.Rate > forgetAnchor*l.Anchor && !l.windows() {
-		l.Anchor = 0
+		l.Anchor, l.Spread = 0, 0
 	}
 }
 

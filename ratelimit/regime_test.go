@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -77,4 +78,51 @@ func TestWindowsAreWaitedFor(t *testing.T) {
 	if b.s.windows() {
 		t.Error("a call passed in the middle of a spent window, and it is still believed in")
 	}
+}
+
+// A quota for any minute refuses for most of a minute once it is spent, whatever the clock says: its calls are spread over a
+// minute once two waits in a row have followed on as many calls.
+func TestFloatingWindowsAreSpread(t *testing.T) {
+	t.Parallel()
+	b := met(t, 20)
+	for range 2 {
+		for b.now%Instant(time.Minute.Microseconds()) < Instant((17 * time.Second).Microseconds()) {
+			b.now = b.now.Add(time.Second)
+		}
+		began, calls := b.s.WindowAt, b.s.ServedAtWindow
+		b.spend(calls + 120)
+		for b.now = max(b.now, b.s.PausedUntil); b.now.Sub(began) < time.Minute; b.now = max(b.now, b.s.PausedUntil) {
+			b.probe(true)
+		}
+		b.probe(false)
+	}
+	if b.s.Spread != time.Minute || math.Abs(b.s.Rate-2) > 0.2 {
+		t.Fatalf("120 calls in any minute: spread over %v, %.2f a second", b.s.Spread, b.s.Rate)
+	}
+	rate := b.s.Rate
+	b.serve(50 * time.Second)
+	if b.s.Rate > rate*1.01 {
+		t.Errorf("from %.2f to %.2f a second within a window", rate, b.s.Rate)
+	}
+	b.refuse(Observation{})
+	b.probe(false)
+	if b.s.Rate < 0.9*rate || b.s.Spread == 0 {
+		t.Errorf("one refusal: from %.2f to %.2f a second, spread over %v", rate, b.s.Rate, b.s.Spread)
+	}
+	b.serve(10 * time.Minute)
+	if b.s.Rate < 2*rate {
+		t.Errorf("ten minutes without a refusal: %.2f a second, from %.2f", b.s.Rate, rate)
+	}
+}
+
+// spend lets calls be served up to a count, and two be refused.
+func (b *bench) spend(served int64) {
+	b.t.Helper()
+	for b.c.Served < served {
+		b.serve(b.s.every(b.set))
+	}
+	b.c.Taken, b.c.Served = b.c.Taken+served-b.c.Served, served
+	b.refuse(Observation{})
+	b.now = b.now.Add(50 * time.Millisecond)
+	b.refuse(Observation{})
 }

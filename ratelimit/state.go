@@ -33,6 +33,7 @@ type State struct {
 	WindowAt           Instant       // when the present window, or the time since the last pause, was first seen
 	ServedAtWindow     int64         // calls served until then
 	Quota              int64         // calls that a window is believed to hold
+	Spread             time.Duration // length of windows that do not follow the clock; 0 while none was recognised
 	Usage              int           // last usage header, in percent; 0 when none
 	UsageAt            Instant       // when it was seen
 
@@ -142,7 +143,9 @@ func (s State) rounded() State {
 	for _, rate := range []*float64{&s.Rate, &s.Anchor, &s.Recent, &s.Pin, &s.Cap, &s.Gain, &s.Steady} {
 		*rate = float64(MicroRate(*rate)) / micro
 	}
-	s.Push, s.RoundTrip = s.Push.Truncate(time.Microsecond), s.RoundTrip.Truncate(time.Microsecond)
+	for _, d := range []*time.Duration{&s.Push, &s.RoundTrip, &s.Spread} {
+		*d = d.Truncate(time.Microsecond)
+	}
 	return s
 }
 

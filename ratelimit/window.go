@@ -11,6 +11,8 @@ import (
 const (
 	// The rate aims at so many times a window's calls: more than one, to notice when it holds more.
 	windowOver = 1.02
+	// So many times fewer calls than a window holds, between two refusals, do not end the wait.
+	windowTail = 10
 	// An epoch whose pauses lasted for less than this share of a window says nothing about it.
 	windowShare = 0.25
 	// Every so many epochs, in every wait for the end of a longer window than a minute, and in long waits where one refused
@@ -63,8 +65,12 @@ func (w windowed) resumed(l *law) {
 	if l.SpentAt == 0 { // a call was too large
 		return
 	}
-	served := l.count.Served - 1 // without the call that passed
-	l.Quota, l.ServedAtWindow = max(served-l.ServedAtWindow, windowFall*l.Quota/10), served
+	served := l.count.Served - 1                                        // without the call that passed
+	if !l.windows() && windowTail*(served-l.ServedAtWindow) < l.Quota { // a few calls passed as the window ended
+		return
+	}
+	last := epoch{calls: served - l.ServedAtWindow, before: l.Quota, began: l.WindowAt}
+	l.Quota, l.ServedAtWindow, l.WindowAt = max(last.calls, windowFall*l.Quota/10), served, l.now
 	switch found := w.find(l); {
 	case l.windows() && !w.fits(l, l.Window):
 		l.Window, l.WindowSeen = 0, 0
@@ -78,8 +84,10 @@ func (w windowed) resumed(l *law) {
 	}
 	if l.windows() {
 		w.begin(l)
-		l.RestUntil, l.Push, l.Backoff = l.now.Add(min(l.Window/2, windowRest)), 0, 0
+		l.RestUntil, l.Push, l.Backoff, l.Spread = l.now.Add(min(l.Window/2, windowRest)), 0, 0, 0
+		return
 	}
+	spreading{}.resumed(l, last)
 }
 
 // find returns the length that fits the congestion epoch, the one known already before a longer one; 0 when none does.

@@ -85,6 +85,14 @@ func rolling(w *world, limit float64) {
 	w.quota = &rollingWindow{limit: int(60 * limit), length: time.Minute}
 }
 
+func (r *rollingWindow) SetRate(_ time.Time, rate float64) { r.limit = int(r.length.Seconds() * rate) }
+
+// changingRolling is a rolling window that is halved and restored.
+func changingRolling(w *world, limit float64) {
+	q := &rollingWindow{limit: int(60 * limit), length: time.Minute}
+	w.quota, w.changes = q, halving(q, limit, halvedAt, restored(w.seed))
+}
+
 // rollingHourly is a quota of so many calls in any hour, for six hours.
 func rollingHourly(w *world, limit float64) {
 	w.quota = &rollingWindow{limit: int(math.Round(3600 * limit)), length: time.Hour}

@@ -187,6 +187,7 @@ func scenarios() []scenario {
 		single(scenario{name: "rolling window of 60 s", limit: l, build: rolling})
 		single(scenario{name: "window of 60 s from its first call", limit: l, build: started})
 	}
+	single(scenario{name: "rolling window of 60 s, halved and restored", limit: 5, restored: true, build: changingRolling})
 	single(scenario{name: "200 in any hour", limit: 200.0 / 3600, build: rollingHourly})
 	for _, n := range []float64{200, 5000} {
 		single(scenario{name: fmt.Sprintf("%v an hour", n), limit: n / 3600, build: hourly})

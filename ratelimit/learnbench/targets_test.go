@@ -107,6 +107,42 @@ func TestLearnsWindows(t *testing.T) {
 	}
 }
 
+// A quota for any minute is spread over a minute from the fourth window on, and so is one that begins with its first call.
+func TestLearnsFloatingWindows(t *testing.T) {
+	t.Parallel()
+	for name, build := range map[string]func(*world, float64){"rolling": rolling, "from the first call": started} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calls, refused := 0.0, 0.0
+			for seed := range uint64(targetSeeds) {
+				_, journal := law(scenario{limit: 5, processes: 1, build: build}, seed)
+				for _, c := range journal {
+					switch {
+					case c.at < 3*time.Minute:
+					case c.allowed:
+						calls++
+					default:
+						refused++
+					}
+				}
+			}
+			used := calls / (targetSeeds * 5 * (runLength - 3*time.Minute).Seconds())
+			if rejected := refused / (calls + refused); used < 0.88 || rejected > 0.03 {
+				t.Errorf("used %.1f %%, rejected %.2f %%", 100*used, 100*rejected)
+			}
+		})
+	}
+}
+
+// Where the API states the wait until a window ends, the window is spread as well.
+func TestLearnsStatedWindows(t *testing.T) {
+	t.Parallel()
+	got := lawMean(scenario{limit: 5, processes: 1, build: statedWindow})
+	if got.used < 0.99 || got.rejected > 0.04 {
+		t.Errorf("used %.1f %%, rejected %.2f %%", 100*got.used, 100*got.rejected)
+	}
+}
+
 func TestLearnsHourlyQuotas(t *testing.T) {
 	t.Parallel()
 	for _, want := range []struct{ calls, rejected float64 }{{200, 0.08}, {5000, 0.02}} {
