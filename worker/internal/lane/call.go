@@ -64,6 +64,10 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 			c.putBackAll(0, part[len(part)/2:])
 			c.parts = append(c.parts, part[:len(part)/2])
 		case verdict.NoSplit:
+			if n := len(v.Again); n > 0 {
+				part = without(part, v.Again)
+				c.parts = append(c.parts, v.Again[:n/2], v.Again[n/2:]) // an empty one goes before the next call
+			}
 			c.settle(part, v)
 		}
 		if v.Full { // no other part has a chance
@@ -94,6 +98,19 @@ func (c *call) leaveProtected(users []ledger.Claimed) []ledger.Claimed {
 	c.log.Warn("lane: protected users are not blocked; they go into the dead-letter queue", keyUsers, len(dead))
 	c.settle(dead, v)
 	return others
+}
+
+// without returns users but those in again, which has some of them, in order.
+func without(users, again []ledger.Claimed) []ledger.Claimed {
+	kept := make([]ledger.Claimed, 0, len(users)-len(again))
+	for _, u := range users {
+		if len(again) > 0 && u.User == again[0].User {
+			again = again[1:]
+			continue
+		}
+		kept = append(kept, u)
+	}
+	return kept
 }
 
 func idsOf(users []ledger.Claimed) []user.ID {

@@ -75,36 +75,34 @@ func isLimit(rule client.Rule) bool {
 }
 
 // refusesAll returns the error of an answer that refuses each user it names with a code that is
-// about the whole account, nil for any other answer.
-func refusesAll(res *client.Result) *client.APIError {
-	var found *client.APIError
+// about the whole account, nil for any other answer, and whether it names all users.
+func refusesAll(res *client.Result) (found *client.APIError, each bool) {
+	each = true
 	for _, o := range res.Outcomes {
 		switch {
 		case o.State == client.Succeeded || o.State == client.Failed && client.Classify(o.Error).Remedy != client.Halt:
-			return nil
+			return nil, false
 		case o.State == client.Failed:
 			found = o.Error
+		default:
+			each = false
 		}
 	}
-	return found
+	return found, each
 }
 
-// limitsHalf reports whether an answer refuses at least half of the users it names for the rate.
+// limitsHalf reports whether an answer refuses at least half of the users for the rate.
 func limitsHalf(res *client.Result) bool {
 	if res == nil {
 		return false
 	}
-	limited, named := 0, 0
+	limited := 0
 	for _, o := range res.Outcomes {
-		if o.State == client.Unknown {
-			continue
-		}
-		named++
 		if o.State == client.Failed && isLimit(client.Classify(o.Error)) {
 			limited++
 		}
 	}
-	return limited > 0 && 2*limited >= named
+	return limited > 0 && 2*limited >= len(res.Outcomes)
 }
 
 func timedOut(err error) bool {

@@ -54,8 +54,11 @@ type Check struct {
 type Verdict struct {
 	// Outcome names the end of the call, for logs and metrics.
 	Outcome string
-	// Settlements has one element per user, in order; it is nil when Split is set.
+	// Settlements has one element per user, in order, without those of Again; it is nil when Split is set.
 	Settlements []ledger.Settlement
+	// Again are users that the answer left out, and that would die of it although others were in the call: they are
+	// called again apart, in halves.
+	Again []ledger.Claimed
 	// Split asks for further calls with fewer users.
 	Split Split
 	// NeedsCheck asks for a list call, and for a second reading with its result.
@@ -134,8 +137,8 @@ func Read(op ledger.Operation, users []ledger.Claimed, res *client.Result, err e
 			if res = nil; err == nil {
 				err = errUnnamed
 			}
-		} else if e := refusesAll(res); e != nil {
-			res, err, r.each = nil, e, true
+		} else if e, each := refusesAll(res); e != nil {
+			res, err, r.each = nil, e, each
 		}
 	}
 	r.res, r.err, r.rule = res, err, r.ruleOf(err)
@@ -220,6 +223,7 @@ func (r *reading) named() Verdict {
 	if r.err != nil && (isLimit(r.rule) || r.rule.Remedy == client.Halt) {
 		rest, restFailure = r.rule, failureOf(r.err, r.rule, r.Now)
 	}
+	counted := !isLimit(rest) && rest.Remedy != client.Halt
 	for i, u := range r.users {
 		o := r.res.Outcomes[i]
 		switch o.State {
@@ -239,7 +243,11 @@ func (r *reading) named() Verdict {
 				v.Limits = append(v.Limits, u.User)
 			}
 		case client.Unknown:
-			v.Settlements = append(v.Settlements, r.settle(u, rest, restFailure, !isLimit(rest) && rest.Remedy != client.Halt))
+			if counted && len(r.users) > 1 && r.lastAttempt(u) {
+				v.Again = append(v.Again, u)
+				continue
+			}
+			v.Settlements = append(v.Settlements, r.settle(u, rest, restFailure, counted))
 		}
 	}
 	return v

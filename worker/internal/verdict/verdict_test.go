@@ -63,6 +63,7 @@ func says(v Verdict) string {
 	for _, s := range v.Settlements {
 		b.WriteByte(byte(s.Verdict))
 	}
+	b.WriteString(strings.Repeat("a", len(v.Again)))
 	return b.String()
 }
 
@@ -118,8 +119,10 @@ func TestRead(t *testing.T) {
 	}{
 		"mixed": {
 			attempts: []int{0, 0, 0, 0, 0, 2, 2},
-			codes:    []int{0, 131047, 131021, 139103, -2, 139103, -2}, want: "sddrrdd", effect: EffectServed, outcome: "answered",
+			codes:    []int{0, 131047, 131021, 139103, -2, 139103, -2}, want: "sddrrda", effect: EffectServed, outcome: "answered",
 		},
+		"one is named, others are not, on their last attempt": {attempts: []int{2, 1, 2, 2}, codes: []int{139102, -2, -2, -2}, want: "draa", effect: EffectServed},
+		"one is named with a halt code, others are not":       {attempts: []int{2, 2}, codes: []int{190, -2}, want: "check", effect: EffectNone},
 		"list full":             {attempts: []int{0, 0}, codes: []int{0, 139101}, want: "sd", effect: EffectServed},
 		"list known to be full": {attempts: []int{0, 2}, codes: []int{0, 139101}, evidence: Evidence{Full: true}, want: "sw", effect: EffectServed},
 		"rate limit of a user":  {attempts: []int{0, 2}, codes: []int{0, 130429}, want: "sw", effect: EffectServed},
