@@ -11,6 +11,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/protect"
@@ -181,7 +182,24 @@ func (p *Producer) Enqueue(ctx context.Context, r Request) (Job, error) {
 			Users: e.users, TotalUsers: len(r.Users), Err: queues.Explain(err),
 		}
 	}
+	if !r.Unlisted && !job.Repeated {
+		p.audit(ctx, r)
+	}
 	return job, nil
+}
+
+// audit writes an accepted job, and who asked for it, into the audit log. Without it the job counts all the same.
+func (p *Producer) audit(ctx context.Context, r Request) {
+	e := audit.Event{
+		Action: audit.Job, By: r.Requester, PhoneNumberID: r.PhoneNumberID, Operation: string(r.Operation), JobID: r.JobID,
+		Users: len(r.Users), Reason: r.Reason, Reference: r.Reference,
+	}
+	if r.undoOf != "" {
+		e.Detail = "undoes job " + r.undoOf
+	}
+	if err := audit.Record(ctx, p.rdb, e); err != nil {
+		p.cfg.Logger.WarnContext(ctx, "a job could not be written into the audit log", "job_id", r.JobID, "error", err)
+	}
 }
 
 // complete returns r with its defaults filled in, each user once, or what is wrong with it.

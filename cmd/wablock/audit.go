@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,8 @@ func auditCommand(parent *cli) *cobra.Command {
 		Use:   "audit",
 		Short: "Show who did what",
 		Long: `Shows who did what, newest first: jobs, pauses, changes of limits, of dead letters and of protected
-users, on the command line and on the web pages. The last 20,000 events are kept, without full numbers.`,
+users, on the command line, over HTTP and by Go services. The last 20,000 jobs are kept, and the last
+20,000 other events, without full numbers.`,
 		Example: "  wablock audit --since 24h\n  wablock audit --limit 1000 --json",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
@@ -82,7 +84,11 @@ func eventRow(e audit.Event) []string {
 		}
 		what += part
 	}
-	return []string{stamp(e.At), string(e.Action), e.By, e.PhoneNumberID, what, e.Reason}
+	why := e.Reason
+	if e.Reference != "" {
+		why = strings.TrimPrefix(why+" ("+e.Reference+")", " ")
+	}
+	return []string{stamp(e.At), string(e.Action), e.By, e.PhoneNumberID, what, why}
 }
 
 func usersText(e audit.Event) string {

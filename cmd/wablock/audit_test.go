@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestAudit: each command that changes something says so in the audit log, with who asked, and no number.
@@ -53,6 +55,35 @@ func TestAudit(t *testing.T) {
 	}
 	for _, by := range []string{strings.Repeat("x", 101), "a\nb", "a\x1b[31m", "\xff"} {
 		f.wablock("limits", "pin", "5", "--by", by).exits(exitUsage).says("--by")
+	}
+}
+
+// TestAuditOfJobs: an accepted job is an event, once, with who asked and why.
+func TestAuditOfJobs(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	for range 2 {
+		f.wablock("block", "--job-id", "spam-7", "--by", "ana@trust", "--reason", "spam wave", "--reference", "TS-4711", number(1), number(2)).exits(exitDone)
+	}
+	f.wablock("block", "--dry-run", number(1)).exits(exitDone)
+	f.wablock("undo", "spam-7", "--by", "ben").exits(exitDone)
+	var got []map[string]any
+	for _, o := range f.wablock("audit", "--json").exits(exitDone).objects() {
+		delete(o, "at")
+		got = append(got, o)
+	}
+	want := []map[string]any{
+		{"action": "undo", "by": "ben", "phone_number_id": phoneNumberID, "job_id": "spam-7", "users": 2.0},
+		{
+			"action": "job", "by": "ana@trust", "phone_number_id": phoneNumberID, "operation": "block", "job_id": "spam-7", "users": 2.0,
+			"reason": "spam wave", "reference": "TS-4711",
+		},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if r := f.wablock("audit").exits(exitDone); !strings.Contains(r.out, "spam wave (TS-4711)") || !strings.Contains(r.out, "block, spam-7, 2 numbers") {
+		t.Errorf("%s", r.out)
 	}
 }
 

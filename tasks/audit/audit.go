@@ -1,6 +1,7 @@
 // Package audit records who did what: jobs, pauses, changes of limits, of dead letters and of protected
-// users, on the command line, over HTTP or in the worker. Events go into one bounded stream in Redis,
-// the oldest of which is dropped; they hold no full number. They are a record, and decide nothing:
+// users, on the command line, over HTTP, by Go services or in the worker. Events go into bounded streams in Redis,
+// the oldest of which are dropped: one for jobs, of which there may be many, and one for all else, so that no
+// number of jobs pushes out who has paused what. They hold no full number. They are a record, and decide nothing:
 // a caller that can't write one logs that, and goes on.
 //
 //	err := audit.Record(ctx, rdb, audit.Event{Action: audit.Pause, By: "ana@ops1", PhoneNumberID: id, Reason: "wrong file"})
@@ -10,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -53,10 +55,11 @@ type Event struct {
 	User          user.ID   `json:"-"`               // the one that was meant; recorded masked, as MaskedUser
 	MaskedUser    string    `json:"user,omitempty"`
 	Reason        string    `json:"reason,omitempty"`
-	Detail        string    `json:"detail,omitempty"` // what else there is to know: a rate, an end, a code
+	Reference     string    `json:"reference,omitempty"` // of a job: a ticket or a case
+	Detail        string    `json:"detail,omitempty"`    // what else there is to know: a rate, an end, a code
 }
 
-// MaxEvents bounds the stream; Redis trims it by whole nodes, so it is a little longer.
+// MaxEvents bounds each stream; Redis trims it by whole nodes, so it is a little longer.
 const MaxEvents = 20_000
 
 // MaxReason bounds a reason, and a detail, in characters; longer ones are cut.
@@ -66,6 +69,7 @@ const (
 	maxName   = 100
 	maxJobID  = 255
 	streamKey = "wablock:audit"
+	jobsKey   = streamKey + ":jobs"
 	field     = "event"
 	timeout   = 2 * time.Second
 	pageSize  = 500
@@ -80,7 +84,11 @@ func Record(ctx context.Context, rdb redis.UniversalClient, e Event) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
-	err = rdb.XAdd(ctx, &redis.XAddArgs{Stream: streamKey, MaxLen: MaxEvents, Approx: true, Values: []any{field, text}}).Err()
+	stream := streamKey
+	if e.Action == Job {
+		stream = jobsKey
+	}
+	err = rdb.XAdd(ctx, &redis.XAddArgs{Stream: stream, MaxLen: MaxEvents, Approx: true, Values: []any{field, text}}).Err()
 	if err != nil {
 		return fmt.Errorf("audit: record %s: %w", e.Action, err)
 	}
@@ -92,6 +100,7 @@ func (e Event) bounded() Event {
 	e.At = time.Time{}
 	e.By, e.JobID = clean(e.By, maxName), clean(e.JobID, maxJobID)
 	e.Reason, e.Detail = clean(user.Scrub(e.Reason), MaxReason), clean(user.Scrub(e.Detail), MaxReason)
+	e.Reference = clean(user.Scrub(e.Reference), MaxReason)
 	if !e.User.IsZero() {
 		e.MaskedUser = e.User.String()
 	}
@@ -114,13 +123,28 @@ func clean(s string, most int) string {
 
 // Read returns the events since a time (zero for all that are kept), newest first, at most limit.
 func Read(ctx context.Context, rdb redis.UniversalClient, since time.Time, limit int) ([]Event, error) {
+	events, err := read(ctx, rdb, streamKey, since, limit)
+	if err != nil {
+		return nil, err
+	}
+	jobs, err := read(ctx, rdb, jobsKey, since, limit)
+	if err != nil {
+		return nil, err
+	}
+	events = append(jobs, events...)
+	slices.SortStableFunc(events, func(a, b Event) int { return b.At.Compare(a.At) })
+	return events[:min(limit, len(events))], nil
+}
+
+// read returns the events of one stream.
+func read(ctx context.Context, rdb redis.UniversalClient, stream string, since time.Time, limit int) ([]Event, error) {
 	oldest, newest := "-", "+"
 	if !since.IsZero() {
 		oldest = fmt.Sprintf("%d-0", since.UnixMilli())
 	}
 	var events []Event
 	for len(events) < limit {
-		messages, err := rdb.XRevRangeN(ctx, streamKey, newest, oldest, int64(min(pageSize, limit-len(events)))).Result()
+		messages, err := rdb.XRevRangeN(ctx, stream, newest, oldest, int64(min(pageSize, limit-len(events)))).Result()
 		if err != nil {
 			return nil, fmt.Errorf("audit: read: %w", err)
 		}

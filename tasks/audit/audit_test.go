@@ -30,14 +30,14 @@ func TestRecordAndRead(t *testing.T) {
 		}
 		record(audit.Event{Action: audit.Pause, By: "ana@ops1", PhoneNumberID: "106540352242922", Reason: "wrong file"})
 		record(audit.Event{Action: audit.Discard, Users: 1, User: alice, Detail: "of +1 650 555 1234\nand others"})
-		record(audit.Event{Action: audit.Job, By: strings.Repeat("ä", 200), JobID: "spam-42", Reason: strings.Repeat("x", 10_000)})
+		record(audit.Event{Action: audit.Job, By: strings.Repeat("ä", 200), JobID: "spam-42", Reason: strings.Repeat("x", 10_000), Reference: "T-1, +1 650 555 1234"})
 
 		got, err := audit.Read(t.Context(), rdb, time.Time{}, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := []audit.Event{
-			{Action: audit.Job, By: strings.Repeat("ä", 100), JobID: "spam-42", Reason: strings.Repeat("x", audit.MaxReason)},
+			{Action: audit.Job, By: strings.Repeat("ä", 100), JobID: "spam-42", Reason: strings.Repeat("x", audit.MaxReason), Reference: "T-1, …"},
 			{Action: audit.Discard, Users: 1, MaskedUser: alice.String(), Detail: "of … and others"},
 			{Action: audit.Pause, By: "ana@ops1", PhoneNumberID: "106540352242922", Reason: "wrong file"},
 		}
@@ -79,6 +79,14 @@ func TestReadPassesOverWhatIsNoEvent(t *testing.T) {
 func TestBounded(t *testing.T) {
 	t.Parallel()
 	rdb := redistest.Real(t)
+	for range 10 { // jobs push out no other events
+		if err := audit.Record(t.Context(), rdb, audit.Event{Action: audit.Job}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := rdb.XLen(t.Context(), "wablock:audit:jobs").Val(); n != 10 {
+		t.Errorf("%d jobs in a stream of their own", n)
+	}
 	pipe := rdb.Pipeline()
 	for range audit.MaxEvents + 1000 {
 		pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: "wablock:audit", Values: []any{"event", `{"action":"job"}`}})
