@@ -107,7 +107,7 @@ type Lane struct {
 }
 
 // All returns the workers that run on a Redis with all of their lanes, by machine and process. It reads one hash, and
-// one more of at most [MaxLanes] fields for each worker. Workers that run may be missing while Redis is full: see [ErrFull].
+// one more of at most [MaxLanes] fields for each worker. The error may be [ErrFull].
 func All(ctx context.Context, rdb redis.UniversalClient) ([]Worker, error) {
 	return read(ctx, rdb, func(pipe redis.Pipeliner, key string) func() ([]string, error) {
 		cmd := pipe.HVals(ctx, key)
@@ -135,7 +135,8 @@ func Of(ctx context.Context, rdb redis.UniversalClient, phoneNumberIDs ...string
 	})
 }
 
-// ErrFull is returned where workers run but can't write their entries, since Redis is full.
+// ErrFull is returned where workers run but can't write their entries, as where Redis is full and lets not even a script
+// that frees memory first write.
 var ErrFull = errors.New("workers: those that run can't write that they do: Redis is full")
 
 func read(

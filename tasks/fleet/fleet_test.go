@@ -127,3 +127,29 @@ func TestWorkersThatDied(t *testing.T) {
 		}
 	})
 }
+
+// TestFullRedis: workers go on to show what they do, since what is left to do goes on as well.
+func TestFullRedis(t *testing.T) {
+	t.Parallel()
+	rdb := redis.NewClient(&redis.Options{Addr: redistest.Start(t).Addr})
+	defer func() { _ = rdb.Close() }()
+	lanes := []fleet.Lane{{PhoneNumberID: "1", State: fleet.Running}}
+	m := member(rdb, 1, func() []fleet.Lane { return lanes })
+	if err := m.Beat(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rdb.ConfigSet(t.Context(), "maxmemory", "1")
+	if err := rdb.Set(t.Context(), "x", "y", 0).Err(); err == nil {
+		t.Fatal("Redis is not full")
+	}
+	for i := range 20 {
+		lanes = []fleet.Lane{{PhoneNumberID: fmt.Sprint(i), State: fleet.Halted}}
+		if err := m.Beat(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all, err := fleet.All(t.Context(), rdb)
+		if err != nil || len(all) != 1 || !cmp.Equal(all[0].Lanes, lanes) {
+			t.Fatalf("%+v, %v", all, err)
+		}
+	}
+}

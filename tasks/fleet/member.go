@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"crypto/rand"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 )
+
+//go:embed lua/beat.lua
+var beatLua string
+
+var beatScript = redis.NewScript(beatLua)
 
 const (
 	beatSpacing = 250 * time.Millisecond // between heartbeats that changes of states ask for
@@ -115,11 +121,7 @@ func (m *Member) Beat(ctx context.Context) error {
 	if whole {
 		m.prune(ctx, now)
 	}
-	// This goes on where Redis is full, and takes no entry: see [ErrFull].
-	pipe := m.rdb.Pipeline()
-	pipe.HSet(ctx, workersKey, m.id, entry)
-	pipe.PExpire(ctx, workersKey, lifetime)
-	if _, err = pipe.Exec(ctx); err == nil {
+	if _, err = m.refresh(ctx, workersKey, nil, []string{m.id, entry}); err == nil {
 		err = m.write(ctx, lanes, whole)
 	}
 	if err != nil {
@@ -131,7 +133,6 @@ func (m *Member) Beat(ctx context.Context) error {
 
 // write writes the lanes that have changed since they were written last, or all.
 func (m *Member) write(ctx context.Context, lanes map[string]string, whole bool) error {
-	key := lanesKey(m.id)
 	var changed, gone []string
 	for id, text := range lanes {
 		if whole || m.written[id] != text {
@@ -143,24 +144,31 @@ func (m *Member) write(ctx context.Context, lanes map[string]string, whole bool)
 			gone = append(gone, id)
 		}
 	}
-	m.written = lanes
-	var there *redis.BoolCmd
-	_, err := m.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		if whole {
-			pipe.Del(ctx, key)
-		} else if len(gone) > 0 {
-			pipe.HDel(ctx, key, gone...)
+	there, err := m.refresh(ctx, lanesKey(m.id), gone, changed)
+	switch {
+	case err != nil:
+		for id := range lanes { // it may be there, and as it was before
+			m.written[id] = ""
 		}
-		if len(changed) > 0 {
-			pipe.HSet(ctx, key, changed)
-		}
-		there = pipe.PExpire(ctx, key, lifetime)
-		return nil
-	})
-	if err == nil && !there.Val() {
-		m.written = nil // Redis has lost them, or there are none
+	case there:
+		m.written = lanes
+	default:
+		m.written = map[string]string{} // Redis has lost them, or there are none
 	}
 	return err
+}
+
+// refresh changes fields of a hash and puts its end off. It reports whether anything is in it.
+func (m *Member) refresh(ctx context.Context, key string, gone, pairs []string) (bool, error) {
+	args := make([]any, 0, 2+len(gone)+len(pairs))
+	args = append(args, lifetime.Milliseconds(), len(gone))
+	for _, words := range [][]string{gone, pairs} {
+		for _, w := range words {
+			args = append(args, w)
+		}
+	}
+	n, err := beatScript.Run(ctx, m.rdb, []string{key}, args...).Int()
+	return n == 1, err
 }
 
 // prune removes the entries of workers that died, which would stay as long as others run.
