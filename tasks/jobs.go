@@ -9,6 +9,7 @@ import (
 
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/waiting"
 )
 
 // JobState sums a job up.
@@ -37,10 +38,14 @@ type JobStatus struct {
 	// Until is the end of a timed block.
 	Until time.Time `json:"until,omitzero"`
 	// SettledAt is the time at which the last user ended, once all have.
-	SettledAt  time.Time `json:"settled_at,omitzero"`
+	SettledAt time.Time `json:"settled_at,omitzero"`
+	// ExpectedAt is about when its last user goes out; zero when that is not known.
 	ExpectedAt time.Time `json:"expected_at,omitzero"`
-	Accepted   int       `json:"accepted"`
-	Succeeded  int       `json:"succeeded"`
+	// WaitingFor and WaitingText say what its users in line wait for.
+	WaitingFor  waiting.Cause `json:"waiting_for,omitempty"`
+	WaitingText string        `json:"waiting_text,omitempty"`
+	Accepted    int           `json:"accepted"`
+	Succeeded   int           `json:"succeeded"`
 	// DeadLettered failed for good, redriven or discarded since or not.
 	DeadLettered int `json:"dead_lettered"`
 	// Superseded were asked for again, in a newer request, before they had ended.
@@ -97,6 +102,15 @@ func milli(ms int64) time.Time {
 
 // Job returns a job of the producer's phone number ID: the last one of this ID. The error may wrap ErrJobNotFound.
 func (p *Producer) Job(ctx context.Context, jobID string) (JobStatus, error) {
+	s, err := p.counts(ctx, jobID)
+	if err != nil {
+		return s, err
+	}
+	return s, p.expect(ctx, []*JobStatus{&s})
+}
+
+// counts returns a job without what it waits for.
+func (p *Producer) counts(ctx context.Context, jobID string) (JobStatus, error) {
 	j, err := p.record(ctx, jobID)
 	if err != nil {
 		return JobStatus{}, fmt.Errorf("tasks: job: %w", err)
@@ -173,17 +187,24 @@ func (p *Producer) Jobs(ctx context.Context, f JobsFilter) iter.Seq2[JobStatus, 
 				return
 			}
 			now := time.Now()
+			var chosen []*JobStatus
 			for _, v := range versions {
 				j, ok := jobs[v]
 				s := jobStatus(l.PhoneNumberID(), j, now)
-				if !ok || f.State != "" && s.State != f.State {
-					continue
-				}
-				if skip > 0 {
+				switch {
+				case !ok || f.State != "" && s.State != f.State:
+				case skip > 0:
 					skip--
-					continue
+				case len(chosen) < left:
+					chosen = append(chosen, &s)
 				}
-				if !yield(s, nil) {
+			}
+			if err := p.expect(ctx, chosen); err != nil {
+				yield(JobStatus{}, err)
+				return
+			}
+			for _, s := range chosen {
+				if !yield(*s, nil) {
 					return
 				}
 				if left--; left == 0 {
@@ -208,7 +229,7 @@ const (
 func (p *Producer) Wait(ctx context.Context, jobID string) (JobStatus, error) {
 	var last JobStatus
 	for pace := waitLeast; ; pace = min(pace*5/4, waitMost) {
-		s, err := p.Job(ctx, jobID)
+		s, err := p.counts(ctx, jobID)
 		switch {
 		case errors.Is(err, ErrJobNotFound) || err != nil && ctx.Err() == nil && last.ID == "":
 			return last, err

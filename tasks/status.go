@@ -6,8 +6,11 @@ import (
 	"maps"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/tasks/waiting"
 )
 
 // UserStatus holds the state of one user, and the job that asked for it.
@@ -20,6 +23,11 @@ type UserStatus struct {
 	RequestedAt time.Time
 	// Until is the end of a timed block.
 	Until time.Time
+	// WaitingFor and WaitingText say what a pending user waits for, and ExpectedAt about when its call goes out;
+	// zero when that is not known.
+	WaitingFor  waiting.Cause
+	WaitingText string
+	ExpectedAt  time.Time
 	// Planned are requests that are put off, and will be carried out unless newer ones come.
 	Planned []PlannedRequest
 }
@@ -42,7 +50,7 @@ func (p *Producer) Status(ctx context.Context, input string) (UserStatus, error)
 	if err != nil {
 		return UserStatus{}, fmt.Errorf("tasks: status: %w", err)
 	}
-	all, err := Statuses(ctx, l, []user.ID{id})
+	all, err := Statuses(ctx, p.rdb, l, []user.ID{id})
 	if err != nil {
 		return UserStatus{}, err
 	}
@@ -50,7 +58,7 @@ func (p *Producer) Status(ctx context.Context, input string) (UserStatus, error)
 }
 
 // Statuses returns where up to 1,000 users stand, in the order given.
-func Statuses(ctx context.Context, l *ledger.Ledger, users []user.ID) ([]UserStatus, error) {
+func Statuses(ctx context.Context, rdb redis.UniversalClient, l *ledger.Ledger, users []user.ID) ([]UserStatus, error) {
 	entries, err := l.Entries(ctx, users)
 	if err != nil {
 		return nil, fmt.Errorf("tasks: status: %w", err)
@@ -63,9 +71,13 @@ func Statuses(ctx context.Context, l *ledger.Ledger, users []user.ID) ([]UserSta
 	if err != nil {
 		return nil, fmt.Errorf("tasks: status: %w", err)
 	}
+	reasons, err := waiting.Explain(ctx, rdb, l.PhoneNumberID(), entries)
+	if err != nil {
+		return nil, fmt.Errorf("tasks: status: %w", err)
+	}
 	all := make([]UserStatus, len(entries))
 	for i, e := range entries {
-		s := UserStatus{Entry: e, Until: milli(e.Job.Ends)}
+		s := UserStatus{Entry: e, Until: milli(e.Job.Ends), WaitingFor: reasons[i].For, WaitingText: reasons[i].Text, ExpectedAt: reasons[i].ExpectedAt}
 		if e.State != ledger.Unknown {
 			s.RequestedAt = e.Version.Time().UTC()
 		}

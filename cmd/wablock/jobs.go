@@ -220,6 +220,8 @@ func (c *job) show(j tasks.JobStatus) error {
 	add("blocks end", stamp(j.Until))
 	add("undoes", j.UndoOf)
 	add("settled at", stamp(j.SettledAt))
+	add("waits", j.WaitingText)
+	add("expected at", stamp(j.ExpectedAt))
 	add("succeeded", thousands(j.Succeeded))
 	for _, n := range []struct {
 		name string

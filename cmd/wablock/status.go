@@ -55,13 +55,9 @@ func (c *status) run(cmd *cobra.Command, args []string) error {
 }
 
 func (c *status) show(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, in inputs) error {
-	l := ledger.New(rdb, phoneNumberID)
 	out := newAnswer(c.cli, "user", "wanted", "state", "code", "message", "attempts", "requested", "settled", "waiting for")
 	for chunk := range slices.Chunk(in.users, ledger.MaxBatch) {
-		states, err := reply.Statuses(ctx, l, chunk)
-		if err == nil {
-			err = reply.Explain(ctx, rdb, phoneNumberID, states)
-		}
+		states, err := reply.Statuses(ctx, rdb, phoneNumberID, chunk)
 		if err != nil {
 			return err
 		}

@@ -2,11 +2,15 @@ package reply
 
 import (
 	"context"
+	"fmt"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/tasks/waiting"
 )
 
 // Status is the answer of `status` for one user.
@@ -24,8 +28,9 @@ type Status struct {
 	Queue         ledger.Queue     `json:"queue,omitempty"`
 	Discarded     bool             `json:"discarded,omitempty"`     // from the dead-letter queue
 	SupersededBy  string           `json:"superseded_by,omitempty"` // another name of the same person, whose newer request decides
-	WaitingFor    WaitingFor       `json:"waiting_for,omitempty"`   // while pending
+	WaitingFor    waiting.Cause    `json:"waiting_for,omitempty"`   // while pending
 	WaitingText   string           `json:"waiting_text,omitempty"`  // with the next step
+	ExpectedAt    time.Time        `json:"expected_at,omitzero"`    // about when its call goes out, if that is known
 	// LastHeardAt is the time of the last message of the user that is known, and WindowUntil the time until which it allows a block.
 	LastHeardAt time.Time `json:"last_heard_at,omitzero"`
 	WindowUntil time.Time `json:"window_until,omitzero"`
@@ -65,9 +70,10 @@ func stateOf(s ledger.State) string {
 	return Unknown
 }
 
-// Statuses returns the Status of each of up to [ledger.MaxBatch] users.
-func Statuses(ctx context.Context, l *ledger.Ledger, users []user.ID) ([]Status, error) {
-	known, err := tasks.Statuses(ctx, l, users)
+// Statuses returns the Status of each of up to [ledger.MaxBatch] users of a phone number ID, with what the pending ones wait for.
+func Statuses(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, users []user.ID) ([]Status, error) {
+	l := ledger.New(rdb, phoneNumberID)
+	known, err := tasks.Statuses(ctx, rdb, l, users)
 	if err != nil {
 		return nil, err
 	}
@@ -86,11 +92,22 @@ func Statuses(ctx context.Context, l *ledger.Ledger, users []user.ID) ([]Status,
 			all[i].SupersededBy = newer[i].User.Reveal()
 		}
 	}
-	return all, nil
+	return all, explainWindows(ctx, rdb, phoneNumberID, all)
+}
+
+// plannedText describes a request that is put off.
+func plannedText(p tasks.PlannedRequest) string {
+	return fmt.Sprintf("%s planned for %s", p.Operation, p.At.UTC().Format(time.RFC3339))
 }
 
 func ofUser(phoneNumberID string, e tasks.UserStatus) Status {
-	s := Status{User: e.User.Reveal(), PhoneNumberID: phoneNumberID, State: stateOf(e.State), Planned: e.Planned}
+	s := Status{
+		User: e.User.Reveal(), PhoneNumberID: phoneNumberID, State: stateOf(e.State), Planned: e.Planned,
+		WaitingFor: e.WaitingFor, WaitingText: e.WaitingText, ExpectedAt: e.ExpectedAt,
+	}
+	if len(s.Planned) > 0 && s.State != Pending && s.State != InFlight {
+		s.WaitingText = plannedText(s.Planned[0])
+	}
 	if s.State == Unknown {
 		return s
 	}
@@ -100,7 +117,7 @@ func ofUser(phoneNumberID string, e tasks.UserStatus) Status {
 	s.JobID, s.RequestedBy, s.Reason, s.Reference, s.Until = e.JobID, e.By, e.Reason, e.Reference, e.Until
 	if f := e.Failure; f != nil {
 		if e.State == ledger.Dead && e.Standing && f.Code == tasks.CodeWindow {
-			s.State, s.WaitingFor, s.WaitingText = Pending, Window, windowText
+			s.State, s.WaitingFor, s.WaitingText = Pending, waiting.Window, waiting.WindowText
 		}
 		s.Code, s.Message, s.Details = f.Code, f.Message, f.Details
 	}

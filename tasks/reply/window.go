@@ -10,6 +10,7 @@ import (
 	"github.com/wablock/wablock/tasks/heard"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/tasks/waiting"
 )
 
 // explainWindows sets when users wrote last, and what that is waited for.
@@ -34,9 +35,9 @@ func (s *Status) explainWindow(last time.Time) {
 		s.LastHeardAt, s.WindowUntil = last, last.Add(heard.Window)
 	}
 	if s.State == DeadLettered && !s.Discarded && s.Code == tasks.CodeWindow && s.SupersededBy == "" {
-		s.WaitingText = windowText
+		s.WaitingText = waiting.WindowText
 	}
-	if s.WaitingText == windowText && len(s.Planned) > 0 {
+	if s.WaitingText == waiting.WindowText && len(s.Planned) > 0 {
 		s.WaitingText = "the user has written: it is asked for again at " + s.Planned[0].At.Format(time.RFC3339)
 	}
 }

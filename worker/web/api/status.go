@@ -46,12 +46,8 @@ func (s *server) status(ctx context.Context, r *http.Request, b body) (answer, e
 		return answer{}, noUsers(list.Rejected)
 	}
 	out := statusAnswer{Users: []reply.Status{}, Rejected: append([]tasks.Rejection{}, list.Rejected...)}
-	l := ledger.New(s.cfg.Redis, id)
 	for chunk := range slices.Chunk(list.Users, ledger.MaxBatch) {
-		states, err := reply.Statuses(ctx, l, chunk)
-		if err == nil {
-			err = reply.Explain(ctx, s.cfg.Redis, id, states)
-		}
+		states, err := reply.Statuses(ctx, s.cfg.Redis, id, chunk)
 		if err != nil {
 			return answer{}, err
 		}
