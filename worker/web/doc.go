@@ -1,7 +1,7 @@
-// Package web serves the worker's HTTP address: a page that links to the others, health, metrics,
+// Package web serves the worker's HTTP address: the pages of package pages, health, metrics,
 // and asynq's web UI (asynqmon), masked, and read only but for single dead letters.
 //
-//   - "/" links to the other pages, "/healthz" answers while the process lives, "/readyz" while it
+//   - "/" is the overview, "/healthz" answers while the process lives, "/readyz" while it
 //     can work, "/metrics" is for Prometheus, "/monitor/" shows the queues, with its API under
 //     "/monitor/api".
 //   - With a token set, every path but health and readiness requires one; [access] has the rules.

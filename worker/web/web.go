@@ -10,7 +10,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web/access"
+	"github.com/wablock/wablock/worker/web/overview"
+	"github.com/wablock/wablock/worker/web/pages"
 )
 
 // maxInFlight bounds the requests that are served at once, health aside: people and scrapers are
@@ -34,7 +37,15 @@ type Config struct {
 	// Problems returns what keeps the worker from some of its work while it is ready; it may be nil.
 	// It is called after Ready.
 	Problems func() []string
-	// Version is shown on the first page; it may be empty.
+	// Overview reads how the system stands. Nil: one that knows of no configuration.
+	Overview *overview.Reader
+	// PhoneNumberID is the one that forms propose; "" for none.
+	PhoneNumberID string
+	// Country is the one whose national numbers may be looked up; zero for none.
+	Country user.Country
+	// Release lets the rate limit of a phone number ID be learnt again. Nil: no page offers it.
+	Release func(ctx context.Context, phoneNumberID string) error
+	// Version is shown on the first page, where Overview is nil; it may be empty.
 	Version string
 	// Logger may be nil for none.
 	Logger *slog.Logger
@@ -63,8 +74,25 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 
+	if cfg.Overview == nil {
+		cfg.Overview = overview.NewReader(overview.Config{Redis: cfg.Redis, Version: cfg.Version})
+	}
+	people, err := pages.New(pages.Config{
+		Redis: cfg.Redis, Access: cfg.Access, Overview: cfg.Overview, PhoneNumberID: cfg.PhoneNumberID, Country: cfg.Country,
+		Release: cfg.Release, Metrics: cfg.Gatherer != nil, Logger: cfg.Logger,
+		State: func(ctx context.Context) (string, []string) {
+			state := ready.now(ctx)
+			return state.Reason, state.Problems
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+
 	closed := http.NewServeMux()
-	closed.Handle("GET /{$}", indexPage(cfg.Version, ready, cfg.Gatherer != nil))
+	for _, path := range pages.Paths() {
+		closed.Handle(path, people)
+	}
 	if cfg.Gatherer != nil {
 		closed.Handle("GET /metrics", promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{
 			ErrorLog:      slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),

@@ -37,7 +37,7 @@ func (f Facts) general() []Notice {
 	}
 	if waiting := f.waiting(); len(f.Workers) == 0 && !f.Silent {
 		n := Notice{
-			Severity: Stopped, Cause: CauseNoWorker, Text: sentence("No worker is running", plural(waiting, "user")+" wait"),
+			Severity: Stopped, Cause: CauseNoWorker, Text: sentence("No worker is running", Plural(waiting, "user")+" wait"),
 			Next: "Start `wablock worker` with the WABLOCK_REDIS_URL of this Redis, and see its log if it ends.",
 		}
 		if waiting == 0 {
@@ -200,7 +200,7 @@ func (f Facts) waits(p PhoneNumber) string {
 	if total == 0 {
 		return ""
 	}
-	text := plural(total, "user") + " wait"
+	text := Plural(total, "user") + " wait"
 	if total == 1 {
 		text += "s"
 	}
@@ -233,7 +233,7 @@ func (f Facts) pace(n NumberFacts, p PhoneNumber, s standing, waits string) []No
 		add(Slow, CauseRate, sentence("The API's rate limit is used up: no call goes before "+clock(n.Limit.PausedUntil, f.Now), waits, left),
 			"It goes on by itself. Find out which other program calls for the same phone number or account; `wablock limits show` has what was learnt.")
 	case slow && p.ExpectedAt.Sub(f.Now) > longWait:
-		add(Slow, CauseRate, sentence(fmt.Sprintf("The rate is low: %s of up to %s, by what the API allows", PerSecond(n.Limit.Rate), plural(n.Limit.MaxUsers, "user")), waits, left),
+		add(Slow, CauseRate, sentence(fmt.Sprintf("The rate is low: %s of up to %s, by what the API allows", PerSecond(n.Limit.Rate), Plural(n.Limit.MaxUsers, "user")), waits, left),
 			f.faster(n))
 	case slow && p.Limit.Refused >= someRefused && p.LastHour.Calls >= 10:
 		add(Slow, CauseRate, sentence(fmt.Sprintf("The API refused %.0f %% of the last hour's calls for their rate", p.Limit.Refused*100), waits, left), f.faster(n))
@@ -247,7 +247,7 @@ func (f Facts) pace(n NumberFacts, p PhoneNumber, s standing, waits string) []No
 			"See `wablock reconcile --history --phone-number-id "+n.ID+"`.")
 	}
 	if dead := p.LastHour.DeadLettered; dead > 0 && p.Dead > 0 {
-		add(Note, CauseDeadLetters, sentence(plural(dead, "user")+" dead-lettered in the last hour", deadText(n)),
+		add(Note, CauseDeadLetters, sentence(Plural(dead, "user")+" dead-lettered in the last hour", deadText(n)),
 			"Each code's help is under Dead letters; `wablock dead-letter list --summary --phone-number-id "+n.ID+"` has them too.")
 	}
 	return all
@@ -284,7 +284,7 @@ func deadText(n NumberFacts) string {
 }
 
 func codeText(code int) string {
-	c := named(code)
+	c := CodeOf(code)
 	if code == 0 {
 		return c.Name
 	}

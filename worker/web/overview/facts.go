@@ -87,7 +87,7 @@ func Of(f Facts) Overview {
 	})
 	if more := len(o.Attention) - maxNotices; more > 0 {
 		o.Attention = append(o.Attention[:maxNotices], Notice{
-			Severity: Note, Text: plural(more, "more line") + " of this kind are left out.", Next: "See `wablock doctor`, and the table of phone numbers.",
+			Severity: Note, Text: Plural(more, "more line") + " of this kind are left out.", Next: "See `wablock doctor`, and the table of phone numbers.",
 		})
 	}
 	o.Jobs = jobs(f.Numbers)
@@ -130,7 +130,7 @@ func deadLetters(numbers []NumberFacts) DeadLetters {
 			d.Users += c.Users
 			sum, known := byCode[c.Code]
 			if !known {
-				sum = named(c.Code)
+				sum = CodeOf(c.Code)
 			}
 			sum.Users += c.Users
 			if !known || c.Oldest.Before(sum.Oldest) {
@@ -149,8 +149,8 @@ func deadLetters(numbers []NumberFacts) DeadLetters {
 	return d
 }
 
-// named returns a code in plain words.
-func named(code int) Code {
+// CodeOf returns a code of the API in plain words, without users.
+func CodeOf(code int) Code {
 	c := Code{Code: code, Name: client.CodeName(code)}
 	c.Help, c.Redrive = client.Explain(code)
 	return c
@@ -197,12 +197,12 @@ func (f Facts) number(n NumberFacts) (PhoneNumber, []Notice) {
 }
 
 func reconciliation(r reconcile.Record) *Reconciliation {
-	text := plural(r.Actual, "user") + " on the list, " + Thousands(r.ToBlock) + " to block, " + Thousands(r.ToUnblock) + " to unblock"
+	text := Plural(r.Actual, "user") + " on the list, " + Thousands(r.ToBlock) + " to block, " + Thousands(r.ToUnblock) + " to unblock"
 	switch {
 	case r.Error != "":
 		text = "failed: " + r.Error
 	case !r.Good():
-		text += "; stopped by " + plural(len(r.Guards), "guard")
+		text += "; stopped by " + Plural(len(r.Guards), "guard")
 	case r.Applied:
 		text += "; applied"
 	}

@@ -54,8 +54,9 @@ type Reader struct {
 	cfg Config
 
 	mu       sync.Mutex
-	until    time.Time // of last
-	last     Overview
+	until    time.Time // of answer
+	answer   Overview
+	last     Overview // that Redis told
 	slow     map[string]slowFacts
 	readings int
 }
@@ -76,24 +77,20 @@ func (r *Reader) Now(ctx context.Context) Overview {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if time.Now().Before(r.until) {
-		return r.last
+		return r.answer
 	}
 	// The answer is shared: one that hangs up must not cancel the reading.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	f, err := r.read(ctx)
-	o := Of(f)
 	if err != nil {
-		o = r.away(err)
+		r.answer = r.away(err)
 	} else {
-		r.last = o
+		r.last = Of(f)
+		r.answer = r.last
 	}
 	r.until = time.Now().Add(freshFor + time.Duration(len(f.Numbers))*freshPerID)
-	if err != nil {
-		r.until = time.Now().Add(freshFor)
-		return o
-	}
-	return r.last
+	return r.answer
 }
 
 // away returns the last Overview with the notice that Redis does not answer. Texts hold no address of it.

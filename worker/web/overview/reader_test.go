@@ -154,7 +154,7 @@ func TestReaderWithoutRedis(t *testing.T) {
 	before := r.Now(t.Context())
 	m.SetError("LOADING")
 	r.Refresh()
-	for name, o := range map[string]overview.Overview{"known before": r.Now(t.Context()), "never": none.Now(t.Context())} {
+	for name, o := range map[string]overview.Overview{"known before": r.Now(t.Context()), "again": r.Now(t.Context()), "never": none.Now(t.Context())} {
 		if len(o.Attention) == 0 || o.Attention[0].Cause != overview.CauseRedis || !strings.Contains(o.Attention[0].Next, "WABLOCK_REDIS_URL") {
 			t.Errorf("%s: %+v", name, o.Attention)
 		}

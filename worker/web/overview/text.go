@@ -20,8 +20,8 @@ func Thousands(n int) string {
 	return b.String()
 }
 
-// plural writes "1 user", "2,000 users".
-func plural(n int, one string) string {
+// Plural writes "1 user", "2,000 users".
+func Plural(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}

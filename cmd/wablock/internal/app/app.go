@@ -136,7 +136,11 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 		return nil, err
 	}
 	pages, err := web.New(web.Config{
-		Redis: rdb, Access: a.access, API: calls, Gatherer: m.Registry(), Ready: s.worker.Ready, Problems: func() []string { return append(s.worker.Problems(), pauses(rdb, configured)...) }, Version: a.Version, Logger: a.log,
+		Redis: rdb, Access: a.access, API: calls, Gatherer: m.Registry(), Ready: s.worker.Ready, Problems: func() []string { return append(s.worker.Problems(), pauses(rdb, configured)...) }, Overview: reader, PhoneNumberID: a.proposed(), Country: a.cfg.DefaultCountry, Logger: a.log,
+		Release: func(ctx context.Context, id string) error {
+			_, err := NewLimiter(a.cfg, rdb).Release(ctx, id)
+			return err
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -151,13 +155,19 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 // api returns the HTTP API of the worker.
 func (a *App) api(rdb redis.UniversalClient, reader *overview.Reader) (http.Handler, error) {
 	c := api.Config{
-		Redis: rdb, Access: a.access, PhoneNumberIDs: slices.Sorted(maps.Keys(a.numbers.byID)), Country: a.cfg.DefaultCountry, Jobs: JobLimits(a.cfg), Overview: reader, Logger: a.log,
+		Redis: rdb, Access: a.access, PhoneNumberID: a.proposed(), PhoneNumberIDs: slices.Sorted(maps.Keys(a.numbers.byID)), Country: a.cfg.DefaultCountry, Jobs: JobLimits(a.cfg), Overview: reader, Logger: a.log,
 		Limits: func(ctx context.Context, id string) (any, error) { return Limits(ctx, a.cfg, rdb, id) },
 	}
-	if n, err := a.cfg.Selected(); err == nil { // else requests have to name one
-		c.PhoneNumberID = n.ID
-	}
 	return api.New(c)
+}
+
+// proposed returns the phone number ID of requests that name none, "" when they have to.
+func (a *App) proposed() string {
+	n, err := a.cfg.Selected()
+	if err != nil {
+		return ""
+	}
+	return n.ID
 }
 
 // protectOwn puts the business numbers of the configuration on the list of users who are never blocked. Without
