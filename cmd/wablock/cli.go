@@ -78,8 +78,10 @@ func (c *cli) say(format string, args ...any) {
 }
 
 // onTerminal reports whether messages go to a terminal.
-func (c *cli) onTerminal() bool {
-	f, ok := c.err.(*os.File)
+func (c *cli) onTerminal() bool { return terminal(c.err) }
+
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
