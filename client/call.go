@@ -43,12 +43,15 @@ func validID(id string) error {
 
 // send sends one request to the block_users edge and reads the answer. The query may be nil;
 // a nil body is none.
-func (c *Client) send(ctx context.Context, method, phoneNumberID string, query url.Values, body []byte) (answer, error) {
+func (c *Client) send(ctx context.Context, method, phoneNumberID string, query url.Values, body []byte) (a answer, err error) {
 	if err := validID(phoneNumberID); err != nil {
 		return answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	status := 0
+	ctx, span := c.startSpan(ctx, method, phoneNumberID)
+	defer func() { endSpan(span, status, err) }()
 	token := c.token.Get().Reveal()
 	req, err := c.newRequest(ctx, method, phoneNumberID, token, query, body)
 	if err != nil {
@@ -59,7 +62,8 @@ func (c *Client) send(ctx context.Context, method, phoneNumberID string, query u
 		return answer{}, &TransportError{err: stripURL(err)}
 	}
 	defer func() { _ = resp.Body.Close() }()
-	a := answer{meta: readMeta(resp.StatusCode, resp.Header, time.Now())}
+	status = resp.StatusCode
+	a = answer{meta: readMeta(status, resp.Header, time.Now())}
 	c.compareVersion(resp.Header.Get("Facebook-Api-Version"))
 	a.body, err = readBody(resp)
 	switch {

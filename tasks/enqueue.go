@@ -17,6 +17,7 @@ import (
 	"github.com/wablock/wablock/tasks/internal/parallel"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/traces"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -43,6 +44,8 @@ type enqueuing struct {
 	text     string    // digest of who asked and why, of the first attempt
 	counted  bool      // the job is registered at its version
 	ends     time.Time // of a timed block
+	// traceparent names the request's span for the tasks.
+	traceparent string
 
 	mu           sync.Mutex
 	tasks, users int // accepted
@@ -58,7 +61,12 @@ func newEnqueuing(p *Producer, r Request) *enqueuing {
 	}
 }
 
-func (e *enqueuing) run(ctx context.Context, named bool) error {
+func (e *enqueuing) run(ctx context.Context, named bool) (err error) {
+	ctx, span := traces.Send(ctx, traces.Work{
+		PhoneNumberID: e.r.PhoneNumberID, Operation: string(e.r.Operation), Users: len(e.r.Users), Queue: string(e.r.Queue), JobID: e.r.JobID,
+	})
+	defer func() { traces.End(span, "", err) }()
+	e.traceparent = traces.Parent(ctx)
 	if err := e.takeVersion(ctx, named); err != nil {
 		return err
 	}
@@ -123,7 +131,7 @@ func (e *enqueuing) register(ctx context.Context, named bool) error {
 	e.text, e.counted, e.delayed = e.r.text().Digest(), true, e.r.Delay > 0
 	record := ledger.JobRecord{
 		ID: e.r.JobID, Operation: e.r.Operation, Queue: e.r.Queue, Text: e.text, At: now.UnixMilli(),
-		Accepted: len(e.r.Users), Parts: e.parts, Rejected: len(e.r.Rejected), UndoOf: e.r.undoOf,
+		Accepted: len(e.r.Users), Parts: e.parts, Rejected: len(e.r.Rejected), UndoOf: e.r.undoOf, Traceparent: e.traceparent,
 	}
 	if e.ends = e.r.Until.Truncate(time.Millisecond); !e.r.Until.IsZero() {
 		record.Ends = e.ends.UnixMilli()
@@ -196,7 +204,7 @@ func (e *enqueuing) payload(n int) queues.Payload {
 	return queues.Payload{
 		JobID: e.r.JobID, PhoneNumberID: e.r.PhoneNumberID, Operation: e.r.Operation, Version: e.version,
 		Users: users, Part: n, Parts: e.parts, RequestedAt: e.at, Delayed: e.delayed,
-		Due: e.due, Text: e.text, Counted: e.counted, Ends: e.ends,
+		Due: e.due, Text: e.text, Counted: e.counted, Ends: e.ends, Traceparent: e.traceparent,
 	}
 }
 

@@ -10,11 +10,13 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/traces"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/internal/lane"
 )
@@ -53,6 +55,25 @@ func (h *handler) process(ctx context.Context, t *asynq.Task) error {
 	if err != nil {
 		return h.refuse(ctx, t, err)
 	}
+	ctx, span := traces.Process(ctx, traces.Work{
+		PhoneNumberID: p.PhoneNumberID, Operation: string(p.Operation), Users: len(p.Users), Queue: string(queueOf(ctx)), JobID: p.JobID,
+	}, p.Traceparent)
+	err = h.processDue(ctx, t, p)
+	endRun(span, err)
+	return err
+}
+
+// endRun ends the span of a task's run: to be deferred is an outcome, and no error.
+func endRun(span trace.Span, err error) {
+	if d, deferred := errors.AsType[*deferral](err); deferred {
+		traces.End(span, "deferred: "+d.why, nil)
+		return
+	}
+	traces.End(span, "", err)
+}
+
+// processDue follows the users of a task that is due.
+func (h *handler) processDue(ctx context.Context, t *asynq.Task, p queues.Payload) error {
 	wait, err := dueIn(ctx, h.redis, p)
 	if err != nil {
 		h.log.Error("worker: it is not known whether a delayed task is due; it is tried again", keyError, err.Error())

@@ -11,8 +11,12 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/time/rate"
+
+	"github.com/wablock/wablock/cmd/wablock/internal/app"
 )
 
 func main() {
@@ -35,6 +39,7 @@ func execute(ctx context.Context, args []string, env map[string]string, stdin io
 	}()
 	c := &cli{env: env, in: interruptible(ctx, stdin), out: stdout, err: stderr}
 	root := rootCommand(c)
+	defer c.trace(ctx)()
 	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
 	cmd, err := root.ExecuteContextC(ctx)
 	code = exitCode(ctx, err, c.started)
@@ -46,6 +51,19 @@ func execute(ctx context.Context, args []string, env map[string]string, stdin io
 		_, _ = fmt.Fprintf(stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
 	}
 	return code
+}
+
+// trace makes the process record traces if its environment asks for them, and returns what to do at its end.
+// Without them everything else goes on.
+func (c *cli) trace(ctx context.Context) (stop func()) {
+	often := rate.Sometimes{Interval: time.Minute} // a collector may be away for hours
+	stop, err := app.Tracing(ctx, c.env, buildInfo().Version, func(err error) {
+		often.Do(func() { c.say("warning: traces are lost: %v", err) })
+	})
+	if err != nil {
+		c.say("warning: no traces: %v", err)
+	}
+	return stop
 }
 
 type silent struct{}

@@ -51,6 +51,8 @@ type JobRecord struct {
 	Request string `json:"request,omitempty"`
 	// UndoOf is the ID of the job that this one undoes.
 	UndoOf string `json:"undo_of,omitempty"`
+	// Traceparent names the span of the request, "" where none was recorded.
+	Traceparent string `json:"traceparent,omitempty"`
 
 	// Version is not in the JSON: it is the field's name.
 	Version Version `json:"-"`

@@ -50,6 +50,9 @@ type Payload struct {
 	Text    string
 	// Ends is the time at which a timed block ends by itself, zero for never.
 	Ends time.Time
+	// Traceparent names the span of the request, "" where none was recorded (W3C Trace Context). One that is
+	// malformed links nothing.
+	Traceparent string
 }
 
 // Job returns what the payload has of its job for the ledger, with its part.
@@ -106,7 +109,7 @@ func (p Payload) Encode() ([]byte, error) {
 	}
 	w := wirePayload{
 		Format: Format, JobID: p.JobID, PhoneNumberID: p.PhoneNumberID, Version: int64(p.Version), Part: p.Part, Parts: p.Parts,
-		RequestedAt: p.RequestedAt.UTC().Truncate(time.Microsecond).Format(time.RFC3339Nano), Delayed: p.Delayed, Counted: p.Counted, Text: p.Text,
+		RequestedAt: p.RequestedAt.UTC().Truncate(time.Microsecond).Format(time.RFC3339Nano), Delayed: p.Delayed, Counted: p.Counted, Text: p.Text, Traceparent: p.Traceparent,
 		Users: make([]string, len(p.Users)),
 	}
 	if !p.Due.IsZero() {
@@ -173,6 +176,7 @@ type wirePayload struct {
 	Ends          int64    `json:"ends,omitempty"` // in ms
 	Counted       bool     `json:"counted,omitempty"`
 	Text          string   `json:"text,omitempty"`
+	Traceparent   string   `json:"traceparent,omitempty"`
 	Users         []string `json:"users"`
 }
 
@@ -189,7 +193,7 @@ func Decode(typ string, payload []byte) (Payload, error) {
 	}
 	p := Payload{
 		JobID: w.JobID, PhoneNumberID: w.PhoneNumberID, Operation: op, Version: ledger.Version(w.Version),
-		Part: w.Part, Parts: w.Parts, Delayed: w.Delayed, Counted: w.Counted, Text: w.Text, Users: make([]user.ID, 0, min(len(w.Users), MaxUsersPerTask)),
+		Part: w.Part, Parts: w.Parts, Delayed: w.Delayed, Counted: w.Counted, Text: w.Text, Traceparent: w.Traceparent, Users: make([]user.ID, 0, min(len(w.Users), MaxUsersPerTask)),
 	}
 	if p.RequestedAt, err = time.Parse(time.RFC3339Nano, w.RequestedAt); err != nil {
 		return Payload{}, Malformed("requested_at is no RFC 3339 time")

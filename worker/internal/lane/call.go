@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -13,6 +14,7 @@ import (
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/protect"
+	"github.com/wablock/wablock/tasks/traces"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/internal/verdict"
 )
@@ -240,7 +242,8 @@ func (c *call) renew() error {
 // once makes one request, and reports what came of it to limiter, breaker, log and metrics.
 func (c *call) once(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdict {
 	started := time.Now()
-	res, err := c.send(users)
+	ctx, span := traces.Call(c.ctx.calls, traces.Work{PhoneNumberID: c.number.ID, Operation: string(c.op), Users: len(users)})
+	res, err := c.send(ctx, users)
 	took := time.Since(started)
 	if time.Since(c.checkedAt) > checkedFor {
 		c.checked = verdict.Check{}
@@ -259,9 +262,33 @@ func (c *call) once(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdi
 	c.load.called(v.Effect == verdict.EffectServed, time.Now())
 	c.report(c.admission, c.op, users, v)
 	c.admission.Room = false // of one request
-	c.logCall(len(users), v, took)
+	if span.IsRecording() {
+		traces.Link(span, c.requests(users)...)
+	}
+	traces.End(span, v.Outcome, v.Err)
+	c.logCall(ctx, len(users), v, took)
 	c.cfg.Metrics.Call(c.number.ID, string(c.op), v.Outcome, len(users), took)
 	return v
+}
+
+// requests returns the traceparents of the requests that a call carries out, as far as Redis tells them.
+func (c *call) requests(users []ledger.Claimed) (traceparents []string) {
+	versions := make([]ledger.Version, len(users))
+	for i, u := range users {
+		versions[i] = u.Version
+	}
+	slices.Sort(versions)
+	versions = slices.Compact(versions)
+	ctx, cancel := context.WithTimeout(c.ctx.settles, redisRetryDelay)
+	defer cancel()
+	jobs, err := c.ledger.JobsOf(ctx, versions[:min(len(versions), traces.MaxLinks)])
+	if err != nil {
+		return nil // a span without links is better than a late settlement
+	}
+	for _, j := range jobs {
+		traceparents = append(traceparents, j.Traceparent)
+	}
+	return traceparents
 }
 
 // fullBefore notes in Redis that the blocklist was found full, and reports whether it was before, by
@@ -274,12 +301,12 @@ func (c *call) fullBefore() bool {
 	return !errors.Is(err, redis.Nil)
 }
 
-func (c *call) send(users []ledger.Claimed) (*client.Result, error) {
+func (c *call) send(ctx context.Context, users []ledger.Claimed) (*client.Result, error) {
 	timeout := min(c.cfg.RequestTimeout, time.Until(c.until))
 	if timeout <= 0 {
 		return nil, verdict.ErrLate
 	}
-	ctx, cancel := context.WithTimeout(c.ctx.calls, timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	ids := idsOf(users)
 	if c.op == ledger.Block {
@@ -305,8 +332,11 @@ func (c *call) policy(users []ledger.Claimed) verdict.Policy {
 	}
 }
 
-func (c *call) logCall(users int, v verdict.Verdict, took time.Duration) {
+func (c *call) logCall(ctx context.Context, users int, v verdict.Verdict, took time.Duration) {
 	log := c.log.With(keyOperation, c.op, keyUsers, users, keySucceeded, v.Succeeded, keyTook, took.Round(time.Microsecond).String())
+	if id := traces.ID(ctx); id != "" {
+		log = log.With(keyTraceID, id)
+	}
 	if v.Err == nil {
 		log.Info("call")
 		return

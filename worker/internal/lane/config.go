@@ -120,6 +120,7 @@ const (
 	keyUsers         = "users"
 	keySucceeded     = "succeeded"
 	keyTook          = "took"
+	keyTraceID       = "trace_id"
 	keyOutcome       = "outcome"
 	keyError         = "error"
 	keyState         = "state"

@@ -15,6 +15,7 @@ import (
 	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/traces"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web/access"
 	"github.com/wablock/wablock/worker/web/overview"
@@ -201,7 +202,7 @@ func (s *server) serve(rt route) http.Handler {
 			return
 		}
 		defer c.leave()
-		a, err := s.run(w, r.WithContext(access.With(r.Context(), caller)), rt, c)
+		a, err := s.run(w, r.WithContext(access.With(traces.Received(r.Context(), r.Header), caller)), rt, c)
 		if err != nil {
 			s.fail(w, r, asProblem(err), caller)
 			return

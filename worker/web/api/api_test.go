@@ -14,12 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
 	"github.com/wablock/wablock/tasks/protect"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/reply"
 	"github.com/wablock/wablock/tasks/tasktest"
@@ -572,4 +574,20 @@ func FuzzBodies(f *testing.F) {
 			t.Errorf("%d %s", got.status, got.body)
 		}
 	})
+}
+
+// TestTraceparent: the tasks of a request carry on the trace that its header names.
+func TestTraceparent(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	f := setup(t, rdb)
+	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
+	f.post("/v1/block", `{"users":["+16505551234"]}`, "Idempotency-Key: traced", "traceparent: 00-"+id+"-00f067aa0ba902b7-01")
+	info, err := asynq.NewInspectorFromRedisClient(rdb).GetTaskInfo("interactive", queues.TaskID("traced", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := queues.Decode(info.Type, info.Payload); err != nil || !strings.Contains(p.Traceparent, id) {
+		t.Errorf("%q, %v", p.Traceparent, err)
+	}
 }
