@@ -4,7 +4,12 @@ import (
 	"context"
 
 	"github.com/hibiken/asynq"
+
+	"github.com/wablock/wablock/worker/internal/lane"
 )
+
+// Problems names the phone number IDs among lanes whose calls the API refuses or fails.
+func Problems(lanes []lane.Status) []string { return problems(lanes) }
 
 // NewWithLanes is New for a worker that serves fewer phone number IDs at once.
 func NewWithLanes(cfg Config, lanes int) (*Worker, error) { return newWorker(cfg, lanes) }

@@ -14,6 +14,8 @@ import (
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/worker"
+	"github.com/wablock/wablock/worker/internal/lane"
+	"github.com/wablock/wablock/worker/internal/verdict"
 )
 
 // A worker is ready while a configured phone number ID can work, and names all that can't: one that
@@ -85,5 +87,21 @@ func adviceOf(id string) func(error, string) string {
 			return fmt.Sprintf("%v: %q", err, help)
 		}
 		return "Renew token-" + id
+	}
+}
+
+// TestProblemsNameAllHaltedNumbers: the first with the reason, the others by their IDs, within bounds.
+func TestProblemsNameAllHaltedNumbers(t *testing.T) {
+	t.Parallel()
+	lanes := []lane.Status{{PhoneNumberID: "7", Status: verdict.Status{State: verdict.Running}}}
+	for i := range 1100 {
+		lanes = append(lanes, lane.Status{PhoneNumberID: fmt.Sprint(2000 + i), Status: verdict.Status{State: verdict.Halted, Reason: "why", Help: "help"}})
+	}
+	got := worker.Problems(lanes[:23])
+	if len(got) != 21 || got[0] != "the API refuses phone number ID 2000: why. help" || got[20] != "and of phone number ID 2020, phone number ID 2021" {
+		t.Errorf("%q", got)
+	}
+	if last := worker.Problems(lanes)[20]; !strings.HasSuffix(last, "phone number ID 3019 and 80 more") {
+		t.Errorf("%q", last)
 	}
 }

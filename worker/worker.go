@@ -193,8 +193,11 @@ func (w *Worker) watchLimits(ctx context.Context) {
 // Lanes returns what the worker's lanes do, in no order. It is quick.
 func (w *Worker) Lanes() []fleet.Lane { return w.lanes.Lanes() }
 
-// maxProblems bounds how many phone number IDs Problems names.
-const maxProblems = 20
+// maxProblems bounds how many phone number IDs Problems names with the reason, and maxNamed how many without.
+const (
+	maxProblems = 20
+	maxNamed    = 1000
+)
 
 // Ready returns why the worker can't work: Redis does not answer, or the API refuses or fails all
 // calls of every configured phone number ID; without a configured one, of every one in use. Both
@@ -218,20 +221,36 @@ func (w *Worker) Ready(ctx context.Context) error {
 	return fmt.Errorf("worker: %s", strings.Join(w.Problems(), "; "))
 }
 
-// Problems names the phone number IDs whose calls the API refuses or fails, with the reason, in
-// order: at most 20, and the number of the others.
-func (w *Worker) Problems() []string {
-	var problems []string
-	for _, s := range w.lanes.Status() {
+// Problems names the phone number IDs whose calls the API refuses or fails, in order: at most 20 with the reason,
+// then the others by their IDs, at most 1,000 of them.
+func (w *Worker) Problems() []string { return problems(w.lanes.Status()) }
+
+func problems(lanes []lane.Status) []string {
+	type named struct{ id, text string }
+	var all []named
+	for _, s := range lanes {
 		if p := problem(s); p != "" {
-			problems = append(problems, p)
+			all = append(all, named{s.PhoneNumberID, p})
 		}
 	}
-	slices.Sort(problems)
-	if more := len(problems) - maxProblems; more > 0 {
-		problems = append(problems[:maxProblems], fmt.Sprintf("and %d more phone number IDs", more))
+	slices.SortFunc(all, func(a, b named) int { return strings.Compare(a.text, b.text) })
+	var texts, others []string
+	for i, n := range all {
+		switch {
+		case i < maxProblems:
+			texts = append(texts, n.text)
+		case i < maxProblems+maxNamed:
+			others = append(others, "phone number ID "+n.id) // by which pages know it from a user's number
+		}
 	}
-	return problems
+	if len(others) > 0 {
+		text := "and of " + strings.Join(others, ", ")
+		if more := len(all) - maxProblems - len(others); more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+		texts = append(texts, text)
+	}
+	return texts
 }
 
 // problem returns why the calls of a lane fail and what to do about it, "" when they do not.
