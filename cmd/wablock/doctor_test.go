@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/redistest"
@@ -131,5 +132,48 @@ func TestDoctorFindsAPausedQueue(t *testing.T) {
 	}
 	if r := f.wablock("doctor"); strings.Contains(r.out, "paused") {
 		t.Errorf("the advice does not help: %s", r.out)
+	}
+}
+
+// TestDoctorFindsWhatHoldsCallsBack: nothing that an operator has set, or that keeps calls from going, is ok.
+func TestDoctorFindsWhatHoldsCallsBack(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	rate, id := "rate of phone number ID "+phoneNumberID, "phone number ID "+phoneNumberID
+	if c := f.wablock("doctor", "--json").checks(); c[rate] != "" || c[id] != "" {
+		t.Errorf("where nothing does: %v", c)
+	}
+	for name, c := range map[string]struct {
+		set, end []string
+		check    string
+		says     string
+	}{
+		"pin":   {[]string{"limits", "pin", "0.01"}, []string{"limits", "release"}, rate, "pinned at 0.01 calls a second"},
+		"cap":   {[]string{"limits", "cap", "0.5"}, []string{"limits", "release"}, rate, "capped at 0.5 calls a second"},
+		"pause": {[]string{"pause", "--reason", "wrong file"}, []string{"resume"}, id, "wrong file"},
+	} {
+		f.wablock(c.set...).exits(exitDone)
+		if r := f.wablock("doctor", "--json"); r.checks()[c.check] != "warning" || !strings.Contains(r.out, c.says) {
+			t.Errorf("%s: %s", name, r.out)
+		}
+		f.wablock(c.end...).exits(exitDone)
+		if got := f.wablock("doctor", "--json").checks()[c.check]; got != "" {
+			t.Errorf("after the end of a %s: %s", name, got)
+		}
+	}
+}
+
+// TestDoctorFindsAFullRedis, which refuses new requests.
+func TestDoctorFindsAFullRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--appendonly", "yes")
+	f := setup(t).with("WABLOCK_REDIS_URL", "redis://"+server.Addr)
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr})
+	defer func() { _ = rdb.Close() }()
+	for limit, want := range map[string]string{"0": "", "1gb": "ok", "1mb": "failed"} {
+		rdb.ConfigSet(t.Context(), "maxmemory", limit)
+		if r := f.wablock("doctor", "--json"); r.checks()["Redis memory"] != want {
+			t.Errorf("maxmemory %s: want %q: %s", limit, want, r.out)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/waiting"
 )
 
 func TestStatus(t *testing.T) {
@@ -62,7 +63,7 @@ func TestStatusOfWhatHasEnded(t *testing.T) {
 		{
 			"user": number(2), "phone_number_id": phoneNumberID, "operation": "block", "state": "dead_lettered", "code": 131047.0,
 			"message": "Re-engagement message", "details": "more than 24 hours", "attempts": 1.0, "queue": "interactive", "job_id": "j",
-			"requested_by": "ana",
+			"requested_by": "ana", "waiting_text": waiting.WindowText,
 		},
 	}
 	if diff := cmp.Diff(want, all); diff != "" {

@@ -286,7 +286,7 @@ func Stopped(l fleet.Lane) string {
 	case fleet.Outage:
 		return fmt.Sprintf("outage%s: the API fails all calls: %s%s. %s%s", since, l.Reason, codeText(l.Code), sentence(l.Help), trial)
 	case fleet.Full:
-		return fmt.Sprintf("list full%s%s: blocks wait, unblocks go on. Unblock users to make room.%s", since, codeText(l.Code), trial)
+		return fmt.Sprintf("the blocklist is full%s%s: blocks wait, unblocks go on. Unblock users to make room.%s", since, codeText(l.Code), trial)
 	case fleet.Running:
 	}
 	return ""

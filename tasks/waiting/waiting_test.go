@@ -74,7 +74,7 @@ func TestReasons(t *testing.T) {
 			lanes: []fleet.Lane{lane(fleet.Halted), with(lane(fleet.Running), func(l *fleet.Lane) { l.LastServed = at(-2 * time.Hour) })}, user: block, cause: waiting.Halted,
 		},
 		"outage":            {lanes: []fleet.Lane{lane(fleet.Outage)}, user: inLine(ledger.Unblock, 1, 1), cause: waiting.Outage, says: "outage since|fails all calls|the help"},
-		"full":              {lanes: []fleet.Lane{lane(fleet.Full)}, user: block, cause: waiting.ListFull, says: "list full since|next trial is at 2026-11-26T12:00:30Z|Unblock users"},
+		"full":              {lanes: []fleet.Lane{lane(fleet.Full)}, user: block, cause: waiting.ListFull, says: "the blocklist is full since|next trial is at 2026-11-26T12:00:30Z|Unblock users"},
 		"full, and resting": {lanes: []fleet.Lane{lane(fleet.Full)}, user: waiting.User{Operation: ledger.Block, Place: ledger.Place{Due: at(time.Minute)}}, cause: waiting.ListFull},
 		"full, and an unblock": {
 			lanes: []fleet.Lane{lane(fleet.Full)}, user: inLine(ledger.Unblock, 5000, 201), cause: waiting.InLine, says: "behind up to 200 users", in: time.Second,

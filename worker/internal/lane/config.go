@@ -125,6 +125,5 @@ const (
 	keyError         = "error"
 	keyState         = "state"
 	keyReason        = "reason"
-	keyHelp          = "help"
 	keyWait          = "wait"
 )

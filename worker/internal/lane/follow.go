@@ -3,7 +3,6 @@ package lane
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -37,15 +36,16 @@ type follower struct {
 	breaker *verdict.Breaker
 	load    *load
 	wakeUp  func() // makes the lane look for users to claim
+	why     func(ledger.Operation, ledger.Queue) string
 	log     *slog.Logger
 
 	elsewhere atomic.Bool   // another worker serves the phone number ID
 	ended     chan struct{} // closed when no call is in flight and none will begin
 }
 
-func newFollower(l *ledger.Ledger, b *verdict.Breaker, ld *load, wakeUp func(), log *slog.Logger) *follower {
+func newFollower(l *ledger.Ledger, b *verdict.Breaker, ld *load, wakeUp func(), why func(ledger.Operation, ledger.Queue) string, log *slog.Logger) *follower {
 	return &follower{
-		ledger: l, watches: newWatches(), marker: newMarker(l), breaker: b, load: ld, wakeUp: wakeUp, log: log,
+		ledger: l, watches: newWatches(), marker: newMarker(l), breaker: b, load: ld, wakeUp: wakeUp, why: why, log: log,
 		ended: make(chan struct{}),
 	}
 }
@@ -74,9 +74,9 @@ func (f *follower) follow(ctx context.Context, t queues.Payload, q ledger.Queue)
 	if t.Operation == ledger.Block && time.Since(t.Version.Time()) < newRequest {
 		f.breaker.WantRoom()
 	}
-	if delay, why := f.expectedDelay(t.Operation, q); delay >= longWait && time.Since(t.RequestedAt) < delay/2 {
+	if delay := f.expectedDelay(t.Operation, q); delay >= longWait && time.Since(t.RequestedAt) < delay/2 {
 		f.wakeUp()
-		return Progress{Left: len(t.Users), Delay: delay, Why: why}, nil // not worth a look yet
+		return Progress{Left: len(t.Users), Delay: delay, Why: f.reason(t.Operation, q)}, nil // not worth a look yet
 	}
 	w := f.watches.add(t, q)
 	states, err := f.readStates(ctx, w, t.Users)
@@ -89,8 +89,13 @@ func (f *follower) follow(ctx context.Context, t queues.Payload, q ledger.Queue)
 		f.await(ctx, w)
 	}
 	pr := f.watches.drop(w)
-	if pr.Delay, pr.Why = f.expectedDelay(t.Operation, q); rest > pr.Delay {
+	pr.Delay = f.expectedDelay(t.Operation, q)
+	switch {
+	case pr.Left == 0:
+	case rest > pr.Delay:
 		pr.Delay, pr.Why = rest, "they wait for their next attempt"
+	default:
+		pr.Why = f.reason(t.Operation, q)
 	}
 	if errors.Is(err, errClosed) {
 		err = nil // it stops: those left are deferred
@@ -162,7 +167,7 @@ func (f *follower) await(ctx context.Context, w *watch) {
 	tick := time.NewTicker(readEvery)
 	defer tick.Stop()
 	for range followFor / readEvery {
-		if delay, _ := f.expectedDelay(w.operation, w.queue); delay >= longWait {
+		if delay := f.expectedDelay(w.operation, w.queue); delay >= longWait {
 			return
 		}
 		select {
@@ -177,14 +182,22 @@ func (f *follower) await(ctx context.Context, w *watch) {
 	}
 }
 
-// expectedDelay is about how long a user that begins to wait now will wait, and for what.
-func (f *follower) expectedDelay(op ledger.Operation, q ledger.Queue) (time.Duration, string) {
+// reason describes the wait of a user that begins to wait now.
+func (f *follower) reason(op ledger.Operation, q ledger.Queue) string {
+	if f.elsewhere.Load() {
+		return "another worker serves this phone number ID"
+	}
+	return f.why(op, q)
+}
+
+// expectedDelay is about how long a user that begins to wait now will wait.
+func (f *follower) expectedDelay(op ledger.Operation, q ledger.Queue) time.Duration {
 	now := time.Now()
 	if f.elsewhere.Load() {
-		return idlePoll, "another worker serves this phone number ID"
+		return idlePoll
 	}
 	if s := f.breaker.Status(now); s.State != verdict.Running && (s.State != verdict.Full || op == ledger.Block) {
-		return max(s.Wait, longWait), fmt.Sprintf("%s: %s", s.State, s.Reason)
+		return max(s.Wait, longWait)
 	}
 	return f.load.delay(q, now)
 }

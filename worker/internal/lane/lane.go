@@ -10,7 +10,9 @@ import (
 
 	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/waiting"
 	"github.com/wablock/wablock/worker/internal/verdict"
 )
 
@@ -52,8 +54,18 @@ func newLane(cfg *Config, number PhoneNumber, breaker *verdict.Breaker, claimPre
 		wake: make(chan struct{}, 1), scarce: make(chan struct{}, 1), slots: make(chan struct{}, maxCalls),
 	}
 	l.pauses = &pauses{rdb: cfg.Redis, id: number.ID, log: l.log}
-	l.follower = newFollower(l.ledger, l.breaker, l.load, l.wakeUp, l.log)
+	l.follower = newFollower(l.ledger, l.breaker, l.load, l.wakeUp, l.why, l.log)
 	return l
+}
+
+// why describes the wait of a user that begins to wait now, by what this worker alone knows.
+func (l *lane) why(op ledger.Operation, q ledger.Queue) string {
+	now := time.Now()
+	o := shown(l.number.ID, l.breaker.Status(now), now)
+	l.load.show(&o)
+	f := waiting.Facts{PhoneNumberID: l.number.ID, Now: now, Workers: 1, Lanes: []fleet.Lane{o}, Pauses: l.pauses.known()}
+	u := waiting.User{Operation: op, Place: ledger.Place{InLine: true, Ahead: ledger.Ahead{Unblock: l.load.backlog().UpTo(q)}}}
+	return f.Of(u).Text
 }
 
 // wakeUp makes the lane look for users to claim.
@@ -359,15 +371,17 @@ func (l *lane) report(adm verdict.Admission, op ledger.Operation, users []ledger
 	if !l.breaker.Report(adm, op, users, v, time.Now()) {
 		return
 	}
-	s := l.breaker.Status(time.Now())
+	now := time.Now()
+	s := l.breaker.Status(now)
 	l.cfg.Metrics.LaneState(l.number.ID, string(s.State))
+	why := waiting.Stopped(shown(l.number.ID, s, now))
 	switch s.State {
 	case verdict.Running:
 		l.log.Info("lane: calls go again", keyState, s.State)
 	case verdict.Full:
-		l.log.Warn("lane: the blocklist is full: blocks wait until there is room, unblocks go on", keyState, s.State, keyWait, s.Wait)
+		l.log.Warn("lane: the blocklist is full: blocks wait until there is room, unblocks go on", keyState, s.State, keyReason, why, keyWait, s.Wait)
 	case verdict.Halted, verdict.Outage:
-		l.log.Error("lane: calls stop until a probe succeeds; no work is lost", keyState, s.State, keyReason, s.Reason, keyHelp, s.Help, keyWait, s.Wait)
+		l.log.Error("lane: calls stop until a probe succeeds; no work is lost", keyState, s.State, keyReason, why, keyWait, s.Wait)
 	}
 }
 

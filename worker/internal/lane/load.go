@@ -1,7 +1,6 @@
 package lane
 
 import (
-	"fmt"
 	"sync"
 	"time"
 
@@ -127,7 +126,7 @@ func (l *load) limited(g ratelimit.Grant, now time.Time) {
 }
 
 // delay is about how long it takes until the users that wait in q and before it have gone.
-func (l *load) delay(q ledger.Queue, now time.Time) (time.Duration, string) {
+func (l *load) delay(q ledger.Queue, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.turn(now)
@@ -138,7 +137,7 @@ func (l *load) delay(q ledger.Queue, now time.Time) (time.Duration, string) {
 		d = time.Duration(float64(n) / rate * float64(time.Second))
 	}
 	if pause := l.pausedUntil.Sub(now); pause > 0 {
-		return d + pause, "paused for the rate limit"
+		return d + pause
 	}
-	return d, fmt.Sprintf("%d users are in line", n)
+	return d
 }

@@ -15,6 +15,7 @@ import (
 
 const (
 	pausesFresh = 250 * time.Millisecond // that a reading of the pauses counts
+	pausesKnown = 5 * time.Second        // that one is good enough to be told to people
 	pausePoll   = 500 * time.Millisecond // between looks of a lane that may call nothing
 )
 
@@ -47,6 +48,16 @@ func (p *pauses) now(ctx context.Context) ([]pause.Pause, error) {
 	p.logChanges(all)
 	p.read, p.all = asked, all
 	return all, nil
+}
+
+// known returns the pauses that were read last, none if that was long ago.
+func (p *pauses) known() []pause.Pause {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.read) > pausesKnown {
+		return nil
+	}
+	return p.all
 }
 
 func (p *pauses) logChanges(all []pause.Pause) {

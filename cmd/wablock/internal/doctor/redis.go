@@ -19,6 +19,7 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/waiting"
 )
 
 // Clocks may differ by this much before delayed jobs and leases are visibly off, and by that
@@ -105,7 +106,33 @@ func parseInfo(text string) info {
 // server checks one server. What it does not tell is not a failure: miniredis and some hosted
 // ones tell little.
 func server(cfg *config.Config, i info) []Finding {
-	return []Finding{version(cfg, i["redis_version"]), eviction(i["maxmemory_policy"]), persistence(i["aof_enabled"])}
+	all := []Finding{version(cfg, i["redis_version"]), eviction(i["maxmemory_policy"]), persistence(i["aof_enabled"])}
+	if f, found := memory(i["used_memory"], i["maxmemory"]); found {
+		all = append(all, f)
+	}
+	return all
+}
+
+// nearlyFull is the share of Redis's memory, in percent, from which it is worth a look.
+const nearlyFull = 85
+
+// memory reports how full Redis is, as far as it has a bound and tells.
+func memory(used, limit string) (Finding, bool) {
+	u, errUsed := strconv.ParseInt(used, 10, 64)
+	m, errLimit := strconv.ParseInt(limit, 10, 64)
+	if errUsed != nil || errLimit != nil || m <= 0 {
+		return Finding{}, false
+	}
+	percent := int(100 * float64(u) / float64(m))
+	f := Finding{"Redis memory", OK, fmt.Sprintf("%d %% of maxmemory is used", percent), ""}
+	const help = "raise maxmemory, or remove what else is in this Redis; `wablock cancel` takes back a job that waits"
+	switch {
+	case u >= m:
+		f.Status, f.Detail, f.Help = Failed, fmt.Sprintf("it is full (%d %% of maxmemory): new requests are refused; what was accepted goes on", percent), help
+	case percent >= nearlyFull:
+		f.Status, f.Help = Warning, help
+	}
+	return f, true
 }
 
 func version(cfg *config.Config, v string) Finding {
@@ -226,6 +253,9 @@ func processes(servers []*asynq.ServerInfo) int {
 	return len(seen)
 }
 
+// maxLanes bounds the phone number IDs that are named for their calls.
+const maxLanes = 20
+
 // running looks for what the workers that run have reported.
 func running(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient) (all []Finding) {
 	workers, err := fleet.All(ctx, rdb)
@@ -233,6 +263,7 @@ func running(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient)
 		return []Finding{{"workers", Warning, err.Error(), ""}}
 	}
 	own := app.GraphHost(cfg)
+	stopped := 0
 	for _, w := range workers {
 		if w.GraphHost != own {
 			all = append(all, Finding{
@@ -241,32 +272,61 @@ func running(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient)
 			})
 		}
 		for _, l := range w.Lanes {
-			if l.State != fleet.Running {
+			if l.State == fleet.Running {
+				continue
+			}
+			if stopped++; stopped <= maxLanes {
 				all = append(all, laneFinding(cfg, w.Where(), l))
 			}
 		}
 	}
-	return all
+	if stopped > maxLanes {
+		all = append(all, Finding{"phone number IDs", Warning, fmt.Sprintf("the calls of %d more don't go", stopped-maxLanes), "`wablock limits show --phone-number-id ID` has the state of one"})
+	}
+	return append(all, limits(ctx, cfg, rdb, workers)...)
 }
 
 // laneFinding reports a phone number ID whose calls don't go, configured here or named by a
 // producer alone.
 func laneFinding(cfg *config.Config, where string, l fleet.Lane) Finding {
-	id := l.PhoneNumberID
-	f := Finding{"phone number ID " + id, Failed, "halted in " + where + ": the API refuses the token, the account or the ID; its work is kept", "see the check of the API below"}
+	f := Finding{"phone number ID " + l.PhoneNumberID, Warning, waiting.Stopped(l) + " (" + where + ")", ""}
 	switch l.State {
 	case fleet.Full:
-		return Finding{
-			f.Check, Warning, "the blocklist is full in " + where + ": blocks wait, unblocks go on",
-			"unblock users: `wablock list` shows who is blocked; a trial looks for room every 30 minutes at the latest, and within 5 s of a new block",
-		}
-	case fleet.Outage:
-		f.Status, f.Detail = Warning, "outage in "+where+": the API fails all its calls; its work is kept"
-	case fleet.Halted, fleet.Running:
+		f.Help = "unblock users: `wablock list` shows who is blocked; a trial looks for room every 30 minutes at the latest, and within 5 s of a new block"
+		return f
+	case fleet.Halted:
+		f.Status, f.Help = Failed, "see the check of the API below"
+	case fleet.Outage, fleet.Running:
 	}
-	if !slices.ContainsFunc(cfg.PhoneNumbers, func(n config.PhoneNumber) bool { return n.ID == id }) {
+	if !slices.ContainsFunc(cfg.PhoneNumbers, func(n config.PhoneNumber) bool { return n.ID == l.PhoneNumberID }) {
 		f.Detail += "; only a producer named it, it is not configured here"
 		f.Help = "correct the ID in that producer, or give the token of WABLOCK_ACCESS_TOKEN access to it"
 	}
 	return f
+}
+
+// limits looks for phone number IDs whose rate an operator has set, or the API has refused.
+func limits(ctx context.Context, cfg *config.Config, rdb redis.UniversalClient, workers []fleet.Worker) (all []Finding) {
+	limiter := app.LimiterOf(cfg, rdb, workers, func(string, ...any) {})
+	for _, n := range cfg.PhoneNumbers {
+		check := "rate of phone number ID " + n.ID
+		s, err := limiter.Show(ctx, n.ID)
+		if err != nil {
+			return append(all, Finding{check, Warning, err.Error(), ""})
+		}
+		release := "when the reason is gone: wablock limits release --phone-number-id " + n.ID + "; `wablock audit` shows who set it"
+		if s.Pinned > 0 {
+			all = append(all, Finding{check, Warning, fmt.Sprintf("pinned at %.3g calls a second by an operator; %.3g is learnt", s.Pinned, s.Learnt), release})
+		}
+		if s.Capped > 0 {
+			all = append(all, Finding{check, Warning, fmt.Sprintf("capped at %.3g calls a second by an operator; %.3g is learnt", s.Capped, s.Learnt), release})
+		}
+		if !s.PausedUntil.IsZero() {
+			all = append(all, Finding{
+				check, Warning, "the API has refused calls for their rate; the next one goes at " + s.PausedUntil.UTC().Format(time.RFC3339),
+				"nothing, if it passes; find out what else calls with this account, or lower WABLOCK_RATE, if it does not",
+			})
+		}
+	}
+	return all
 }
