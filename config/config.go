@@ -43,6 +43,8 @@ type Config struct {
 	// HTTPTokensFile has named tokens; "" for none.
 	HTTPTokensFile string
 	HTTPReadOnly   bool
+	// WebhookToken answers the handshake of webhooks, which AppSecret verifies: both turn them on.
+	WebhookToken Credential
 
 	// JobRetention and MaxJobs bound the jobs that are kept of a phone number ID.
 	JobRetention time.Duration
@@ -94,8 +96,17 @@ func (c *Config) Tokens() (map[string]*secret.Source, error) {
 	return tokens, errors.Join(errs...)
 }
 
-// AppSecretSource returns the app secret, nil when there is none.
-func (c *Config) AppSecretSource() (*secret.Source, error) { return c.AppSecret.optional() }
+// AppSecretSource returns the app secret, nil when there is none. Its file may have several lines: the first is the
+// secret, and webhooks may be signed with any.
+func (c *Config) AppSecretSource() (*secret.Source, error) {
+	if c.AppSecret.IsZero() {
+		return nil, nil
+	}
+	return c.AppSecret.source(secret.Lines)
+}
+
+// WebhookTokenSource returns the token of the webhook's handshake, nil when there is none.
+func (c *Config) WebhookTokenSource() (*secret.Source, error) { return c.WebhookToken.optional() }
 
 // ShortestHTTPToken returns the least length of a token of the HTTP address.
 func (c *Config) ShortestHTTPToken() int {

@@ -46,14 +46,16 @@ func (c Credential) Account() string {
 
 // Source returns the secret, having read its file if it has one. Without a secret the error
 // wraps [ErrUnset] and names the variables that could hold it.
-func (c Credential) Source() (*secret.Source, error) {
+func (c Credential) Source() (*secret.Source, error) { return c.source(secret.File) }
+
+func (c Credential) source(open func(path string) (*secret.Source, error)) (*secret.Source, error) {
 	if c.path == "" && c.value.IsZero() {
 		return nil, fmt.Errorf("config: the secret is %w: set %s", ErrUnset, c.variables())
 	}
 	if c.path == "" {
 		return secret.Static(c.value), nil
 	}
-	s, err := secret.File(c.path)
+	s, err := open(c.path)
 	if err == nil {
 		return s, nil
 	}

@@ -37,6 +37,7 @@ func Load(in Input) (*Config, error) {
 	l.cfg.AccessToken = l.credential(accessTokenVariable)
 	l.cfg.AppSecret = l.credential(appSecretVariable)
 	l.cfg.HTTPToken = l.credential(httpTokenVariable)
+	l.cfg.WebhookToken = l.credential(webhookTokenVariable)
 	l.phoneNumbers()
 	l.together()
 	if len(l.errs) > 0 {
@@ -130,7 +131,10 @@ func (l *loader) warn() {
 	if u, err := url.Parse(c.GraphURL); err == nil && u.Scheme == "http" && !loopback(net.JoinHostPort(u.Hostname(), "0")) {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("WABLOCK_GRAPH_URL is %s, which sends the access token unencrypted: use https", c.GraphURL))
 	}
-	credentials := []Credential{c.AccessToken, c.AppSecret, c.HTTPToken, {path: c.HTTPTokensFile}}
+	if !c.WebhookToken.IsZero() && c.AppSecret.IsZero() {
+		c.Warnings = append(c.Warnings, webhookTokenVariable+" is set and no app secret to verify webhooks with, so they are turned off: set "+appSecretVariable+" or "+appSecretVariable+fileSuffix)
+	}
+	credentials := []Credential{c.AccessToken, c.AppSecret, c.HTTPToken, c.WebhookToken, {path: c.HTTPTokensFile}}
 	for _, n := range c.PhoneNumbers {
 		credentials = append(credentials, n.Token)
 	}

@@ -48,6 +48,8 @@ const (
 	accessTokenVariable = "WABLOCK_ACCESS_TOKEN"
 	appSecretVariable   = "WABLOCK_APP_SECRET" //nolint:gosec // a name
 	httpTokenVariable   = "WABLOCK_HTTP_TOKEN" //nolint:gosec // a name
+
+	webhookTokenVariable = "WABLOCK_WEBHOOK_VERIFY_TOKEN" //nolint:gosec // a name
 )
 
 // Settings returns all settings that are plain values, in the order of documentation. The YAML
@@ -85,12 +87,12 @@ func connectionSettings() []Setting {
 		},
 		{
 			Variable: appSecretVariable, Secret: true,
-			Meaning: "if set, every call carries `appsecret_proof`",
+			Meaning: "if set, every call carries `appsecret_proof`, and webhooks are verified with it",
 			Allowed: "printable text without spaces",
 		},
 		{
 			Variable: appSecretVariable + fileSuffix, Flag: "app-secret-file",
-			Meaning: "file that holds the app secret", Allowed: "the path of a file",
+			Meaning: "file that holds the app secret; of several lines the first, and webhooks may be signed with any", Allowed: "the path of a file",
 		},
 		{
 			Variable: "WABLOCK_PHONE_NUMBER_ID", Flag: "phone-number-id",
@@ -178,6 +180,15 @@ func workerSettings() []Setting {
 		{
 			Variable: "WABLOCK_HTTP_READONLY", Default: "false", Flag: "http-readonly", Worker: true,
 			Meaning: "pages and API change nothing", Allowed: "true or false", set: setHTTPReadOnly,
+		},
+		{
+			Variable: webhookTokenVariable, Secret: true, Worker: true,
+			Meaning: "answers the handshake of Meta's webhooks; with the app secret it turns `/webhooks/whatsapp` on",
+			Allowed: "printable text without spaces",
+		},
+		{
+			Variable: webhookTokenVariable + fileSuffix, Flag: "webhook-verify-token-file", Worker: true,
+			Meaning: "file that holds the verify token of webhooks", Allowed: "the path of a file",
 		},
 	}
 }

@@ -61,7 +61,7 @@ func (c *heard) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	producer, err := tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: number.ID})
+	producer, err := tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: number.ID, Jobs: app.JobLimits(cfg)})
 	if err != nil {
 		return err
 	}

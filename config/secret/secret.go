@@ -3,6 +3,9 @@
 package secret
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,6 +37,19 @@ func (s String) IsZero() bool { return s.v == nil }
 
 // Equal reports whether both hold the same text. (== compares identities.)
 func (s String) Equal(t String) bool { return s.Reveal() == t.Reveal() }
+
+// Matches is Equal for texts from outside: its time reveals nothing of s.
+func (s String) Matches(text string) bool {
+	have, got := sha256.Sum256([]byte(s.Reveal())), sha256.Sum256([]byte(text))
+	return subtle.ConstantTimeCompare(have[:], got[:]) == 1
+}
+
+// Sign returns the HMAC-SHA256 of a body under the secret.
+func (s String) Sign(body []byte) []byte {
+	mac := hmac.New(sha256.New, []byte(s.Reveal()))
+	_, _ = mac.Write(body)
+	return mac.Sum(nil)
+}
 
 // String hides.
 func (s String) String() string {

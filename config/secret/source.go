@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 )
 
@@ -19,13 +21,14 @@ const maxFileSize = 64 << 10
 // or [File]. It is safe for concurrent use.
 type Source struct {
 	path string // "" for a static one
+	many bool   // the file may have several lines
 
 	mu  sync.Mutex
-	now String
+	now []String // at least one
 }
 
 // Static returns a Source that always gives s.
-func Static(s String) *Source { return &Source{now: s} }
+func Static(s String) *Source { return &Source{now: []String{s}} }
 
 // File returns a Source that has read the file at path and reads it again at each
 // [Source.Reload]. White space around the secret is dropped. A file that is missing, empty,
@@ -33,16 +36,28 @@ func Static(s String) *Source { return &Source{now: s} }
 // be made) is an error that names the path and never the content. So is what is no regular file,
 // links followed: a pipe, the shell's <(command) too, gives what it holds only once, and nothing
 // may wait for a writer.
-func File(path string) (*Source, error) {
-	s, err := read(path)
+func File(path string) (*Source, error) { return open(path, false) }
+
+// Lines is File for a secret that is changed while others still use the old one: the file may have up to
+// MaxLines, a secret each. The first is the one to use; all of them count where one is checked.
+func Lines(path string) (*Source, error) { return open(path, true) }
+
+// MaxLines bounds the secrets of a file that [Lines] reads.
+const MaxLines = 10
+
+func open(path string, many bool) (*Source, error) {
+	now, err := read(path, many)
 	if err != nil {
 		return nil, err
 	}
-	return &Source{path: path, now: s}, nil
+	return &Source{path: path, many: many, now: now}, nil
 }
 
-// Get returns the secret as it was last read.
-func (s *Source) Get() String {
+// Get returns the secret as it was last read, of several the first.
+func (s *Source) Get() String { return s.All()[0] }
+
+// All returns all secrets as they were last read. The caller does not change them.
+func (s *Source) All() []String {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.now
@@ -54,26 +69,40 @@ func (s *Source) Reload() (changed bool, err error) {
 	if s.path == "" {
 		return false, nil
 	}
-	fresh, err := read(s.path)
+	fresh, err := read(s.path, s.many)
 	if err != nil {
 		return false, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	changed = !s.now.Equal(fresh)
+	changed = !slices.EqualFunc(s.now, fresh, String.Equal)
 	s.now = fresh
 	return changed, nil
 }
 
-func read(path string) (String, error) {
+func read(path string, many bool) ([]String, error) {
 	text, err := ReadFile(path)
 	if err != nil {
-		return String{}, err
+		return nil, err
 	}
-	if bytes.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return String{}, fmt.Errorf("secret: %s holds more than one word of printable text: is it the right file?", path)
+	lines := []string{string(text)}
+	if many {
+		lines = strings.FieldsFunc(string(text), func(r rune) bool { return r == '\n' || r == '\r' })
 	}
-	return New(string(text)), nil
+	if len(lines) > MaxLines {
+		return nil, fmt.Errorf("secret: %s has more than %d lines: is it the right file?", path, MaxLines)
+	}
+	all := make([]String, len(lines))
+	for i, line := range lines {
+		if many {
+			line = strings.TrimSpace(line)
+		}
+		if line == "" || strings.ContainsFunc(line, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return nil, fmt.Errorf("secret: %s holds more than one word of printable text: is it the right file?", path)
+		}
+		all[i] = New(line)
+	}
+	return all, nil
 }
 
 // ReadFile returns what the file of a secret, or of several, holds, without the white space around

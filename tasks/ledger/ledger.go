@@ -45,7 +45,7 @@ const (
 // New returns the ledger of phoneNumberID in rdb, which stays the caller's to close.
 func New(rdb redis.UniversalClient, phoneNumberID string) *Ledger {
 	prefix := "wablock:{" + phoneNumberID + "}:"
-	keys := []string{prefix + "users", prefix + "later"}
+	keys := []string{UsersKey(phoneNumberID), prefix + "later"}
 	for _, q := range Queues() {
 		for _, o := range []Operation{Block, Unblock} {
 			keys = append(keys, prefix+"waiting:"+string(q)+":"+string(o))
@@ -56,6 +56,9 @@ func New(rdb redis.UniversalClient, phoneNumberID string) *Ledger {
 		namesKey: NamesKey(phoneNumberID), endsKey: prefix + "ends", countsKey: prefix + "jobs:counts", jobsPrefix: prefix + "jobs", claimPrefix: prefix + "claim:", keys: keys,
 	}
 }
+
+// UsersKey returns the key of the hash of a phone number ID's records: it exists once users were asked for.
+func UsersKey(phoneNumberID string) string { return "wablock:{" + phoneNumberID + "}:users" }
 
 // DeadKey returns the key of the set of a phone number ID's users who may have a dead letter:
 // Settle puts those in who die, and the dead-letter queue takes them out.

@@ -37,7 +37,11 @@ func (s *Status) explainWindow(last time.Time) {
 	if s.State == DeadLettered && !s.Discarded && s.Code == tasks.CodeWindow && s.SupersededBy == "" {
 		s.WaitingText = waiting.WindowText
 	}
-	if s.WaitingText == waiting.WindowText && len(s.Planned) > 0 {
+	switch {
+	case s.WaitingText != waiting.WindowText:
+	case len(s.Planned) > 0:
 		s.WaitingText = "the user has written: it is asked for again at " + s.Planned[0].At.Format(time.RFC3339)
+	case !last.IsZero():
+		s.WaitingText = "the API refused it although the user wrote at " + last.Format(time.RFC3339) + "; it is asked for again when the user writes again"
 	}
 }

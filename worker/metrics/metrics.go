@@ -19,6 +19,7 @@ const (
 type Metrics struct {
 	*lanes
 	*runs
+	*webhooks
 
 	registry *prometheus.Registry
 
@@ -41,6 +42,7 @@ func New(version string, configured ...string) *Metrics {
 		registry: prometheus.NewRegistry(),
 		lanes:    newLanes(numbers),
 		runs:     newRuns(numbers),
+		webhooks: newWebhooks(),
 		numbers:  numbers,
 		codes:    newCapped(maxCodes),
 		outcomes: newCapped(maxCodes),
@@ -61,7 +63,7 @@ func New(version string, configured ...string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		build, m.calls, m.duration, m.users, m.settled, m.limitHits, m.limiterWait, m.lanes,
-		m.runs,
+		m.runs, m.webhooks.events, m.webhooks.requests,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -14,6 +14,7 @@ import (
 	"github.com/wablock/wablock/worker/web/access"
 	"github.com/wablock/wablock/worker/web/overview"
 	"github.com/wablock/wablock/worker/web/pages"
+	"github.com/wablock/wablock/worker/web/webhook"
 )
 
 // maxInFlight bounds the requests that are served at once, health aside: people and scrapers are
@@ -29,6 +30,8 @@ type Config struct {
 	Access *access.Control
 	// API answers everything under /v1/, and admits callers by itself. Nil: there is none.
 	API http.Handler
+	// Webhooks answers Meta's webhooks, under [webhook.Path], and verifies them by itself. Nil: there is none.
+	Webhooks http.Handler
 	// Gatherer has the metrics of /metrics. Nil: /metrics answers 404.
 	Gatherer prometheus.Gatherer
 	// Ready returns why the worker can't work, nil when it can. It is called at most once a second,
@@ -108,6 +111,9 @@ func New(cfg Config) (http.Handler, error) {
 	open.Handle("GET /readyz", ready)
 	if cfg.API != nil {
 		open.Handle("/v1/", cfg.API)
+	}
+	if cfg.Webhooks != nil {
+		open.Handle(webhook.Path, cfg.Webhooks)
 	}
 	open.Handle("/", guard(closed, cfg.Access))
 	return securityHeaders(open), nil

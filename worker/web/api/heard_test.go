@@ -28,7 +28,7 @@ func TestHeard(t *testing.T) {
 		kill(t, rdb, 4) // 0 and 2 with 131047
 		f := setup(t, rdb)
 		before := value[struct{ Users []map[string]any }](t, f.post("/v1/status", users(num(0)))).Users[0]
-		if before["waiting_text"] == nil || before["last_heard_at"] != nil {
+		if before["state"] != "dead_lettered" || before["last_heard_at"] != nil {
 			t.Errorf("before: %v", before)
 		}
 		now := time.Now().UTC()

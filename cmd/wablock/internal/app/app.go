@@ -25,6 +25,7 @@ import (
 	"github.com/wablock/wablock/worker/web/access"
 	"github.com/wablock/wablock/worker/web/api"
 	"github.com/wablock/wablock/worker/web/overview"
+	"github.com/wablock/wablock/worker/web/webhook"
 )
 
 // ConfigError reports a setting that can't be used.
@@ -39,6 +40,7 @@ type App struct {
 	cfg     *config.Config
 	numbers *numbers
 	access  *access.Control // of the HTTP address
+	webhook *webhook.Config // nil: turned off
 	log     *slog.Logger
 
 	// Version is shown on pages and in metrics.
@@ -60,6 +62,9 @@ func New(cfg *config.Config, log *slog.Logger) (*App, error) {
 		return a, nil
 	}
 	if a.access, err = OpenAccess(cfg, log); err != nil {
+		return nil, err
+	}
+	if a.webhook, err = webhookConfig(cfg, log); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -135,8 +140,12 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 	if err != nil {
 		return nil, err
 	}
+	hooks, err := a.webhooks(rdb, m)
+	if err != nil {
+		return nil, err
+	}
 	pages, err := web.New(web.Config{
-		Redis: rdb, Access: a.access, API: calls, Gatherer: m.Registry(), Ready: s.worker.Ready, Problems: func() []string { return append(s.worker.Problems(), pauses(rdb, configured)...) }, Overview: reader, PhoneNumberID: a.proposed(), Country: a.cfg.DefaultCountry, Logger: a.log,
+		Redis: rdb, Access: a.access, API: calls, Webhooks: hooks, Gatherer: m.Registry(), Ready: s.worker.Ready, Problems: func() []string { return append(s.worker.Problems(), pauses(rdb, configured)...) }, Overview: reader, PhoneNumberID: a.proposed(), Country: a.cfg.DefaultCountry, Logger: a.log,
 		Release: func(ctx context.Context, id string) error {
 			_, err := NewLimiter(a.cfg, rdb).Release(ctx, id)
 			return err
