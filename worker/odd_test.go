@@ -28,6 +28,7 @@ type oddCall struct {
 	n     int // calls before it
 	users []string
 	w     http.ResponseWriter
+	ended <-chan struct{}  // closed when the client has given up
 	pass  func() oddAnswer // lets the simulator answer
 }
 
@@ -85,7 +86,7 @@ func (o *oddAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Users []struct{ User string } `json:"block_users"`
 	}
 	_ = json.Unmarshal(body, &in)
-	c := &oddCall{w: w}
+	c := &oddCall{w: w, ended: r.Context().Done()}
 	for _, u := range in.Users {
 		c.users = append(c.users, u.User)
 	}
@@ -194,6 +195,12 @@ func TestOddAnswers(t *testing.T) {
 		"only null users":     sunk(200, jsonType, `{"block_users":{"added_users":[null],"failed_users":[null]}}`),
 		"other users":         sunk(200, jsonType, `{"block_users":{"added_users":[{"input":"+16505550000","wa_id":"16505550000"}]}}`),
 		"huge body":           sunk(200, jsonType, `{"x":"`+strings.Repeat("x", 20<<20)+`"}`),
+		"slow body": func(c *oddCall) bool {
+			if c.has(oddUser) {
+				<-c.ended
+			}
+			return c.has(oddUser)
+		},
 		"190 by turns": func(c *oddCall) bool {
 			if c.has(oddUser) && c.n%2 == 0 {
 				c.raw(401, jsonType, `{"error":{"code":190,"message":"m"}}`)
@@ -257,7 +264,7 @@ func TestOddAnswers(t *testing.T) {
 		rates = rates[:1]
 		names = []string{
 			"user alone named 139102", "user alone named 190", "user alone named 130429", "user code 139102", "doubled entries",
-			"empty 200", "200 with error 190", "429 html", "several ways by turns",
+			"empty 200", "200 with error 190", "429 html", "several ways by turns", "slow body",
 		}
 	}
 	for _, name := range names {

@@ -17,6 +17,7 @@ type Claimed struct {
 	User     user.ID
 	Version  Version
 	Attempts int // used up so far, at this version
+	Company  int // users of the user's last call, if that timed out, else 0
 }
 
 // Claim is the right to make one call for some users. It is lost at its deadline.
@@ -134,9 +135,10 @@ func parseClaim(reply []any) (Claim, error) {
 	return c, nil
 }
 
-// parseClaimed reads "user version attempts", from the right: the user's name is what another
+// parseClaimed reads "user version attempts company", from the right: the user's name is what another
 // program may have got wrong.
 func parseClaimed(line string) (Claimed, bool) {
+	line, company := cutLast(line)
 	line, attempts := cutLast(line)
 	name, version := cutLast(line)
 	id, err := user.FromCanonical(name)
@@ -148,7 +150,11 @@ func parseClaimed(line string) (Claimed, bool) {
 		return Claimed{}, false
 	}
 	a, err := strconv.Atoi(attempts)
-	return Claimed{User: id, Version: Version(v), Attempts: a}, err == nil
+	if err != nil {
+		return Claimed{}, false
+	}
+	n, err := strconv.Atoi(company)
+	return Claimed{User: id, Version: Version(v), Attempts: a, Company: n}, err == nil
 }
 
 // cutLast cuts s at its last space.

@@ -150,3 +150,27 @@ func TestLongFailureIsCut(t *testing.T) {
 		}
 	})
 }
+
+// TestClaimTellsWhoTimedOut: the size of the call that timed out last goes with its users, until another failure or a
+// newer request.
+func TestClaimTellsWhoTimedOut(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		alice := num(t, 1)
+		company := func(want int) ledger.Claim {
+			t.Helper()
+			c := f.claim(1, "")
+			if len(c.Users) != 1 || c.Users[0].Company != want {
+				t.Fatalf("%+v, want a company of %d", c, want)
+			}
+			return c
+		}
+		f.mark(ledger.Block, ledger.Interactive, f.version(), alice)
+		f.settle(company(0), ledger.Settlement{Verdict: ledger.Retry, Failure: &ledger.Failure{Message: `"company":3`, Company: 201}})
+		f.settle(company(201), ledger.Settlement{Verdict: ledger.Wait})
+		f.settle(company(201), ledger.Settlement{Verdict: ledger.Wait, Failure: &ledger.Failure{Message: `"company":3`, Code: 1}})
+		f.settle(company(0), ledger.Settlement{Verdict: ledger.Retry, Failure: &ledger.Failure{Company: 1}})
+		f.mark(ledger.Unblock, ledger.Interactive, f.version(), alice)
+		company(0)
+	})
+}

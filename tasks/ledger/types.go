@@ -140,4 +140,6 @@ type Failure struct {
 	FBTraceID string `json:"fbtrace_id,omitempty"`
 	// At is the time of the failure, in Unix milliseconds.
 	At int64 `json:"at,omitempty"`
+	// Company is the number of users of the call, if it timed out: any one of them may have made it hang.
+	Company int `json:"company,omitempty"`
 }

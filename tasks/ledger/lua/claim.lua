@@ -11,7 +11,8 @@
 -- ARGV[6]  if above 0, the claim is for a user without an attempt used up: others go along with
 --          one, and else rest for so many ms, as far as they stand in front of such users
 -- Returns  as tally.lua, then op ("" when none was claimed), then one text with a line
---          "user version attempts" for each that was claimed, then how many rest. A claim that comes again names
+--          "user version attempts company" for each that was claimed, then how many rest. Company is the number of
+--          users of the last call, if that timed out, else 0. A claim that comes again names
 --          the users that it took and still holds, for the same request, and changes nothing.
 
 local SWEEP = 2000 -- twice a call's worth, so that claims catch up with any number of the due
@@ -20,7 +21,10 @@ local id, room, ops, now = ARGV[1], tonumber(ARGV[2]), ARGV[4], now_ms()
 local rest, resting = tonumber(ARGV[6]), 0
 local deadline = whole(now + ARGV[3])
 
-local function line_of(user, r) return user .. ' ' .. r.version .. ' ' .. r.attempts end
+local function line_of(user, r)
+  local company = r.failure ~= '' and string.match(r.failure, '"company":(%d+)') or '0'
+  return user .. ' ' .. r.version .. ' ' .. r.attempts .. ' ' .. company
+end
 
 -- again returns the users that this claim, made before, still holds. They stand in LATER at its deadline.
 local function again(deadline)

@@ -54,7 +54,11 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 		c.cancelGrant(c.ctx.calls, grant)
 		return
 	}
-	c.parts = [][]ledger.Claimed{users}
+	var back []ledger.Claimed
+	if c.parts, back = verdict.Apart(users); len(back) > 0 {
+		c.putBackAll(0, back)
+		c.wakeUp() // for them, while this call may hang
+	}
 	for ok := true; ok; grant, ok = c.next() {
 		v := c.once(c.parts[0], grant)
 		part := c.parts[0]

@@ -412,7 +412,7 @@ func (r *reading) alike(e Effect, counted bool) Verdict {
 
 // add settles all users alike; delay, if any, is for those that wait.
 func (v *Verdict) add(r *reading, delay func(i int) time.Duration, counted bool) {
-	failure := failureOf(r.err, r.rule, r.Now)
+	failure := companyOf(r.err, r.rule, r.Now, len(r.users))
 	for i, u := range r.users {
 		s := r.settle(u, r.rule, failure, counted)
 		if delay != nil && s.Verdict == ledger.Wait {
