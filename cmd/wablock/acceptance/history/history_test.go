@@ -226,6 +226,14 @@ func TestLosses(t *testing.T) {
 			},
 			losses: fromTo(19, 22), want: "superseded",
 		},
+		"the call of the lost one left the user out": {
+			change: func(r *history.Run) {
+				r.Requests[alice] = append(r.Requests[alice], request(ledger.Block, 9, true))
+				r.Calls = append(r.Calls, call(3, simulator.Block, 10, 11, simulator.OutcomeOmitted))
+				onList(r)
+			},
+			losses: fromTo(8, 12), lost: 1,
+		},
 		"nothing is left": {change: func(r *history.Run) { delete(r.Entries, alice) }, losses: fromTo(4, 8), want: "no trace", lost: 1},
 	}
 	for name, c := range cases {
