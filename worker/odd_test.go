@@ -329,3 +329,49 @@ func oddRun(t *testing.T, answer func(c *oddCall) bool, rate float64) {
 		}
 	})
 }
+
+// TestRetryAfterOfOneUser: each call of one user is limited for the account, with a pause. The first pause is kept to; once
+// others were served since, those that follow are known to be the user's. Until then each pause halves the company.
+func TestRetryAfterOfOneUser(t *testing.T) {
+	t.Parallel()
+	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
+		const pause = 30 * time.Second
+		var until time.Time
+		var early, pauses int
+		api := &oddAPI{sim: b.sim, answer: func(c *oddCall) bool {
+			if time.Now().Before(until) && pauses == 1 {
+				early++
+			}
+			if c.has(oddUser) {
+				pauses++
+				until = time.Now().Add(pause)
+				c.w.Header().Set("Retry-After", "30")
+				c.raw(429, "application/json", `{"error":{"code":80007,"message":"m"}}`)
+			}
+			return c.has(oddUser)
+		}}
+		b.world.options = []client.Option{client.WithTransport(inProcess{api})}
+		b.cfg.MaxAttempts, b.cfg.Logger = 3, nil
+		b.cfg.Resolve = func(id string) (worker.PhoneNumber, bool) {
+			n, ok := b.resolve(id)
+			n.Account = "102290129340398"
+			return n, ok
+		}
+		defer b.run()()
+		b.enqueue(ledger.Block, append(numbersFrom(0, 20), oddUser)...)
+		var worst time.Duration
+		start := time.Now()
+		for i := 0; !b.entry(oddUser).State.Ended() && time.Since(start) < time.Hour; i++ {
+			began := time.Now()
+			if !b.succeedWithin(b.enqueue(ledger.Block, fmt.Sprintf("+1650556%04d", i)), 5*time.Minute) {
+				return
+			}
+			worst = max(worst, time.Since(began))
+			<-time.After(5 * time.Second)
+		}
+		t.Logf("%v after %v and %d pauses, others within %v, %d calls in the first pause", b.entry(oddUser).State, time.Since(start), pauses, worst, early)
+		if !b.entry(oddUser).State.Ended() || worst > 12*pause || early > 2 {
+			t.Error("one user's pauses hold up others, or the first is not kept to")
+		}
+	})
+}

@@ -127,13 +127,15 @@ func each(servers []*asynq.Server, do func(*asynq.Server)) {
 }
 
 // servers returns the asynq servers: one of its own for what must not wait, one for the rest,
-// one for the dead letters that are run in the web UI.
+// one for the dead letters that are run in the web UI. Queues that share one go by weight: under strict
+// priority a stream of jobs would keep schedules and dead letters waiting, and handlers only follow
+// users, whose order is the lanes'.
 func (w *Worker) servers() []*asynq.Server {
 	n := w.cfg.Concurrency
 	dead := map[string]int{queues.DeadLetter: 1}
 	if n == 1 {
 		return []*asynq.Server{w.server(1, map[string]int{
-			string(ledger.Interactive): 4, string(ledger.Bulk): 3, string(ledger.Reconcile): 2, queues.DeadLetter: 1,
+			string(ledger.Interactive): 6, string(ledger.Bulk): 2, string(ledger.Reconcile): 1, queues.DeadLetter: 1,
 		})}
 	}
 	bulk := max(1, n/4) // the bulk of them is deferred, and has little use for slots
@@ -148,7 +150,6 @@ func (w *Worker) server(concurrency int, queues map[string]int) *asynq.Server {
 	return asynq.NewServerFromRedisClient(backoffRedis{w.cfg.Redis}, asynq.Config{
 		Concurrency:              concurrency,
 		Queues:                   queues,
-		StrictPriority:           true,
 		IsFailure:                isFailure,
 		RetryDelayFunc:           retryDelay,
 		TaskCheckInterval:        w.cfg.Poll,
