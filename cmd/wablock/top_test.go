@@ -25,7 +25,7 @@ func TestTop(t *testing.T) {
 		t.Errorf("top shows a number, or steers the terminal:\n%s", text)
 	}
 	o := f.wablock("top", "--json").exits(exitDone).object()
-	if list, ok := o["attention"].([]any); !ok || len(list) != 3 || o["phone_numbers"] == nil || o["at"] == nil {
+	if list, ok := o["attention"].([]any); !ok || len(list) != 2 || o["phone_numbers"] == nil || o["at"] == nil {
 		t.Errorf("%v", o)
 	}
 	f.wablock("top", "now").exits(exitUsage)

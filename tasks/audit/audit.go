@@ -121,6 +121,11 @@ func clean(s string, most int) string {
 	return s
 }
 
+// Changes is Read without the accepted jobs.
+func Changes(ctx context.Context, rdb redis.UniversalClient, since time.Time, limit int) ([]Event, error) {
+	return read(ctx, rdb, streamKey, since, limit)
+}
+
 // Read returns the events since a time (zero for all that are kept), newest first, at most limit.
 func Read(ctx context.Context, rdb redis.UniversalClient, since time.Time, limit int) ([]Event, error) {
 	events, err := read(ctx, rdb, streamKey, since, limit)

@@ -45,12 +45,13 @@ func (f Facts) general() []Notice {
 		}
 		all = append(all, n)
 	}
+	var held []pause.Pause
 	for _, p := range f.Pauses {
 		if p.PhoneNumberID == "" {
-			all = append(all, pausedNotice(p, f.Now))
+			held = append(held, p)
 		}
 	}
-	return all
+	return append(all, pausedNotices(held, f.Now)...)
 }
 
 // waiting counts the users that wait, of all phone number IDs.
@@ -61,19 +62,30 @@ func (f Facts) waiting() (n int) {
 	return n
 }
 
-func pausedNotice(p pause.Pause, now time.Time) Notice {
-	text := fmt.Sprintf("Calls to %s are paused", p.Operation)
-	resume := "wablock resume --phone-number-id " + p.PhoneNumberID
+// pausedNotices returns a notice for each of the pauses of a phone number ID, or of all; one for both operations where
+// they were paused together.
+func pausedNotices(held []pause.Pause, now time.Time) (all []Notice) {
+	if len(held) == 2 && held[0].Since.Equal(held[1].Since) && held[0].Until.Equal(held[1].Until) && held[0].Reason == held[1].Reason {
+		return []Notice{pausedNotice(held[0], "Calls", "", now)}
+	}
+	for _, p := range held {
+		all = append(all, pausedNotice(p, "Calls to "+string(p.Operation), " --operation "+string(p.Operation), now))
+	}
+	return all
+}
+
+func pausedNotice(p pause.Pause, calls, flag string, now time.Time) Notice {
+	text, resume := calls+" are paused", "wablock resume --phone-number-id "+p.PhoneNumberID
 	if p.PhoneNumberID == "" {
 		text, resume = text+" for all phone number IDs", "wablock resume --all"
 	}
 	if !p.Since.IsZero() {
-		text += " since " + clock(p.Since, now) + ", for " + Span(now.Sub(p.Since))
+		text += " since " + clock(p.Since, now) + " (" + Span(now.Sub(p.Since)) + ")"
 	}
 	text += ", by " + cmp.Or(p.RequestedBy, "an unnamed requester") + ": " + p.Reason
-	next := "`" + resume + " --operation " + string(p.Operation) + "` when they may go on."
+	next := "`" + resume + flag + "` when they may go on."
 	if !p.Until.IsZero() {
-		next = "They go on at " + clock(p.Until, now) + ", or with `" + resume + " --operation " + string(p.Operation) + "`."
+		next = "They go on at " + clock(p.Until, now) + ", or with `" + resume + flag + "`."
 	}
 	return Notice{Severity: Stopped, Cause: CausePaused, PhoneNumberID: p.PhoneNumberID, Text: sentence(text), Next: next}
 }
@@ -184,12 +196,10 @@ func (f Facts) notices(n NumberFacts, p PhoneNumber, s standing) []Notice {
 		}
 	case Running, Idle, Paused:
 	}
-	for _, held := range s.pauses {
-		if held.PhoneNumberID != "" {
-			notice := pausedNotice(held, f.Now)
-			notice.Text = sentence(notice.Text, waits)
-			all = append(all, notice)
-		}
+	own := slices.DeleteFunc(slices.Clone(s.pauses), func(p pause.Pause) bool { return p.PhoneNumberID == "" })
+	for _, notice := range pausedNotices(own, f.Now) {
+		notice.Text = sentence(notice.Text, waits)
+		all = append(all, notice)
 	}
 	return append(all, f.pace(n, p, s, waits)...)
 }

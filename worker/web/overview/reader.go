@@ -132,7 +132,7 @@ func (r *Reader) read(ctx context.Context) (Facts, error) {
 	if f.Pauses, err = pause.Of(ctx, r.cfg.Redis, ids...); err != nil {
 		return f, err
 	}
-	if f.Events, err = audit.Read(ctx, r.cfg.Redis, f.Now.Add(-time.Hour), maxEvents); err != nil {
+	if f.Events, err = audit.Changes(ctx, r.cfg.Redis, f.Now.Add(-time.Hour), maxEvents); err != nil {
 		return f, err
 	}
 	series, err := figures.Read(ctx, r.cfg.Redis, time.Hour, ids...)
