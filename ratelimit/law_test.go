@@ -183,6 +183,26 @@ func TestFirstProbeRefused(t *testing.T) {
 	}
 }
 
+// A limit that was learnt while refusals stop all calls is remembered, so that its fall is seen and it is tried more often.
+func TestFallIsSeenAfterStops(t *testing.T) {
+	t.Parallel()
+	b := met(t, 20)
+	b.s.Wary, b.s.Steady = maxWary, 0
+	b.serve(5 * time.Second)
+	b.refuse(Observation{})
+	if b.s.Steady != b.s.Anchor || !b.s.Settled {
+		t.Fatalf("a settled limit is not remembered: %+v", b.s)
+	}
+	b.probe(false)
+	b.s.Rate /= 2
+	b.s.Anchor = b.s.Rate
+	b.serve(5 * time.Second)
+	b.refuse(Observation{})
+	if b.s.FellAt != b.now {
+		t.Errorf("the anchor fell to %.2f unseen: %+v", b.s.Anchor, b.s)
+	}
+}
+
 func TestStatedPauseLeads(t *testing.T) {
 	t.Parallel()
 	b := met(t, 10)

@@ -77,6 +77,9 @@ func (s stopping) refused(l *law, e Event) {
 		l.Batch = l.Batch.refused(e.Users, l.now)
 	case !e.Probe: // the rate was cut when the pause began that this probe was to end
 		l.cut()
+		if l.Settled {
+			l.Steady = l.Anchor
+		}
 	}
 	s.again(l, e)
 }
