@@ -183,6 +183,23 @@ func TestFirstProbeRefused(t *testing.T) {
 	}
 }
 
+// Where a lock-out was met lately a push grows by small steps, however long nothing is refused.
+func TestPushIsGentleWhereRefusalsAreDear(t *testing.T) {
+	t.Parallel()
+	b := met(t, 20)
+	b.s.Wary, b.s.Backoff, b.s.RestUntil, b.s.Settled = maxWary, 1, 0, false
+	for range 40 {
+		before := b.s.Rate
+		b.serve(b.s.every(b.set))
+		if grown := b.s.Rate / before; grown > dearBound+1e-6 {
+			t.Fatalf("a step from %.2f to %.2f", before, b.s.Rate)
+		}
+	}
+	if b.s.Rate < 1.5*b.s.Anchor {
+		t.Errorf("20 s of pushing: %.2f, anchor %.2f", b.s.Rate, b.s.Anchor)
+	}
+}
+
 // A limit that was learnt while refusals stop all calls is remembered, so that its fall is seen and it is tried more often.
 func TestFallIsSeenAfterStops(t *testing.T) {
 	t.Parallel()

@@ -57,13 +57,15 @@ const (
 
 	// LOCK-OUT. Where the first call after a pause is refused as well, refusals are dear: pauses then start where the last
 	// one ended, up to so many doublings, one less every so many epochs; the rest is so many times what the refusal cost,
-	// up to a bound; a push takes so many times as long; the anchor keeps nearer to what was served; and of the time lost,
+	// up to a bound; a push takes so many times as long, and no step of it grows by more than dearBound, since all calls that
+	// are in flight when the limit is met prolong the lock-out; the anchor keeps nearer to what was served; and of the time lost,
 	// no more than so much counts as time in which unused calls were saved up.
 	maxBackoff    = 2
 	backoffEpochs = 4
 	dearRest      = 20.0
 	maxRest       = 10 * time.Minute
 	dearPush      = 4
+	dearBound     = 1.03
 	dearShare     = 0.15
 	dearSaving    = time.Second
 )
@@ -183,5 +185,9 @@ func (stopping) grow(l *law, dt time.Duration, _ float64) {
 	if l.dear() {
 		unit *= dearPush
 	}
-	l.Rate *= min(math.Exp(l.push(dt, pushGrowth, unit)), pushBound)
+	bound := pushBound
+	if l.Backoff > 0 {
+		bound = dearBound
+	}
+	l.Rate *= min(math.Exp(l.push(dt, pushGrowth, unit)), bound)
 }

@@ -194,6 +194,44 @@ func TestLockoutTarget(t *testing.T) {
 	}
 }
 
+// Where many calls are in flight when a lock-out begins, each prolongs it: the limit is met gently.
+func TestGentleLockouts(t *testing.T) {
+	t.Parallel()
+	for after, used := range map[time.Duration]float64{500 * time.Millisecond: 0.74, 1500 * time.Millisecond: 0.72} {
+		got := lawMean(scenario{limit: 20, processes: 1, build: lockoutAfter(after)})
+		if got.used < used || got.rejected > 0.015 {
+			t.Errorf("after %v: used %.1f %%, rejected %.2f %%", after, 100*got.used, 100*got.rejected)
+		}
+	}
+}
+
+// A job of 36 seconds from nothing known, with lock-outs, at a limit that is halved and restored.
+func TestShortJobs(t *testing.T) {
+	t.Parallel()
+	for _, want := range []struct {
+		locks          bool
+		used, rejected float64
+	}{{false, 0.86, 0.08}, {true, 0.6, 0.1}} {
+		var all []result
+		for seed := range uint64(seeds) { // short, and different
+			r, _ := law(scenario{limit: 5, processes: 1, build: shortJob(want.locks)}, seed)
+			all = append(all, r)
+		}
+		if got := mean(all); got.used < want.used || got.rejected > want.rejected {
+			t.Errorf("lock-outs %v: used %.1f %%, rejected %.2f %%", want.locks, 100*got.used, 100*got.rejected)
+		}
+	}
+}
+
+// A rate that was learnt before is used from the first call on.
+func TestGoesOnAtTheLearntRate(t *testing.T) {
+	t.Parallel()
+	s := scenario{limit: 10, processes: 1, build: bounded, ceiling: 10, again: true}
+	if got := lawMean(s); got.used < 0.97 || got.rejected > 0 {
+		t.Errorf("used %.1f %%, rejected %.2f %%", 100*got.used, 100*got.rejected)
+	}
+}
+
 func TestFindsUsersPerCall(t *testing.T) {
 	t.Parallel()
 	for _, users := range []int{50, 200, 1000} {
