@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/waiting"
 )
 
 // How often --wait looks at the ledger, and how long Redis may be away meanwhile.
@@ -60,7 +61,22 @@ func (w *waiter) until(ctx context.Context, jobs ...tasks.Job) (tasks.Progress, 
 	if len(jobs) == 1 {
 		what = "the job " + jobs[0].ID + " goes on"
 	}
-	return w.follow(ctx, total, what, func(ctx context.Context) (tasks.Progress, error) { return progressOf(ctx, w.producer, jobs) })
+	var last tasks.JobStatus // of the jobs, as it was seen to wait
+	if len(jobs) > 0 {
+		last = tasks.JobStatus{ID: jobs[len(jobs)-1].ID, PhoneNumberID: jobs[len(jobs)-1].PhoneNumberID}
+	}
+	return w.follow(ctx, total, what,
+		func(ctx context.Context) (tasks.Progress, error) { return progressOf(ctx, w.producer, jobs) },
+		func(ctx context.Context) tasks.JobStatus {
+			p, err := tasks.NewProducer(w.rdb, tasks.ProducerConfig{PhoneNumberID: last.PhoneNumberID})
+			if err != nil {
+				return last
+			}
+			if now, err := p.Job(ctx, last.ID); err == nil {
+				last = now
+			}
+			return last
+		})
 }
 
 // untilJob waits for the end of a job that was accepted before; see follow.
@@ -71,13 +87,16 @@ func (w *waiter) untilJob(ctx context.Context, j tasks.JobStatus) (tasks.JobStat
 			j = now
 		}
 		return tasks.Progress{Succeeded: j.Succeeded, DeadLettered: j.DeadLettered, Superseded: j.Superseded, Pending: j.Pending}, err
-	})
+	}, func(context.Context) tasks.JobStatus { return j })
 	return j, jobError(err, j.ID)
 }
 
 // follow looks until no user is pending. Its error says that it was interrupted, that time ran out, that
-// Redis stayed away, or that the job is no longer kept; the progress is then the last one seen.
-func (w *waiter) follow(ctx context.Context, total int, goesOn string, look func(context.Context) (tasks.Progress, error)) (tasks.Progress, error) {
+// Redis stayed away, or that the job is no longer kept; the progress is then the last one seen. Where there is none for a
+// while, it says what the job waits for.
+func (w *waiter) follow(
+	ctx context.Context, total int, goesOn string, look func(context.Context) (tasks.Progress, error), job func(context.Context) tasks.JobStatus,
+) (tasks.Progress, error) {
 	goesOn += " without this command; `wablock status NUMBER` shows where a number stands"
 	last := tasks.Progress{Pending: total}
 	show := newMeter(w.cli, total)
@@ -88,6 +107,7 @@ func (w *waiter) follow(ctx context.Context, total int, goesOn string, look func
 	}
 	defer stop()
 	seen, moved := time.Now(), time.Now() // a look that succeeded, and one that found progress
+	var reasons reasonsSaid
 	for {
 		start := time.Now()
 		now, err := look(limited)
@@ -107,10 +127,9 @@ func (w *waiter) follow(ctx context.Context, total int, goesOn string, look func
 			return last, fmt.Errorf("%w; %s", err, goesOn)
 		}
 		if time.Since(moved) > waitNoWorker {
-			if sayIfNoWorker(w.cli, w.rdb, "the numbers wait") {
+			moved = start
+			if !reasons.say(w.cli, job(limited)) && sayIfNoWorker(w.cli, w.rdb, "the numbers wait") {
 				moved = start.Add(waitRedis) // and not again before long
-			} else {
-				moved = start
 			}
 		}
 		if pauseFor(limited, min(max(waitLeast, waitEffort*time.Since(start)), waitMost)) == nil {
@@ -122,6 +141,29 @@ func (w *waiter) follow(ctx context.Context, total int, goesOn string, look func
 		return last, &exitError{code: exitFailed, text: fmt.Sprintf("timeout after %v: %s of %s settled; %s",
 			w.timeout, thousands(total-last.Pending), thousands(total), goesOn)}
 	}
+}
+
+// reasonsSaid keeps a reason that goes on from being said again before long.
+type reasonsSaid struct {
+	last waiting.Cause
+	at   time.Time
+}
+
+// say tells people why a job waits. It reports whether that is known, and something else than a missing worker.
+func (r *reasonsSaid) say(c *cli, j tasks.JobStatus) bool {
+	if j.WaitingText == "" || j.WaitingFor == waiting.NoWorker {
+		return false
+	}
+	if j.WaitingFor == r.last && time.Since(r.at) < waitRedis {
+		return true
+	}
+	r.last, r.at = j.WaitingFor, time.Now()
+	text := j.WaitingText
+	if !j.ExpectedAt.IsZero() {
+		text += "; expected at " + stamp(j.ExpectedAt)
+	}
+	c.say("the job %s waits: %s", j.ID, text)
+	return true
 }
 
 // sayIfNoWorker says that no worker runs, if that is so, and what follows from it.

@@ -56,3 +56,16 @@ func TestStatusSaysWhy(t *testing.T) {
 	f.wablock("pause", "--reason", "wrong file").exits(exitDone)
 	said(waiting.Paused, "wrong file")
 }
+
+// TestWaitSaysWhy: what a job waits for is said once, while it makes no progress.
+func TestWaitSaysWhy(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.wablock("pause", "--reason", "wrong file").exits(exitDone)
+	f.wablock("block", "--job-id", "why", number(1)).exits(exitDone)
+	r := f.wablock("block", "--wait", "--timeout", "11s", "--job-id", "why", number(1)).exits(exitFailed).says("the job why waits: calls to block are paused", "wrong file")
+	if n := strings.Count(r.err, "waits:"); n != 1 {
+		t.Errorf("said %d times: %s", n, r.err)
+	}
+	f.wablock("job", "why", "--wait", "--timeout", "6s").exits(exitFailed).says("the job why waits: calls to block are paused", "wrong file")
+}

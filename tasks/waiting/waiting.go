@@ -268,7 +268,11 @@ func (f Facts) limitText(l fleet.Lane) string {
 	case l.Capped > 0 && l.Pace >= l.Capped:
 		return fmt.Sprintf("rate limit: an operator has capped the rate at %s, until `wablock limits release`", perSecond(l.Capped))
 	}
-	return "rate limit: the next call goes at " + stamp(l.LimitedUntil)
+	text := "rate limit: the next call goes at " + stamp(l.LimitedUntil)
+	if c := f.Ceiling.Rate; c > 0 && l.Pace >= c {
+		text += fmt.Sprintf(", since WABLOCK_RATE allows %s", perSecond(c))
+	}
+	return text
 }
 
 // Stopped describes a lane whose calls don't go, with the next step; "" for one that is running.

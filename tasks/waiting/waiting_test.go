@@ -137,6 +137,15 @@ func TestReasons(t *testing.T) {
 	}
 }
 
+func TestALowCeilingIsNamed(t *testing.T) {
+	t.Parallel()
+	l := with(lane(fleet.Running), func(l *fleet.Lane) { l.Pace, l.Limit, l.LimitedUntil = 0.05, "pace", at(15*time.Second) })
+	f := waiting.Facts{PhoneNumberID: "1", Now: now, Lanes: []fleet.Lane{l}, Workers: 1, Ceiling: fleet.Ceiling{Rate: 0.05}}
+	if r := f.Of(inLine(ledger.Block, 1, 0)); r.For != waiting.RateLimit || !strings.Contains(r.Text, "WABLOCK_RATE allows 0.05 calls a second") {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestJobReasons(t *testing.T) {
 	t.Parallel()
 	f := waiting.Facts{PhoneNumberID: "1", Now: now, Lanes: []fleet.Lane{lane(fleet.Running)}, Workers: 1}
