@@ -105,7 +105,7 @@ func TestTenThousandPhoneNumbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.start(wk)
-	deadline := time.After(2 * time.Minute)
+	deadline := time.After(4 * time.Minute)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for served := 0; served < n-len(halted); {
