@@ -26,6 +26,8 @@
 // What each user's request has come to is in the package ledger below, which decides; asynq's
 // tasks say what was asked for, wake the workers, and show operators how it goes.
 //
+// Package taskstest has a fake of the producer, for the tests of services that use it.
+//
 // Phone numbers stand in clear in the payloads of tasks, in the ledger and in the index of the
 // dead letters, and nowhere else: no task ID, error or log line of this package holds one.
 package tasks

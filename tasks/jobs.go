@@ -69,7 +69,8 @@ type JobStatus struct {
 // Done reports whether nothing of the job is left to do.
 func (s JobStatus) Done() bool { return s.Pending == 0 }
 
-func jobStatus(phoneNumberID string, j ledger.JobRecord, now time.Time) JobStatus {
+// StatusOfJob sums up what is kept of a job.
+func StatusOfJob(phoneNumberID string, j ledger.JobRecord, now time.Time) JobStatus {
 	s := JobStatus{
 		ID: j.ID, Operation: j.Operation, PhoneNumberID: phoneNumberID, RequestedBy: j.By.By, Reason: j.By.Reason, Reference: j.By.Reference,
 		RequestedAt: milli(j.At), PlannedAt: milli(j.Due), Until: milli(j.Ends),
@@ -115,7 +116,7 @@ func (p *Producer) counts(ctx context.Context, jobID string) (JobStatus, error) 
 	if err != nil {
 		return JobStatus{}, fmt.Errorf("tasks: job: %w", err)
 	}
-	return jobStatus(p.cfg.PhoneNumberID, j, time.Now()), nil
+	return StatusOfJob(p.cfg.PhoneNumberID, j, time.Now()), nil
 }
 
 // record reads what is kept of a job.
@@ -190,7 +191,7 @@ func (p *Producer) Jobs(ctx context.Context, f JobsFilter) iter.Seq2[JobStatus, 
 			var chosen []*JobStatus
 			for _, v := range versions {
 				j, ok := jobs[v]
-				s := jobStatus(l.PhoneNumberID(), j, now)
+				s := StatusOfJob(l.PhoneNumberID(), j, now)
 				switch {
 				case !ok || f.State != "" && s.State != f.State:
 				case skip > 0:

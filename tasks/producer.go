@@ -107,22 +107,15 @@ func (p *Producer) Unblock(ctx context.Context, inputs []string, opts ...Option)
 }
 
 func (p *Producer) parseAndEnqueue(ctx context.Context, op ledger.Operation, inputs []string, opts []Option) (Job, error) {
-	r := Request{Operation: op}
-	for _, o := range opts {
-		o(&r)
+	r, err := NewRequest(op, inputs, opts...)
+	if err != nil {
+		return Job{Operation: op, Rejected: r.Rejected}, fmt.Errorf("tasks: enqueue: %w", err)
 	}
-	list := numbers.Parse(inputs, user.Country{})
-	r.Users, r.Given, r.Rejected = list.Users, list.Given, list.Rejected
-	if len(r.Users) == 0 {
-		return Job{Operation: op, Rejected: list.Rejected},
-			fmt.Errorf("tasks: enqueue: %w: none of %d inputs is a phone number or BSUID", ErrNoUsers, len(inputs))
-	}
-	var err error
-	if r.Users, list.Rejected, err = p.Allowed(ctx, r, r.Users, list.Rejected); err != nil {
-		return Job{Operation: op, Rejected: list.Rejected}, fmt.Errorf("tasks: enqueue: %w", err)
+	if r.Users, r.Rejected, err = p.Allowed(ctx, r, r.Users, r.Rejected); err != nil {
+		return Job{Operation: op, Rejected: r.Rejected}, fmt.Errorf("tasks: enqueue: %w", err)
 	}
 	job, err := p.Enqueue(ctx, r)
-	job.Rejected = list.Rejected
+	job.Rejected = r.Rejected
 	return job, err
 }
 
@@ -158,7 +151,7 @@ func (p *Producer) Allowed(ctx context.Context, r Request, users []user.ID, reje
 func (p *Producer) Enqueue(ctx context.Context, r Request) (Job, error) {
 	named := r.JobID != ""
 	given := r.Users
-	r, err := p.complete(r)
+	r, err := r.Complete(p.cfg)
 	if err != nil {
 		return Job{ID: r.JobID, Operation: r.Operation}, fmt.Errorf("tasks: enqueue: %w", err)
 	}
@@ -200,55 +193,6 @@ func (p *Producer) audit(ctx context.Context, r Request) {
 	if err := audit.Record(ctx, p.rdb, e); err != nil {
 		p.cfg.Logger.WarnContext(ctx, "a job could not be written into the audit log", "job_id", r.JobID, "error", err)
 	}
-}
-
-// complete returns r with its defaults filled in, each user once, or what is wrong with it.
-func (p *Producer) complete(r Request) (Request, error) {
-	if !r.Operation.Valid() {
-		return r, fmt.Errorf("an operation that is neither %q nor %q", ledger.Block, ledger.Unblock)
-	}
-	if r.PhoneNumberID == "" {
-		r.PhoneNumberID = p.cfg.PhoneNumberID
-	}
-	if err := queues.CheckPhoneNumberID(r.PhoneNumberID); err != nil {
-		return r, err
-	}
-	var err error
-	if r.Users, err = distinct(r.Users); err != nil {
-		return r, err
-	}
-	if r.Queue == "" {
-		r.Queue = ledger.Interactive
-		if len(r.Users) > InteractiveUpTo {
-			r.Queue = ledger.Bulk
-		}
-	}
-	if !r.Queue.Valid() {
-		return r, fmt.Errorf("no such queue: it is one of %v", ledger.Queues())
-	}
-	if r.Delay < 0 || r.Delay > MaxDelay {
-		return r, fmt.Errorf("a delay of %v: it is from 0 to %v", r.Delay, MaxDelay)
-	}
-	if err := r.checkOrder(time.Now()); err != nil {
-		return r, err
-	}
-	if err := r.checkUntil(time.Now()); err != nil {
-		return r, err
-	}
-	if err := r.checkText(); err != nil {
-		return r, err
-	}
-	if r.Retention == 0 {
-		r.Retention = p.cfg.Retention
-	}
-	if err := checkRetention(r.Retention); err != nil {
-		return r, err
-	}
-	if r.JobID == "" {
-		return r, nil
-	}
-	r.Users = sorted(r.Users)
-	return r, CheckJobID(r.JobID, r.Users...)
 }
 
 // Tasks reads what became of a job's tasks, which stay for as long as their retention. [Producer.Job]

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -54,6 +55,21 @@ type Request struct {
 	Unlisted bool
 
 	undoOf string // the ID of the job that this one undoes
+}
+
+// NewRequest returns the request to block or unblock users as people write them: phone numbers or BSUIDs. Inputs that
+// name no user are in its Rejected; without any that does, the error wraps ErrNoUsers.
+func NewRequest(op ledger.Operation, inputs []string, opts ...Option) (Request, error) {
+	r := Request{Operation: op}
+	for _, o := range opts {
+		o(&r)
+	}
+	list := numbers.Parse(inputs, user.Country{})
+	r.Users, r.Given, r.Rejected = list.Users, list.Given, list.Rejected
+	if len(r.Users) == 0 {
+		return r, fmt.Errorf("%w: none of %d inputs is a phone number or BSUID", ErrNoUsers, len(inputs))
+	}
+	return r, nil
 }
 
 // Option changes what [Producer.Block] and [Producer.Unblock] ask for; see [Request].
@@ -123,6 +139,56 @@ func distinct(users []user.ID) ([]user.ID, error) {
 		}
 	}
 	return out, nil
+}
+
+// Complete returns r as a producer of cfg takes it, its defaults filled in and each user once, or what is wrong with
+// it. Of cfg it reads the phone number ID and the retention.
+func (r Request) Complete(cfg ProducerConfig) (Request, error) {
+	if !r.Operation.Valid() {
+		return r, fmt.Errorf("an operation that is neither %q nor %q", ledger.Block, ledger.Unblock)
+	}
+	if r.PhoneNumberID == "" {
+		r.PhoneNumberID = cfg.PhoneNumberID
+	}
+	if err := queues.CheckPhoneNumberID(r.PhoneNumberID); err != nil {
+		return r, err
+	}
+	var err error
+	if r.Users, err = distinct(r.Users); err != nil {
+		return r, err
+	}
+	if r.Queue == "" {
+		r.Queue = ledger.Interactive
+		if len(r.Users) > InteractiveUpTo {
+			r.Queue = ledger.Bulk
+		}
+	}
+	if !r.Queue.Valid() {
+		return r, fmt.Errorf("no such queue: it is one of %v", ledger.Queues())
+	}
+	if r.Delay < 0 || r.Delay > MaxDelay {
+		return r, fmt.Errorf("a delay of %v: it is from 0 to %v", r.Delay, MaxDelay)
+	}
+	if err := r.checkOrder(time.Now()); err != nil {
+		return r, err
+	}
+	if err := r.checkUntil(time.Now()); err != nil {
+		return r, err
+	}
+	if err := r.checkText(); err != nil {
+		return r, err
+	}
+	if r.Retention == 0 {
+		r.Retention = cfg.Retention
+	}
+	if err := checkRetention(r.Retention); err != nil {
+		return r, err
+	}
+	if r.JobID == "" {
+		return r, nil
+	}
+	r.Users = sorted(r.Users)
+	return r, CheckJobID(r.JobID, r.Users...)
 }
 
 // checkOrder checks what a request is ordered by.
