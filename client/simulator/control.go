@@ -152,12 +152,19 @@ func (s control) serveUserWrote(w http.ResponseWriter, r *http.Request) error {
 		PhoneNumberID string   `json:"phone_number_id"`
 		User          string   `json:"user"`
 		Ago           Duration `json:"ago"`
+		Webhook       string   `json:"webhook"`
 	}
 	if err := readControl(r, &body); err != nil {
 		return err
 	}
-	if err := s.UserWrote(body.PhoneNumberID, body.User, s.now().Add(-time.Duration(body.Ago))); err != nil {
+	at := s.now().Add(-time.Duration(body.Ago))
+	if err := s.UserWrote(body.PhoneNumberID, body.User, at); err != nil {
 		return err
+	}
+	if body.Webhook != "" {
+		if err := s.sendMessage(r.Context(), body.Webhook, body.PhoneNumberID, body.User, at); err != nil {
+			return err
+		}
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
