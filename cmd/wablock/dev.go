@@ -294,6 +294,7 @@ func (d *dev) banner() {
 	line("")
 	if addr := d.service.Addr(); addr != nil {
 		pages := "http://" + addr.String()
+		line("  overview        %s/", pages)
 		line("  web UI          %s/monitor/", pages)
 		line("  metrics         %s/metrics", pages)
 	}

@@ -141,7 +141,7 @@ func producerOf(t *testing.T, f *fixture) *tasks.Producer {
 }
 
 // plantNight fills Redis with what goes on in a bad night: one working phone number ID, with a job of 340 users,
-// 300 were dead-lettered with four codes, and one each that is halted, full and paused.
+// 300 of which were dead-lettered with four codes, and one each that is halted, full and paused.
 func plantNight(t *testing.T, f *fixture) {
 	t.Helper()
 	var numbers []string

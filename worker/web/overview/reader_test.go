@@ -232,3 +232,24 @@ func TestCostOfReading(t *testing.T) {
 		t.Errorf("%.0f µs a second", perSecond)
 	}
 }
+
+// TestReaderSeesAFullRedis: that Redis takes no more writes stands first.
+func TestReaderSeesAFullRedis(t *testing.T) {
+	t.Parallel()
+	rdb := redis.NewClient(&redis.Options{Addr: redistest.Start(t).Addr}) // of its own: others would not write either
+	t.Cleanup(func() { _ = rdb.Close() })
+	plant(t, rdb)
+	r := overview.NewReader(overview.Config{Redis: rdb, PhoneNumberIDs: []string{id}})
+	for _, n := range r.Now(t.Context()).Attention {
+		if n.Cause == overview.CauseRedisFull {
+			t.Errorf("a Redis without a bound is full: %s", n.Text)
+		}
+	}
+	if err := rdb.ConfigSet(t.Context(), "maxmemory", "1mb").Err(); err != nil {
+		t.Fatal(err)
+	}
+	r.Refresh()
+	if n := r.Now(t.Context()).Attention[0]; n.Cause != overview.CauseRedisFull || !strings.Contains(n.Text, "of 1 MB") {
+		t.Errorf("%+v", n)
+	}
+}
