@@ -35,7 +35,7 @@ func (l *Ledger) cancel(ctx context.Context, v Version, part int, users []user.I
 	for _, u := range users {
 		args = append(args, u.Reveal())
 	}
-	reply, err := cancelScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.endsKey, l.countsKey), args...).Int64Slice()
+	reply, err := cancelScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.endsKey, l.personsKey, l.countsKey), args...).Int64Slice()
 	if err != nil {
 		return false, fmt.Errorf("ledger: cancel: %w", err)
 	}

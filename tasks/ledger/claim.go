@@ -182,7 +182,7 @@ func (l *Ledger) Renew(ctx context.Context, claimID string, users []Claimed, hol
 	for _, u := range users {
 		args = append(args, u.User.Reveal(), int64(u.Version))
 	}
-	letters, err := renewScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.countsKey), args...).Text()
+	letters, err := renewScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.personsKey, l.countsKey), args...).Text()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: renew: %w", err)
 	}
@@ -244,7 +244,7 @@ func (l *Ledger) Settle(ctx context.Context, claimID string, settlements []Settl
 	if err != nil {
 		return nil, fmt.Errorf("ledger: settle: %w", err)
 	}
-	text, err := settleScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.deadKey, l.namesKey, l.countsKey), args...).Text()
+	text, err := settleScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.deadKey, l.namesKey, l.personsKey, l.countsKey), args...).Text()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: settle: %w", err)
 	}

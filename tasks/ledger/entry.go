@@ -46,7 +46,7 @@ func (e Entry) Forgettable(t time.Time) bool {
 }
 
 // Entries returns what the ledger holds of each user, in the order given, without changing
-// anything. It takes at most MaxBatch users. A record that cannot be read counts as none, as
+// anything. Of a user that is known under several names it is that of the person, whatever the name; see [Ledger.Join]. It takes at most MaxBatch users. A record that cannot be read counts as none, as
 // it does for every other method.
 func (l *Ledger) Entries(ctx context.Context, users []user.ID) ([]Entry, error) {
 	if len(users) == 0 {
@@ -63,6 +63,9 @@ func (l *Ledger) Entries(ctx context.Context, users []user.ID) ([]Entry, error) 
 	if err != nil {
 		return nil, fmt.Errorf("ledger: entries: %w", err)
 	}
+	if err := l.readMoved(ctx, fields, lines); err != nil {
+		return nil, fmt.Errorf("ledger: entries: %w", err)
+	}
 	entries := make([]Entry, len(users))
 	for i, line := range lines {
 		entries[i].User = users[i]
@@ -71,6 +74,42 @@ func (l *Ledger) Entries(ctx context.Context, users []user.ID) ([]Entry, error) 
 		}
 	}
 	return entries, nil
+}
+
+// readMoved sets those of lines that are missing to the records of the users' persons, as lua/persons.lua does.
+func (l *Ledger) readMoved(ctx context.Context, users []string, lines []any) error {
+	var missing []string
+	var at []int
+	for i, line := range lines {
+		if line == nil {
+			missing, at = append(missing, users[i]), append(at, i)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	known, err := l.rdb.HMGet(ctx, l.personsKey, missing...).Result()
+	if err != nil {
+		return err
+	}
+	var moved []string
+	var places []int
+	for j, k := range known {
+		if name, ok := k.(string); ok {
+			moved, places = append(moved, name), append(places, at[j])
+		}
+	}
+	if len(moved) == 0 {
+		return nil
+	}
+	found, err := l.rdb.HMGet(ctx, l.keys[keyUsers], moved...).Result()
+	if err != nil {
+		return err
+	}
+	for j, line := range found {
+		lines[places[j]] = line
+	}
+	return nil
 }
 
 // record is the form of one, as lua/record.lua describes it and reads it.

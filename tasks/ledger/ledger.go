@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ type Ledger struct {
 	holdKey       string
 	deadKey       string
 	namesKey      string
+	personsKey    string
 	endsKey       string // of the users with a timed block
 	countsKey     string // of the jobs' counts
 	jobsPrefix    string // of what is kept of jobs
@@ -53,7 +55,7 @@ func New(rdb redis.UniversalClient, phoneNumberID string) *Ledger {
 	}
 	return &Ledger{
 		rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", holdKey: prefix + "hold", deadKey: DeadKey(phoneNumberID),
-		namesKey: NamesKey(phoneNumberID), endsKey: prefix + "ends", countsKey: prefix + "jobs:counts", jobsPrefix: prefix + "jobs", claimPrefix: prefix + "claim:", keys: keys,
+		namesKey: NamesKey(phoneNumberID), personsKey: prefix + "persons", endsKey: prefix + "ends", countsKey: prefix + "jobs:counts", jobsPrefix: prefix + "jobs", claimPrefix: prefix + "claim:", keys: keys,
 	}
 }
 
@@ -93,7 +95,7 @@ func (l *Ledger) NextVersion(ctx context.Context) (Version, error) {
 // Discard takes note that an operator has let a dead user go: no task brings it back into the
 // dead-letter queue. It reports whether the user was dead at this version.
 func (l *Ledger) Discard(ctx context.Context, id user.ID, v Version) (bool, error) {
-	n, err := discardScript.Run(ctx, l.rdb, l.keys, id.Reveal(), int64(v)).Int()
+	n, err := discardScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.personsKey), id.Reveal(), int64(v)).Int()
 	if err != nil {
 		return false, fmt.Errorf("ledger: discard: %w", err)
 	}

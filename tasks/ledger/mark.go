@@ -25,7 +25,7 @@ func (l *Ledger) Mark(ctx context.Context, requests []Request) ([]State, error) 
 	if err != nil {
 		return nil, fmt.Errorf("ledger: mark: %w", err)
 	}
-	letters, err := markScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.versionKey, l.endsKey, l.countsKey), args...).Text()
+	letters, err := markScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.versionKey, l.endsKey, l.personsKey, l.countsKey), args...).Text()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: mark: %w", err)
 	}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/wablock/wablock/tasks/user"
@@ -55,4 +56,67 @@ func (l *Ledger) NewerNames(ctx context.Context, entries []Entry) ([]Entry, erro
 		names, whose = names[n:], whose[n:]
 	}
 	return newer, nil
+}
+
+// NamesOf returns, for each user, the names of its person that are known, itself among them; the first is the one under
+// which its record stands since [Ledger.Join], and what a call names. It takes at most MaxBatch users.
+func (l *Ledger) NamesOf(ctx context.Context, users []user.ID) ([][]user.ID, error) {
+	if len(users) == 0 {
+		return nil, nil
+	}
+	if err := checkBatch(len(users)); err != nil {
+		return nil, fmt.Errorf("ledger: names: %w", err)
+	}
+	persons, err := l.Persons(ctx, users)
+	if err != nil {
+		return nil, err
+	}
+	all, numbers := make([][]user.ID, len(users)), make([]string, len(users))
+	for i, p := range persons {
+		all[i] = []user.ID{p}
+		if users[i] != p {
+			all[i] = append(all[i], users[i])
+		}
+		numbers[i] = strings.TrimPrefix(p.Reveal(), "+")
+	}
+	others, err := l.rdb.HMGet(ctx, l.namesKey, numbers...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: names: %w", err)
+	}
+	for i := range users {
+		words, _ := others[i].(string)
+		for name := range strings.FieldsSeq(words) {
+			if id, err := user.FromCanonical(name); err == nil && !slices.Contains(all[i], id) {
+				all[i] = append(all[i], id)
+			}
+		}
+	}
+	return all, nil
+}
+
+// Persons returns, for each user, the name under which the record of its person stands: itself where no other is known. It
+// takes at most MaxBatch users.
+func (l *Ledger) Persons(ctx context.Context, users []user.ID) ([]user.ID, error) {
+	if len(users) == 0 {
+		return nil, nil
+	}
+	if err := checkBatch(len(users)); err != nil {
+		return nil, fmt.Errorf("ledger: persons: %w", err)
+	}
+	given := make([]string, len(users))
+	for i, u := range users {
+		given[i] = u.Reveal()
+	}
+	known, err := l.rdb.HMGet(ctx, l.personsKey, given...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ledger: persons: %w", err)
+	}
+	persons := slices.Clone(users)
+	for i, k := range known {
+		name, _ := k.(string)
+		if p, err := user.FromCanonical(name); err == nil {
+			persons[i] = p
+		}
+	}
+	return persons, nil
 }

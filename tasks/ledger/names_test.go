@@ -188,6 +188,7 @@ type persons struct {
 	calls   []ledger.Claim              // out
 	last    ledger.Version
 	made    int
+	hidden  bool // answers for a BSUID tell no WhatsApp ID
 }
 
 func (p *persons) ask(t *rapid.T) {
@@ -240,7 +241,7 @@ func (p *persons) settle(t *rapid.T, c ledger.Claim, v ledger.Verdict) {
 	var all []ledger.Settlement
 	for _, u := range c.Users {
 		s := ledger.Settlement{User: u.User, Version: u.Version, Verdict: v, Effect: c.Operation}
-		if v == ledger.Succeed {
+		if v == ledger.Succeed && !(p.hidden && u.User.IsBSUID()) {
 			s.WaID = p.waID[u.User]
 		}
 		all = append(all, s)

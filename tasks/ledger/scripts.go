@@ -3,6 +3,7 @@ package ledger
 import (
 	_ "embed"
 	"errors"
+	"fmt"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -43,6 +44,15 @@ var moveEndsLua string
 //go:embed lua/plan.lua
 var planLua string
 
+//go:embed lua/persons.lua
+var personsLua string
+
+//go:embed lua/stack.lua
+var stackLua string
+
+//go:embed lua/join.lua
+var joinLua string
+
 //go:embed lua/mark.lua
 var markLua string
 
@@ -74,20 +84,24 @@ var holdLua string
 var (
 	versionScript  = redis.NewScript(versionLua)
 	endsScript     = redis.NewScript(recordLua + countsLua + linesLua + endsLua)
-	cancelScript   = redis.NewScript(recordLua + countsLua + linesLua + cancelLua)
+	cancelScript   = redis.NewScript(recordLua + persons(10) + countsLua + linesLua + cancelLua)
 	moveEndsScript = redis.NewScript(moveEndsLua)
 	planScript     = redis.NewScript(planLua)
 	registerScript = redis.NewScript(registerLua)
-	markScript     = redis.NewScript(recordLua + countsLua + linesLua + markLua)
+	markScript     = redis.NewScript(recordLua + persons(11) + countsLua + linesLua + stackLua + markLua)
 	claimScript    = redis.NewScript(recordLua + tallyLua + claimLua)
-	renewScript    = redis.NewScript(recordLua + countsLua + undoneLua + renewLua)
-	settleScript   = redis.NewScript(recordLua + "local NAMES = KEYS[10]\n" + namesLua + countsLua + undoneLua + settleLua)
+	renewScript    = redis.NewScript(recordLua + persons(9) + countsLua + undoneLua + renewLua)
+	settleScript   = redis.NewScript(recordLua + "local NAMES = KEYS[10]\n" + namesLua + persons(11) + countsLua + undoneLua + settleLua)
 	backlogScript  = redis.NewScript(recordLua + tallyLua + backlogLua)
-	discardScript  = redis.NewScript(recordLua + discardLua)
+	discardScript  = redis.NewScript(recordLua + persons(9) + discardLua)
 	forgetScript   = redis.NewScript(recordLua + "local NAMES = KEYS[9]\n" + namesLua + forgetLua)
+	joinScript     = redis.NewScript(recordLua + "local NAMES = KEYS[9]\n" + namesLua + persons(10) + countsLua + linesLua + stackLua + joinLua)
 	adoptScript    = redis.NewScript(recordLua + adoptLua)
 	holdScript     = redis.NewScript(holdLua)
 )
+
+// persons returns persons.lua for a script whose key of this place is PERSONS.
+func persons(key int) string { return fmt.Sprintf("local PERSONS = KEYS[%d]\n", key) + personsLua }
 
 // ErrReply is returned, wrapped, when Redis answers a script with what the script never
 // returns: another version of wablock, or another program, wrote the keys.

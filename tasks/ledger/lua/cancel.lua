@@ -3,7 +3,7 @@
 -- ends as it ends, and so does what may have been carried out, where nothing tells how to mend it.
 --
 -- KEYS     as record.lua, then [9] ends: sorted set of the users with a timed block, by when it ends,
---          in ms, and [10] as counts.lua
+--          in ms, [10] PERSONS of persons.lua, and [11] as counts.lua
 -- ARGV[1]  channel to publish on when users begin to wait in a line where none did
 -- ARGV[2]  the message: the phone number ID
 -- ARGV[3]  version of the job
@@ -23,7 +23,7 @@ if not job then return {0, 0} end
 job.flags = 'c'
 count_at(version, 'c', 0) -- so that it is written
 
--- entries reads a stack: see entry and displace in mark.lua.
+-- entries reads a stack: see stack.lua, and displace in mark.lua.
 local function entries(stack)
   local list = {}
   if stack == NONE then return list end
@@ -125,13 +125,15 @@ end
 if part > 0 then
   local first = string.sub(job.parts, part, part) == '0' -- a part that was never marked: its users are counted here
   if first then job.parts = string.sub(job.parts, 1, part - 1) .. '1' .. string.sub(job.parts, part + 1) end
-  local users = {unpack(ARGV, 5)}
-  local lines, writes, ending, ended = redis.call('HMGET', USERS, unpack(users)), batch(), {}, {}
+  local users, lines = records_of({unpack(ARGV, 5)})
+  local writes, ending, ended, seen = batch(), {}, {}, {}
   for k, user in ipairs(users) do
     local r = parse(lines[k])
     local w = r and r.version == version and counted(r) and words(r)
     if w then
-      if r.state == 'w' then withdraw(writes, ending, ended, user, r, w) end
+      local twice = seen[user] -- under another name of the person, which was counted as superseded
+      seen[user] = true
+      if r.state == 'w' and not twice then withdraw(writes, ending, ended, user, r, w) end
     elseif first then
       if r and tonumber(r.version) >= tonumber(version) then
         count_at(version, 'n', 1)

@@ -2,7 +2,8 @@
 -- each user stands. Marking again changes nothing, so it is also how a task looks.
 --
 -- KEYS     as record.lua, then [9] the last version that was given out, [10] ends: sorted
---          set of the users with a timed block, by when it ends, and [11] as counts.lua
+--          set of the users with a timed block, by when it ends, [11] PERSONS of persons.lua, and
+--          [12] as counts.lua
 -- ARGV[1]  channel to publish on when users begin to wait in a line where none did
 -- ARGV[2]  the message: the phone number ID
 -- ARGV[3…] segments: op, queue, version, text ("" for a request whose job is not counted), when the
@@ -17,15 +18,6 @@ local HOUR = 3600000000 -- in µs
 local ENDS = KEYS[10]
 local states, ending, ended = {}, {}, {}
 
-local STACK = 4 -- requests that are kept of those that a pending one has displaced
-
--- entry returns the words by which a request comes back when the one that displaced it is canceled.
-local function entry(r, w)
-  local code = string.match(r.failure, '^\n{"code":(%d+)') or '0'
-  return table.concat({r.op, r.state, r.queue, r.attempts, r.version, r.settled, r.first, code,
-    w and w.text or '!', w and w.ends or '0', w and w.base or NONE, w and w.flags or NONE}, ',')
-end
-
 -- displace returns the words of a request that takes old's place.
 local function displace(old, text, ends)
   local w = {text = text, ends = ends, base = NONE, flags = NONE, stack = NONE}
@@ -38,10 +30,9 @@ local function displace(old, text, ends)
   if old.state == 's' then
     w.base = old.op
   elseif (old.state == 'w' or old.state == 'f') and before and before.stack ~= NONE then
-    local beneath = {}
-    for e in string.gmatch(before.stack, '[^;]+') do beneath[#beneath + 1] = e end
-    if #beneath >= STACK then table.remove(beneath, #beneath - 1) end -- the last is what was done
-    w.stack = w.stack .. ';' .. table.concat(beneath, ';')
+    local list = beneath(before.stack)
+    if #list >= STACK then table.remove(list, #list - 1) end
+    w.stack = w.stack .. ';' .. table.concat(list, ';')
   end
   return w
 end
@@ -114,12 +105,14 @@ while i <= #ARGV do
   local whole_part, canceled = in_part(job, tonumber(ARGV[i + 5])), job and job.flags == 'c'
   if whole_part then count_at(version, 'n', 0) end
   catch_up(wanted)
-  local lines, writes = redis.call('HMGET', USERS, unpack(ARGV, first + 1, first + n)), batch()
-  local marked = {} -- here, by user: a second mark would not find the place that the first took over
+  local users, lines = records_of({unpack(ARGV, first + 1, first + n)})
+  local writes = batch()
+  local marked = {} -- here, by record: a second mark would not find the place that the first took over
   for j = 1, n do
     local has_op, state, has = look(lines[j])
     if has == version and has_op == op then
       states[#states + 1] = state
+      if whole_part then count_at(version, 'n', 1) end -- asked for under another name of the person
     elseif has and tonumber(has) >= wanted then -- who was first has a version that two share
       states[#states + 1] = 'n'
       if whole_part then count_at(version, 'n', 1) end
@@ -127,8 +120,12 @@ while i <= #ARGV do
       states[#states + 1] = 'c'
       if whole_part then count_at(version, 'c', 1) end
     else
-      local user = ARGV[first + j]
-      if not marked[user] then mark(writes, user, parse(lines[j]), op, queue, version, text, ends) end
+      local user = users[j]
+      if not marked[user] then
+        mark(writes, user, parse(lines[j]), op, queue, version, text, ends)
+      elseif whole_part then
+        count_at(version, 'n', 1)
+      end
       marked[user] = true
       states[#states + 1] = 'w'
     end

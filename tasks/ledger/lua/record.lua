@@ -30,7 +30,7 @@
 --   ends   when the block ends by itself, in ms, 0 for never
 --   base   op that had succeeded last before this request, "-" for none that is known
 --   flags  "t" when a call since then may have been carried out that did not succeed, else "-"
---   stack  while the request is pending, the requests that it displaced, "-" for none: see entry
+--   stack  while the request is pending, the requests that it displaced, "-" for none: see stack.lua
 --
 -- A user that waits, and is under no claim, stands in exactly one of
 --   KEYS[3..8]  waiting, by queue and operation (ib iu bb bu rb ru), scored by version: oldest first

@@ -1,7 +1,7 @@
 -- renew.lua: keeps some users of a claim for one more call, with a new deadline. Users that
 -- are wanted in a newer version by now leave the claim and wait.
 --
--- KEYS     as record.lua, then [9] as counts.lua
+-- KEYS     as record.lua, then [9] PERSONS of persons.lua, and [10] as counts.lua
 -- ARGV[1]  ID of the claim
 -- ARGV[2]  ms from now until the new deadline
 -- ARGV[3]  op that the last call under the claim has, or may have, carried out ("" for none)
@@ -12,8 +12,8 @@
 local id, deadline = ARGV[1], whole(now_ms() + tonumber(ARGV[2]))
 local users, letters, writes = {}, {}, batch()
 for i = 4, #ARGV, 2 do users[#users + 1] = ARGV[i] end
-local lines = redis.call('HMGET', USERS, unpack(users))
-for k, user in ipairs(users) do
+local records, lines = records_of(users)
+for k, user in ipairs(records) do
   local r = parse(lines[k])
   if not r or r.claim ~= id then
     letters[k] = undone(writes, user, r, ARGV[3]) and 'L' or 'l'

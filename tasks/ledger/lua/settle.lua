@@ -1,7 +1,7 @@
 -- settle.lua: writes down what came of a call, for each of its users.
 --
 -- KEYS     as record.lua, then [9] the set of users who may have a dead letter, [10] NAMES of
---          names.lua, and [11] as counts.lua
+--          names.lua, [11] PERSONS of persons.lua, and [12] as counts.lua
 -- ARGV[1]  ID of the claim
 -- ARGV[2…] segments: verdict, delay in ms, failure (JSON, or ""), effect, n, then n times user,
 --          version, wa_id ("" when not told)
@@ -168,14 +168,14 @@ while i <= #ARGV do
     i = i + 3
   end
 end
-local lines = redis.call('HMGET', USERS, unpack(users))
-for k, user in ipairs(users) do
+local records, lines = records_of(users)
+for k, user in ipairs(records) do
   local r, version, wa_id = parse(lines[k]), ARGV[places[k] + 1], ARGV[places[k] + 2]
   local letter
   local held = r and r.claim == id
   if held then
     letter = settle(user, r, version, wa_id, hows[k])
-    if letter == 'd' then dead[#dead + 1] = user end
+    if letter == 'd' then dead[#dead + 1] = users[k] end -- the name that its dead letter will have
   else
     letter = lost(r, version)
     if undone(writes, user, r, hows[k].effect) then letter = string.upper(letter) end
