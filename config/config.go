@@ -49,6 +49,9 @@ type Config struct {
 	// JobRetention and MaxJobs bound the jobs that are kept of a phone number ID.
 	JobRetention time.Duration
 	MaxJobs      int
+	// NameRetention and MaxNames bound the names that are kept of users without a request.
+	NameRetention time.Duration
+	MaxNames      int
 
 	LogLevel  slog.Level
 	LogFormat string // "text", "json", or "": text on a terminal, else json

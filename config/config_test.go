@@ -132,6 +132,8 @@ func TestWrongValues(t *testing.T) {
 		{"WABLOCK_JOB_RETENTION", "59m", "from 1h"},
 		{"WABLOCK_JOB_RETENTION", "366d", "to 365d"},
 		{"WABLOCK_MAX_JOBS", "999", "from 1000"},
+		{"WABLOCK_NAME_RETENTION", "59m", "from 1h"},
+		{"WABLOCK_MAX_NAMES", "999", "from 1000"},
 		{"WABLOCK_HTTP_ADDR", "8080", "host:port"},
 		{"WABLOCK_HTTP_ADDR", "127.0.0.1:99999", "host:port"},
 		{"WABLOCK_LOG_LEVEL", "loud", "debug, info, warn or error"},

@@ -116,6 +116,16 @@ func connectionSettings() []Setting {
 			Allowed: "a whole number from 1000 to 1000000", set: setMaxJobs,
 		},
 		{
+			Variable: "WABLOCK_NAME_RETENTION", Default: "30d",
+			Meaning: "how long it is kept which number, WhatsApp ID and business-scoped user ID are one person's after it was told last; of users with a request it is kept with that: set it alike for workers and commands",
+			Allowed: "a duration from 1h to 365d such as 30d", set: setNameRetention,
+		},
+		{
+			Variable: "WABLOCK_MAX_NAMES", Default: "200000",
+			Meaning: "such names that are kept of users without a request, per phone number ID; those told last are",
+			Allowed: "a whole number from 1000 to 10000000", set: setMaxNames,
+		},
+		{
 			Variable: "WABLOCK_LOG_LEVEL", Default: "info", Flag: "log-level",
 			Meaning: "`debug`, `info`, `warn` or `error`", Allowed: "debug, info, warn or error", set: setLogLevel,
 		},
@@ -301,6 +311,16 @@ func setJobRetention(c *Config, s string) (err error) {
 
 func setMaxJobs(c *Config, s string) (err error) {
 	c.MaxJobs, err = whole(s, 1000, 1_000_000)
+	return err
+}
+
+func setNameRetention(c *Config, s string) (err error) {
+	c.NameRetention, err = duration(s, time.Hour, 365*24*time.Hour)
+	return err
+}
+
+func setMaxNames(c *Config, s string) (err error) {
+	c.MaxNames, err = whole(s, 1000, 10_000_000)
 	return err
 }
 

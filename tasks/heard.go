@@ -127,6 +127,9 @@ func parseWaID(s string) (user.ID, error) {
 
 // heard notes some events of one phone number ID, and makes the requests again that they allow.
 func (p *Producer) heard(ctx context.Context, phoneNumberID string, some []said, events []HeardEvent, report *HeardReport) error {
+	if err := p.recognise(ctx, phoneNumberID, some); err != nil {
+		return err
+	}
 	notes := make([]heard.Event, len(some))
 	for i, s := range some {
 		notes[i] = s.Event
@@ -155,4 +158,40 @@ func (p *Producer) heard(ctx context.Context, phoneNumberID string, some []said,
 	n, err := r.run(ctx)
 	report.Revived += n
 	return err
+}
+
+// recognise learns which names the events tell of one person, and adds to each event those that are known already.
+func (p *Producer) recognise(ctx context.Context, phoneNumberID string, some []said) error {
+	var told []Told
+	var names []user.ID
+	var whose []int
+	for i, s := range some {
+		for _, name := range s.Names {
+			if name.IsBSUID() || user.Fold(name.Reveal()) == user.Fold("+"+s.WaID) { // else a caller's mistake joins two persons
+				told = append(told, Told{WaID: s.WaID, Name: name, At: s.At})
+			}
+			names, whose = append(names, name), append(whose, i)
+		}
+	}
+	if _, err := p.Learn(ctx, phoneNumberID, told...); err != nil {
+		return err
+	}
+	l := ledger.New(p.rdb, phoneNumberID)
+	for len(names) > 0 {
+		n := min(len(names), ledger.MaxBatch)
+		known, err := l.NamesOf(ctx, names[:n])
+		if err != nil {
+			return err
+		}
+		for j, others := range known {
+			s := &some[whose[j]]
+			for _, other := range others {
+				if !slices.Contains(s.Names, other) {
+					s.Names = append(s.Names, other)
+				}
+			}
+		}
+		names, whose = names[n:], whose[n:]
+	}
+	return nil
 }

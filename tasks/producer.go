@@ -56,6 +56,8 @@ type ProducerConfig struct {
 	Retention time.Duration
 	// Jobs bound what is kept of jobs; the zero value is 30 days and 100,000 jobs a phone number ID.
 	Jobs ledger.JobLimits
+	// Names bound what is kept of users' names; the zero value is 30 days and 200,000 names a phone number ID.
+	Names ledger.NameLimits
 	// Logger is told what went wrong without harm; default none.
 	Logger *slog.Logger
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -28,6 +29,8 @@ type UserStatus struct {
 	WaitingFor  waiting.Cause
 	WaitingText string
 	ExpectedAt  time.Time
+	// Known has the names of the person that are known, itself among them; the first is the one that calls name.
+	Known []user.ID
 	// Planned are requests that are put off, and will be carried out unless newer ones come.
 	Planned []PlannedRequest
 }
@@ -63,7 +66,7 @@ func Statuses(ctx context.Context, rdb redis.UniversalClient, l *ledger.Ledger, 
 	if err != nil {
 		return nil, fmt.Errorf("tasks: status: %w", err)
 	}
-	planned, err := l.PlannedOf(ctx, users)
+	known, planned, err := plannedUnder(ctx, l, users)
 	if err != nil {
 		return nil, fmt.Errorf("tasks: status: %w", err)
 	}
@@ -71,13 +74,17 @@ func Statuses(ctx context.Context, rdb redis.UniversalClient, l *ledger.Ledger, 
 	if err != nil {
 		return nil, fmt.Errorf("tasks: status: %w", err)
 	}
-	reasons, err := waiting.Explain(ctx, rdb, l.PhoneNumberID(), entries)
+	called := slices.Clone(entries) // under the names by which they stand in line
+	for i := range called {
+		called[i].User = known[i][0]
+	}
+	reasons, err := waiting.Explain(ctx, rdb, l.PhoneNumberID(), called)
 	if err != nil {
 		return nil, fmt.Errorf("tasks: status: %w", err)
 	}
 	all := make([]UserStatus, len(entries))
 	for i, e := range entries {
-		s := UserStatus{Entry: e, Until: milli(e.Job.Ends), WaitingFor: reasons[i].For, WaitingText: reasons[i].Text, ExpectedAt: reasons[i].ExpectedAt}
+		s := UserStatus{Entry: e, Until: milli(e.Job.Ends), Known: known[i], WaitingFor: reasons[i].For, WaitingText: reasons[i].Text, ExpectedAt: reasons[i].ExpectedAt}
 		if e.State != ledger.Unknown {
 			s.RequestedAt = e.Version.Time().UTC()
 		}
@@ -93,6 +100,34 @@ func Statuses(ctx context.Context, rdb redis.UniversalClient, l *ledger.Ledger, 
 		all[i] = s
 	}
 	return all, nil
+}
+
+// plannedUnder returns the names of each user's person, and what is planned under any of them.
+func plannedUnder(ctx context.Context, l *ledger.Ledger, users []user.ID) ([][]user.ID, [][]ledger.Planned, error) {
+	known, err := l.NamesOf(ctx, users)
+	if err != nil {
+		return nil, nil, err
+	}
+	var all []user.ID
+	var whose []int
+	for i, names := range known {
+		for _, u := range names {
+			all, whose = append(all, u), append(whose, i)
+		}
+	}
+	planned := make([][]ledger.Planned, len(users))
+	for from := 0; from < len(all); from += ledger.MaxBatch {
+		to := min(from+ledger.MaxBatch, len(all))
+		found, err := l.PlannedOf(ctx, all[from:to])
+		if err != nil {
+			return nil, nil, err
+		}
+		for j, plans := range found {
+			i := whose[from+j]
+			planned[i] = append(planned[i], plans...)
+		}
+	}
+	return known, planned, nil
 }
 
 // jobsBehind reads the jobs and texts that entries and plans name.

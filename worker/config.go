@@ -55,6 +55,8 @@ type Config struct {
 	// Jobs bound what is kept of the jobs that dead letters are redriven by; the zero value is that of
 	// [tasks.ProducerConfig].
 	Jobs ledger.JobLimits
+	// Names bound what is kept of users' names.
+	Names ledger.NameLimits
 	// Poll is the interval in which an idle worker looks for tasks that no message announced. 0 means 1 s.
 	Poll time.Duration
 

@@ -49,7 +49,7 @@ func newWorker(cfg Config, lanes int) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	producer, err := tasks.NewProducer(cfg.Redis, tasks.ProducerConfig{Jobs: cfg.Jobs})
+	producer, err := tasks.NewProducer(cfg.Redis, tasks.ProducerConfig{Jobs: cfg.Jobs, Names: cfg.Names})
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
@@ -58,7 +58,7 @@ func newWorker(cfg Config, lanes int) (*Worker, error) {
 	w.lanes = lane.New(lane.Config{
 		Redis: cfg.Redis, Resolve: cfg.Resolve, Limiter: cfg.Limiter, Dead: dead, WorkerID: w.id,
 		MaxLanes: lanes, MaxAttempts: cfg.MaxAttempts, RequestTimeout: cfg.RequestTimeout, ShutdownTimeout: cfg.ShutdownTimeout,
-		RetryDelay: cfg.RetryDelay, Logger: cfg.Logger, Metrics: cfg.Metrics,
+		RetryDelay: cfg.RetryDelay, Names: cfg.Names, Logger: cfg.Logger, Metrics: cfg.Metrics,
 	})
 	w.handler = &handler{
 		redis: cfg.Redis, producer: producer, dead: dead, client: asynq.NewClientFromRedisClient(cfg.Redis),

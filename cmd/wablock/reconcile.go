@@ -249,7 +249,7 @@ func (r *reconciliation) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: app.NewLimiter(cfg, rdb), Jobs: app.JobLimits(cfg), Logger: slog.New(slog.DiscardHandler)})
+	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: app.NewLimiter(cfg, rdb), Jobs: app.JobLimits(cfg), Names: app.NameLimits(cfg), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

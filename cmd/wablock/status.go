@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
@@ -78,8 +79,12 @@ func statusRow(s reply.Status) []string {
 	if s.SupersededBy != "" {
 		state += " (superseded by " + s.SupersededBy + ")"
 	}
+	name := s.User
+	if len(s.KnownAs) > 0 {
+		name += " (also " + strings.Join(s.KnownAs, ", ") + ")"
+	}
 	return []string{
-		s.User, string(s.Operation), state, codeText(s.Code), s.Message, optional(s.Attempts), stamp(s.RequestedAt), stamp(s.SettledAt), s.WaitingText,
+		name, string(s.Operation), state, codeText(s.Code), s.Message, optional(s.Attempts), stamp(s.RequestedAt), stamp(s.SettledAt), s.WaitingText,
 	}
 }
 

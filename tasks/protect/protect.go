@@ -48,7 +48,7 @@ func listKey(phoneNumberID string) string {
 	return "wablock:{" + cmp.Or(phoneNumberID, "all") + "}:protected"
 }
 
-// formsOf returns the forms of each user: as dialled, and as the API has named the user on a phone number ID.
+// formsOf returns the forms of each user: as dialled, and under the names by which its person is known on a phone number ID.
 func formsOf(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, users []user.ID) ([][]string, error) {
 	forms := make([][]string, len(users))
 	for i, u := range users {
@@ -57,9 +57,21 @@ func formsOf(ctx context.Context, rdb redis.UniversalClient, phoneNumberID strin
 	if phoneNumberID == "" {
 		return forms, nil
 	}
-	entries, err := ledger.New(rdb, phoneNumberID).Entries(ctx, users)
+	l := ledger.New(rdb, phoneNumberID)
+	entries, err := l.Entries(ctx, users)
 	if err != nil {
 		return nil, err
+	}
+	known, err := l.NamesOf(ctx, users)
+	if err != nil {
+		return nil, err
+	}
+	for i, names := range known {
+		for _, name := range names {
+			if name != users[i] {
+				forms[i] = append(forms[i], user.Fold(name.Reveal()))
+			}
+		}
 	}
 	for i, e := range entries {
 		if e.WaID != "" {

@@ -27,6 +27,7 @@ type Status struct {
 	Attempts      *int             `json:"attempts,omitempty"`
 	Queue         ledger.Queue     `json:"queue,omitempty"`
 	Discarded     bool             `json:"discarded,omitempty"`     // from the dead-letter queue
+	KnownAs       []string         `json:"known_as,omitempty"`      // the other names of the same person that are known
 	SupersededBy  string           `json:"superseded_by,omitempty"` // another name of the same person, whose newer request decides
 	WaitingFor    waiting.Cause    `json:"waiting_for,omitempty"`   // while pending
 	WaitingText   string           `json:"waiting_text,omitempty"`  // with the next step
@@ -104,6 +105,11 @@ func ofUser(phoneNumberID string, e tasks.UserStatus) Status {
 	s := Status{
 		User: e.User.Reveal(), PhoneNumberID: phoneNumberID, State: stateOf(e.State), Planned: e.Planned,
 		WaitingFor: e.WaitingFor, WaitingText: e.WaitingText, ExpectedAt: e.ExpectedAt,
+	}
+	for _, u := range e.Known {
+		if u != e.User {
+			s.KnownAs = append(s.KnownAs, u.Reveal())
+		}
 	}
 	if len(s.Planned) > 0 && s.State != Pending && s.State != InFlight {
 		s.WaitingText = plannedText(s.Planned[0])

@@ -89,8 +89,10 @@ func (u *run) read(ctx context.Context) (plan.Input, error) {
 		return in, err
 	}
 	in.Protected = protected.Has
-	in.Pending, in.Later, err = u.pending(ctx)
-	return in, err
+	if in.Pending, in.Later, err = u.pending(ctx); err != nil {
+		return in, err
+	}
+	return in, u.persons(ctx, &in)
 }
 
 func (u *run) desired(ctx context.Context) (source.List, error) {

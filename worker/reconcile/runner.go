@@ -29,6 +29,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Jobs bound what is kept of jobs; the zero value is that of [tasks.ProducerConfig].
 	Jobs ledger.JobLimits
+	// Names bound what is kept of users' names; the zero value is that of the ledger.
+	Names ledger.NameLimits
 	// Now returns the time by which slots of schedules are due; nil: Redis's, so that workers
 	// whose clocks differ agree.
 	Now func(ctx context.Context) (time.Time, error)
@@ -129,7 +131,7 @@ func New(cfg Config) (*Runner, error) {
 	if cfg.Now == nil {
 		cfg.Now = func(ctx context.Context) (time.Time, error) { return cfg.Redis.Time(ctx).Result() }
 	}
-	p, err := tasks.NewProducer(cfg.Redis, tasks.ProducerConfig{Jobs: cfg.Jobs, Logger: cfg.Logger})
+	p, err := tasks.NewProducer(cfg.Redis, tasks.ProducerConfig{Jobs: cfg.Jobs, Names: cfg.Names, Logger: cfg.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}

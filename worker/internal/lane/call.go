@@ -388,6 +388,7 @@ func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
 	if late > 0 {
 		c.logLate(late)
 	}
+	c.learn(ctx, v.Settlements)
 	err = c.persist(ctx, func() error {
 		return errors.Join(c.cfg.Dead.Put(ctx, dead...), c.cfg.Dead.Remove(ctx, c.number.ID, succeeded...))
 	})
@@ -397,6 +398,20 @@ func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
 	}
 	for i, s := range settled {
 		c.follower.watches.settled(users[i].User, users[i].Version, s.State, codeOf(v.Settlements[i].Failure))
+	}
+}
+
+// learn takes in which users the API knows by another name than the call's: further requests under both are for one
+// user. Without it the ledger goes by what settling wrote.
+func (c *call) learn(ctx context.Context, settlements []ledger.Settlement) {
+	var told []ledger.Named
+	for _, s := range settlements {
+		if n, ok := ledger.NewName(s.User, s.WaID, time.Now()); ok {
+			told = append(told, n)
+		}
+	}
+	if _, err := c.ledger.Join(ctx, told, c.cfg.Names); err != nil {
+		c.log.Warn("lane: names that the API told could not be kept; a later answer tells them again", keyUsers, len(told), keyError, err.Error())
 	}
 }
 

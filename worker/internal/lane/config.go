@@ -66,7 +66,7 @@ type Metrics interface {
 	LaneClosed(phoneNumberID string)
 }
 
-// Config configures a Pool. All fields are required.
+// Config configures a Pool. All fields but Names are required.
 type Config struct {
 	Redis redis.UniversalClient
 	// Resolve returns how a phone number ID is served, and false when there is no token for it.
@@ -80,6 +80,9 @@ type Config struct {
 	MaxLanes                                    int
 	MaxAttempts                                 int
 	RequestTimeout, ShutdownTimeout, RetryDelay time.Duration
+
+	// Names bound what is kept of users' names; the zero value is that of the ledger.
+	Names ledger.NameLimits
 
 	Logger  *slog.Logger
 	Metrics Metrics

@@ -35,6 +35,8 @@ type Config struct {
 	Country user.Country
 	// Jobs bound what is kept of jobs; the zero value is that of [tasks.ProducerConfig].
 	Jobs ledger.JobLimits
+	// Names bound what is kept of users' names; likewise.
+	Names ledger.NameLimits
 	// Limits returns the learnt rate limits, of one phone number ID or with "" of all: a list of what
 	// `limits show` answers. Nil: an empty list.
 	Limits func(ctx context.Context, phoneNumberID string) (any, error)
@@ -131,7 +133,7 @@ func New(cfg Config) (http.Handler, error) {
 }
 
 func (s *server) newProducer(phoneNumberID string) (*tasks.Producer, error) {
-	return tasks.NewProducer(s.cfg.Redis, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Jobs: s.cfg.Jobs, Logger: s.cfg.Logger})
+	return tasks.NewProducer(s.cfg.Redis, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Jobs: s.cfg.Jobs, Names: s.cfg.Names, Logger: s.cfg.Logger})
 }
 
 // missing answers where there is no route, to callers who are admitted.

@@ -108,10 +108,10 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 	wc := worker.Config{
 		Redis: rdb, Resolve: a.numbers.resolve, Configured: configured, Limiter: NewLimiter(a.cfg, rdb),
 		MaxAttempts: a.cfg.MaxAttempts, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
-		Concurrency: a.cfg.Concurrency, Jobs: JobLimits(a.cfg), Logger: a.log, Metrics: m,
+		Concurrency: a.cfg.Concurrency, Jobs: JobLimits(a.cfg), Names: NameLimits(a.cfg), Logger: a.log, Metrics: m,
 	}
 	a.protectOwn(ctx, rdb)
-	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: wc.Limiter, Jobs: wc.Jobs, Logger: a.log})
+	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: wc.Limiter, Jobs: wc.Jobs, Names: wc.Names, Logger: a.log})
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +164,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 // api returns the HTTP API of the worker.
 func (a *App) api(rdb redis.UniversalClient, reader *overview.Reader) (http.Handler, error) {
 	c := api.Config{
-		Redis: rdb, Access: a.access, PhoneNumberID: a.proposed(), PhoneNumberIDs: slices.Sorted(maps.Keys(a.numbers.byID)), Country: a.cfg.DefaultCountry, Jobs: JobLimits(a.cfg), Overview: reader, Logger: a.log,
+		Redis: rdb, Access: a.access, PhoneNumberID: a.proposed(), PhoneNumberIDs: slices.Sorted(maps.Keys(a.numbers.byID)), Country: a.cfg.DefaultCountry, Jobs: JobLimits(a.cfg), Names: NameLimits(a.cfg), Overview: reader, Logger: a.log,
 		Limits: func(ctx context.Context, id string) (any, error) { return Limits(ctx, a.cfg, rdb, id) },
 	}
 	return api.New(c)

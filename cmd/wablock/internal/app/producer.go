@@ -13,7 +13,12 @@ func JobLimits(cfg *config.Config) ledger.JobLimits {
 	return ledger.JobLimits{Retention: cfg.JobRetention, Jobs: cfg.MaxJobs}
 }
 
+// NameLimits returns the bounds of what is kept of users' names.
+func NameLimits(cfg *config.Config) ledger.NameLimits {
+	return ledger.NameLimits{Age: cfg.NameRetention, Names: cfg.MaxNames}
+}
+
 // NewProducer returns the producer of a phone number ID, "" where each request names one.
 func NewProducer(cfg *config.Config, rdb redis.UniversalClient, phoneNumberID string) (*tasks.Producer, error) {
-	return tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Jobs: JobLimits(cfg)})
+	return tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Jobs: JobLimits(cfg), Names: NameLimits(cfg)})
 }
