@@ -62,6 +62,10 @@ func changeCommand(parent *cli, op ledger.Operation, short, long string) *cobra.
 		durationVar(f, &c.lasts, "for", 0, "end the block by itself after this time, for example 7d, counted from when it begins")
 		f.StringVar(&c.until, "until", "", "end the block by itself at this `time`, RFC 3339")
 		f.BoolVar(&c.everywhere, "everywhere", false, "block on every configured phone number ID; where a user has not written yet, wait for that")
+	} else { // so that the answer says what to do in their place
+		durationVar(f, &c.lasts, "for", 0, "")
+		f.StringVar(&c.until, "until", "", "")
+		_, _ = f.MarkHidden("for"), f.MarkHidden("until") // they exist
 	}
 	f.StringVar(&c.job, "job-id", "", "name of the job, with which it is safe to repeat (default a random one)")
 	durationVar(f, &c.retention, "retention", tasks.DefaultRetention, "how long the job's results stay readable")
@@ -71,7 +75,7 @@ func changeCommand(parent *cli, op ledger.Operation, short, long string) *cobra.
 	return cmd
 }
 
-func (c *change) check() error {
+func (c *change) check(forGiven bool) error {
 	if c.queue != "" {
 		if err := oneOf("queue", c.queue, queueNames()...); err != nil {
 			return err
@@ -88,7 +92,7 @@ func (c *change) check() error {
 	if c.retention < time.Second || c.retention > tasks.MaxRetention {
 		return usagef("--retention is %v; allowed: from 1s up to a year", c.retention)
 	}
-	if err := c.checkEnd(); err != nil {
+	if err := c.checkEnd(forGiven); err != nil {
 		return err
 	}
 	if c.delay > 0 && c.wait {
@@ -109,9 +113,13 @@ func (c *change) check() error {
 	return c.checkWait()
 }
 
-// checkEnd reads when a block ends by itself.
-func (c *change) checkEnd() error {
+// checkEnd reads when a block ends by itself; forGiven says that --for was there, of whatever value.
+func (c *change) checkEnd(forGiven bool) error {
 	switch {
+	case c.op != ledger.Block && (forGiven || c.until != ""):
+		return usagef("--for and --until go with block alone: to block again later, ask with `wablock block --delay`")
+	case forGiven && c.lasts == 0:
+		return usagef("--for is 0s, and a block of no time is none; allowed: above zero, up to ten years; without --for the block has no end")
 	case c.lasts != 0 && c.until != "":
 		return usagef("--for and --until both say when the block ends: leave one out")
 	case c.lasts < 0 || c.lasts > tasks.MaxDelay:
@@ -131,7 +139,7 @@ func (c *change) checkEnd() error {
 }
 
 func (c *change) run(cmd *cobra.Command, args []string) error {
-	if err := c.check(); err != nil {
+	if err := c.check(cmd.Flags().Changed("for")); err != nil {
 		return err
 	}
 	if c.everywhere && cmd.Flags().Changed("phone-number-id") {

@@ -131,6 +131,9 @@ func TestAsOf(t *testing.T) {
 	f.wablock("block", "--as-of", "yesterday", number(1)).exits(exitUsage).says("--as-of")
 	f.wablock("block", "--as-of", "2999-01-01T00:00:00Z", number(1)).exits(exitUsage).says("future")
 	f.wablock("block", "--reason", "a\nb", number(1)).exits(exitUsage).says("the reason")
+	f.wablock("block", "--for", "0s", number(1)).exits(exitUsage).says("--for is 0s")
+	f.wablock("unblock", "--for", "1d", number(1)).exits(exitUsage).says("block alone", "--delay")
+	f.wablock("unblock", "--until", "2999-01-01T00:00:00Z", number(1)).exits(exitUsage).says("block alone")
 	f.wablock("block", "--reason", "it was "+number(1), number(1)).exits(exitUsage).says("holds the number")
 }
 
