@@ -36,14 +36,14 @@ func (a *App) webhooks(rdb redis.UniversalClient, m webhook.Metrics) (http.Handl
 	if a.webhook == nil {
 		return webhook.Off(), nil
 	}
-	producer, err := tasks.NewProducer(rdb, tasks.ProducerConfig{Jobs: JobLimits(a.cfg), Logger: a.log})
+	producer, err := tasks.NewProducer(rdb, tasks.ProducerConfig{Jobs: JobLimits(a.cfg), Names: NameLimits(a.cfg), Logger: a.log})
 	if err != nil {
 		return nil, err
 	}
 	c := *a.webhook
 	c.Metrics = m
 	c.Serves = func(ctx context.Context, id string) (bool, error) { return a.serves(ctx, rdb, id) }
-	c.Consumers = []webhook.Consumer{webhook.Heard(producer, a.log)}
+	c.Consumers = []webhook.Consumer{webhook.Learn(producer, a.log), webhook.Heard(producer, a.log)}
 	return webhook.New(c)
 }
 
