@@ -128,6 +128,7 @@ func (f *failover) commands() {
 	f.want(0, f.run("unblock", all[0], all[1], "--wait", "--json"))
 	f.statuses(all[:2], func(o statusObject) bool { return o.State == "succeeded" && o.Operation == "unblock" })
 	f.reconciles(all[2:])
+	f.steers(all[0], all[1])
 	f.limits()
 	for _, w := range f.workers {
 		for _, path := range []string{"/readyz", "/metrics", "/monitor/", "/monitor/api/queues", "/monitor/api/queues/bulk/completed_tasks"} {

@@ -103,3 +103,44 @@ func TestWrongFile(t *testing.T) {
 		}
 	}
 }
+
+// steers runs the commands that see and steer jobs, with two users who are unblocked, and leaves them so.
+func (f *failover) steers(one, two string) {
+	f.t.Helper()
+	f.want(0, f.run("protect", "add", one, "--reason", "staff"))
+	if a := f.want(2, f.run("block", one)); !strings.Contains(a.err, "protected") {
+		f.t.Errorf("a protected user: %s", a.err)
+	}
+	f.want(0, f.run("protect", "remove", one))
+	f.want(0, f.run("pause", "--reason", "a look first"))
+	f.want(0, f.run("block", one, two, "--job-id", "first"))
+	if j := f.steer(0, "job", "first"); j.State != "waiting" || j.Pending != 2 {
+		f.t.Errorf("paused: %+v", j)
+	}
+	if c := f.steer(0, "cancel", "first"); c.Canceled != 2 || c.InFlight != 0 {
+		f.t.Errorf("canceled: %+v", c)
+	}
+	f.want(0, f.run("resume"))
+	f.want(0, f.run("block", one, two, "--job-id", "second", "--wait"))
+	u := f.steer(0, "undo", "second")
+	if u.Reversed != 2 {
+		f.t.Errorf("undone: %+v", u)
+	}
+	if j := f.steer(0, "job", u.UndoJobID, "--wait"); j.Succeeded != 2 {
+		f.t.Errorf("the undoing job: %+v", j)
+	}
+	f.statuses([]string{one, two}, func(o statusObject) bool { return o.State == "succeeded" && o.Operation == "unblock" })
+	states := map[string]string{}
+	for _, j := range objects[steerObject](f.t, f.want(0, f.run("jobs", "--json")).out) {
+		states[j.JobID] = j.State
+	}
+	if states["first"] != "canceled" || states["second"] != "done" || states[u.UndoJobID] != "done" {
+		f.t.Errorf("the jobs are %v", states)
+	}
+	audited := f.want(0, f.run("audit", "--json")).out
+	for _, action := range []string{"protect", "unprotect", "pause", "resume", "job", "cancel", "undo"} {
+		if !strings.Contains(audited, `"action":"`+action+`"`) {
+			f.t.Errorf("the audit log has no %s", action)
+		}
+	}
+}
