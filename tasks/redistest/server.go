@@ -114,6 +114,15 @@ func (s *Server) arguments() ([]string, error) {
 	return append([]string{path, "--sentinel"}, args...), nil
 }
 
+// lastWords returns the end of the server's log.
+func (s *Server) lastWords() []byte {
+	log, err := os.ReadFile(filepath.Join(s.dir, "redis.log"))
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return log[max(0, len(log)-2000):]
+}
+
 func (s *Server) await(ctx context.Context) error {
 	c := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1})
 	defer func() { _ = c.Close() }()
@@ -125,7 +134,7 @@ func (s *Server) await(ctx context.Context) error {
 		}
 		select {
 		case <-s.exited:
-			return fmt.Errorf("redis-server ended: %w; see its redis.log", s.exit)
+			return fmt.Errorf("redis-server ended: %w; its log ends with:\n%s", s.exit, s.lastWords())
 		case <-ctx.Done():
 			return fmt.Errorf("redis-server does not answer: %w", ctx.Err())
 		case <-tick.C:
@@ -175,7 +184,11 @@ func (s *Server) Written() (Written, error) {
 // Lose makes a killed server lose what it wrote since, as a failover does to a replica that lagged.
 func (s *Server) Lose(since Written) error {
 	for name, size := range since {
-		if err := os.Truncate(name, size); err != nil {
+		info, err := os.Stat(name)
+		if err == nil && info.Size() > size { // else it lost more since, and would be filled up with zeros
+			err = os.Truncate(name, size)
+		}
+		if err != nil {
 			return fmt.Errorf("redistest: append-only file: %w", err)
 		}
 	}
