@@ -151,6 +151,7 @@ func (r *Reader) read(ctx context.Context) (Facts, error) {
 			}
 			known, ok := r.slow[id] // only written below, when all have been read
 			if !ok || slowly {
+				var err error
 				if known, err = r.slowly(ctx, id); err != nil {
 					return err
 				}
