@@ -271,13 +271,19 @@ func TestOddAnswers(t *testing.T) {
 		for _, rate := range rates {
 			t.Run(fmt.Sprintf("%s/%v", name, rate), func(t *testing.T) {
 				t.Parallel()
-				oddRun(t, cases[name], rate)
+				longest := 20 * time.Second
+				if strings.HasPrefix(name, "139101") {
+					longest = 45 * time.Second // it looks like a full list, which is tried at most once in 5 s
+				}
+				oddRun(t, cases[name], rate, longest)
 			})
 		}
 	}
 }
 
-func oddRun(t *testing.T, answer func(c *oddCall) bool, rate float64) {
+// oddRun lets two workers carry out a job whose odd user is answered so, and single requests beside it, none of which
+// may take longer than longest.
+func oddRun(t *testing.T, answer func(c *oddCall) bool, rate float64, longest time.Duration) {
 	t.Helper()
 	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
 		api := &oddAPI{sim: b.sim, answer: answer}
@@ -318,13 +324,14 @@ func oddRun(t *testing.T, answer func(c *oddCall) bool, rate float64) {
 				done = time.Since(start)
 			}
 		}
+		<-time.After(time.Second) // a dead letter is put after the user's end is written
 		e := b.entry(oddUser)
 		t.Logf("the job's others done after %v, single ones within %v; the odd user %v after %v, %d attempts; %d calls, %d dead letters",
 			done, worst, e.State, ended, e.Attempts, api.calls(), b.deadLetters())
 		if ended == 0 || done == 0 || len(singles) > 0 || b.deadLetters() != 1 {
 			t.Error("they did not end as they must")
 		}
-		if done > time.Minute || worst > 20*time.Second {
+		if done > time.Minute || worst > longest {
 			t.Error("the others waited")
 		}
 	})
