@@ -50,7 +50,7 @@ func (c *Client) send(ctx context.Context, method, phoneNumberID string, query u
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	status := 0
-	ctx, span := c.startSpan(ctx, method, phoneNumberID)
+	ctx, span := startSpan(ctx, c.base, method, phoneNumberID)
 	defer func() { endSpan(span, status, err) }()
 	token := c.token.Get().Reveal()
 	req, err := c.newRequest(ctx, method, phoneNumberID, token, query, body)

@@ -15,14 +15,14 @@ import (
 
 // startSpan begins the span of one request, by OpenTelemetry's stable conventions for HTTP clients. The global
 // tracer provider decides whether it is recorded. The query is left out: it may hold appsecret_proof.
-func (c *Client) startSpan(ctx context.Context, method, phoneNumberID string) (context.Context, trace.Span) {
+func startSpan(ctx context.Context, baseURL, method, phoneNumberID string) (context.Context, trace.Span) {
 	const template = "/{version}/{phone-number-id}/block_users"
 	ctx, span := otel.Tracer("github.com/wablock/wablock/client").Start(ctx, method+" "+template, trace.WithSpanKind(trace.SpanKindClient))
 	if !span.IsRecording() {
 		return ctx, span
 	}
-	span.SetAttributes(semconv.HTTPRequestMethodKey.String(method), semconv.URLTemplate(template), semconv.URLFull(c.base+"/"+phoneNumberID+"/block_users"))
-	if base, err := url.Parse(c.base); err == nil {
+	span.SetAttributes(semconv.HTTPRequestMethodKey.String(method), semconv.URLTemplate(template), semconv.URLFull(baseURL+"/"+phoneNumberID+"/block_users"))
+	if base, err := url.Parse(baseURL); err == nil {
 		port := 443
 		if base.Scheme == "http" {
 			port = 80

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/waiting"
 )
 
 // expect says of jobs that are not done what they wait for, and until when.
-func (p *Producer) expect(ctx context.Context, jobs []*JobStatus) error {
+func expect(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, jobs []*JobStatus) error {
 	var open []*JobStatus
 	var asked []waiting.Job
 	for _, j := range jobs {
@@ -21,7 +23,7 @@ func (p *Producer) expect(ctx context.Context, jobs []*JobStatus) error {
 			Operation: j.Operation, Point: ledger.Point{Queue: j.Queue, Version: j.Version}, Users: j.Pending, Due: j.PlannedAt,
 		})
 	}
-	reasons, err := waiting.Jobs(ctx, p.rdb, p.cfg.PhoneNumberID, asked)
+	reasons, err := waiting.Jobs(ctx, rdb, phoneNumberID, asked)
 	if err != nil {
 		return fmt.Errorf("tasks: %w", err)
 	}

@@ -107,7 +107,7 @@ func (p *Producer) Job(ctx context.Context, jobID string) (JobStatus, error) {
 	if err != nil {
 		return s, err
 	}
-	return s, p.expect(ctx, []*JobStatus{&s})
+	return s, expect(ctx, p.rdb, p.cfg.PhoneNumberID, []*JobStatus{&s})
 }
 
 // counts returns a job without what it waits for.
@@ -200,7 +200,7 @@ func (p *Producer) Jobs(ctx context.Context, f JobsFilter) iter.Seq2[JobStatus, 
 					chosen = append(chosen, &s)
 				}
 			}
-			if err := p.expect(ctx, chosen); err != nil {
+			if err := expect(ctx, p.rdb, p.cfg.PhoneNumberID, chosen); err != nil {
 				yield(JobStatus{}, err)
 				return
 			}

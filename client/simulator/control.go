@@ -162,7 +162,11 @@ func (s control) serveUserWrote(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if body.Webhook != "" {
-		if err := s.sendMessage(r.Context(), body.Webhook, body.PhoneNumberID, body.User, at); err != nil {
+		p, appSecret, err := s.sender(body.PhoneNumberID, body.User)
+		if err == nil {
+			err = sendMessage(r.Context(), body.Webhook, appSecret, body.PhoneNumberID, p, at)
+		}
+		if err != nil {
 			return err
 		}
 	}

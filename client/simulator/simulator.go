@@ -186,6 +186,14 @@ func (s *Simulator) UserWrote(phoneNumberID, user string, at time.Time) error {
 	return s.window.note(writerOf(s.set, n, p), at)
 }
 
+// sender returns the person behind a user who writes, and the app secret that a webhook of it is signed with.
+func (s *Simulator) sender(phoneNumberID, user string) (person, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, p, err := s.find(phoneNumberID, user)
+	return p, s.set.AppSecret, err
+}
+
 // Journal returns the calls that the journal still holds, oldest first; see Dropped.
 func (s *Simulator) Journal() []Call {
 	calls, _ := s.journalSince(0)

@@ -20,21 +20,14 @@ import (
 // webhookTimeout bounds the sending of one webhook; Meta's own is not published.
 const webhookTimeout = 10 * time.Second
 
-// sendMessage sends the webhook of a text message to a URL, signed with the app secret of the scenario, as Meta does
+// sendMessage sends the webhook of a text message to a URL, signed with an app secret, as Meta does
 // when a user writes. It is sent once: an answer other than 200 is an error.
-func (s *Simulator) sendMessage(ctx context.Context, to, phoneNumberID, user string, at time.Time) error {
-	s.mu.Lock()
-	_, p, err := s.find(phoneNumberID, user)
-	key := s.set.AppSecret
-	s.mu.Unlock()
-	if err != nil {
-		return err
-	}
+func sendMessage(ctx context.Context, to, appSecret, phoneNumberID string, p person, at time.Time) error {
 	u, err := url.Parse(to)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return errors.New("simulator: webhook must be an http or https URL")
 	}
-	if key == "" {
+	if appSecret == "" {
 		return errors.New("simulator: a webhook is signed with the app secret: give the scenario an app_secret")
 	}
 	body, err := json.Marshal(messageWebhook(phoneNumberID, p, at))
@@ -47,7 +40,7 @@ func (s *Simulator) sendMessage(ctx context.Context, to, phoneNumberID, user str
 	if err != nil {
 		return fmt.Errorf("simulator: webhook: %w", err)
 	}
-	mac := hmac.New(sha256.New, []byte(key))
+	mac := hmac.New(sha256.New, []byte(appSecret))
 	_, _ = mac.Write(body)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))

@@ -13,23 +13,24 @@ import (
 	"github.com/wablock/wablock/worker/reconcile/plan"
 )
 
-// persons learns from a proven listing which names go together, and then names everyone in a plan's input as the
+// namePersons learns from a proven listing which names go together, and then names everyone in a plan's input as the
 // ledger does: a plan has one name for a person, whichever the desired list, a task or Meta's list has. An entry
 // that is listed by a BSUID alone gets the WhatsApp ID that is known for it.
-func (u *run) persons(ctx context.Context, in *plan.Input) error {
+//
+// A nil learn learns nothing: what is known is only read.
+func namePersons(ctx context.Context, l *ledger.Ledger, learn func(ctx context.Context, told ...tasks.Told) error, in *plan.Input) error {
 	told := make([]tasks.Told, 0, len(in.Actual))
 	for _, e := range in.Actual {
 		if e.WaID != "" && e.UserID != "" {
 			told = append(told, tasks.Told{WaID: e.WaID, UserID: e.UserID})
 		}
 	}
-	// A report changes nothing: it only reads what is known.
-	if u.options.Apply {
-		if _, err := u.producer.Learn(ctx, u.target.PhoneNumberID, told...); err != nil {
+	if learn != nil {
+		if err := learn(ctx, told...); err != nil {
 			return fmt.Errorf("reconcile: %w", err)
 		}
 	}
-	n := namer{ledger: u.ledger, called: map[user.ID]user.ID{}}
+	n := namer{ledger: l, called: map[user.ID]user.ID{}}
 	for _, users := range [][]user.ID{in.Desired, in.Before} {
 		if err := n.read(ctx, users); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/protect"
 	"github.com/wablock/wablock/tasks/queues"
@@ -92,7 +93,14 @@ func (u *run) read(ctx context.Context) (plan.Input, error) {
 	if in.Pending, in.Later, err = u.pending(ctx); err != nil {
 		return in, err
 	}
-	return in, u.persons(ctx, &in)
+	var learn func(ctx context.Context, told ...tasks.Told) error
+	if u.options.Apply { // a report changes nothing
+		learn = func(ctx context.Context, told ...tasks.Told) error {
+			_, err := u.producer.Learn(ctx, u.target.PhoneNumberID, told...)
+			return err
+		}
+	}
+	return in, namePersons(ctx, u.ledger, learn, &in)
 }
 
 func (u *run) desired(ctx context.Context) (source.List, error) {

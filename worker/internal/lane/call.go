@@ -29,18 +29,8 @@ type callContext struct {
 
 // call carries out one claim: in one request, or in several when one user sinks it.
 type call struct {
-	*lane
-	ctx       callContext
-	claimID   string
-	op        ledger.Operation
-	admission verdict.Admission
-	others    bool // further users wait in line
-	// parts are the users that are not settled; the first part goes out next.
-	parts [][]ledger.Claimed
-	// lost are users that have left the claim: wanted in a newer version, or lost to another one.
-	lost map[user.ID]bool
-	// until is the time by which each request must have ended: the claim ends a little later.
-	until time.Time
+	parts
+	others bool // further users wait in line
 	// checked is the last list call, made at checkedAt.
 	checked   verdict.Check
 	checkedAt time.Time
@@ -55,29 +45,29 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 		return
 	}
 	var back []ledger.Claimed
-	if c.parts, back = verdict.Apart(users); len(back) > 0 {
+	if c.left, back = verdict.Apart(users); len(back) > 0 {
 		c.putBackAll(0, back)
 		c.wakeUp() // for them, while this call may hang
 	}
 	for ok := true; ok; grant, ok = c.next() {
-		v := c.once(c.parts[0], grant)
-		part := c.parts[0]
-		c.parts = c.parts[1:]
+		v := c.once(c.left[0], grant)
+		part := c.left[0]
+		c.left = c.left[1:]
 		switch v.Split {
 		case verdict.Halves:
-			c.parts = append(c.parts, part[:len(part)/2], part[len(part)/2:])
+			c.left = append(c.left, part[:len(part)/2], part[len(part)/2:])
 		case verdict.FirstHalf:
 			c.putBackAll(0, part[len(part)/2:])
-			c.parts = append(c.parts, part[:len(part)/2])
+			c.left = append(c.left, part[:len(part)/2])
 		case verdict.NoSplit:
 			if n := len(v.Again); n > 0 {
 				part = without(part, v.Again)
-				c.parts = append(c.parts, v.Again[:n/2], v.Again[n/2:]) // an empty one goes before the next call
+				c.left = append(c.left, v.Again[:n/2], v.Again[n/2:]) // an empty one goes before the next call
 			}
 			c.settle(part, v)
 		}
 		if v.Full { // no other part has a chance
-			c.putBackAll(0, c.parts...)
+			c.putBackAll(0, c.left...)
 			return
 		}
 	}
@@ -147,7 +137,7 @@ func (c *call) next() (ratelimit.Grant, bool) {
 	}
 	grant, ok := c.token()
 	if !ok {
-		c.putBackAll(0, c.parts...)
+		c.putBackAll(0, c.left...)
 		return ratelimit.Grant{}, false
 	}
 	if !c.trim() {
@@ -155,92 +145,6 @@ func (c *call) next() (ratelimit.Grant, bool) {
 		return ratelimit.Grant{}, false
 	}
 	return grant, true
-}
-
-// trim takes lost users out of the parts, and reports whether any are left.
-func (c *call) trim() bool {
-	var parts [][]ledger.Claimed
-	for _, part := range c.parts {
-		kept := part
-		if len(c.lost) > 0 {
-			kept = make([]ledger.Claimed, 0, len(part))
-			for _, u := range part {
-				if !c.lost[u.User] {
-					kept = append(kept, u)
-				}
-			}
-		}
-		if len(kept) > 0 {
-			parts = append(parts, kept)
-		}
-	}
-	c.parts = parts
-	return len(parts) > 0
-}
-
-// token waits for a token for one more request, and keeps the claim meanwhile. It gives up when
-// the calls must stop, and when the breaker opens.
-func (c *call) token() (ratelimit.Grant, bool) {
-	for c.ctx.calls.Err() == nil && c.ctx.lane.Err() == nil {
-		s := c.breaker.Status(time.Now()).State
-		if (s == verdict.Halted || s == verdict.Outage) && c.admission.Probe == verdict.NoProbe {
-			break
-		}
-		stopped, err := c.pauses.stops(c.ctx.calls, c.op)
-		if stopped {
-			break
-		}
-		var grant ratelimit.Grant
-		if err == nil {
-			err = c.renew()
-		}
-		if err == nil {
-			grant, err = c.cfg.Limiter.Take(c.ctx.calls, c.key)
-		}
-		if err == nil && grant.OK {
-			return grant, true
-		}
-		wait := min(max(grant.Wait, time.Millisecond), callPoll)
-		if err != nil {
-			c.log.Error("lane: Redis does not let a call go on; trying again", keyError, err.Error())
-			wait = redisRetryDelay
-		}
-		sleepFor(c.ctx.calls, wait)
-	}
-	return ratelimit.Grant{}, false
-}
-
-// renew keeps the claim on the users that are left, unless a request that goes out now ends before
-// it does.
-func (c *call) renew() error {
-	if time.Until(c.until) >= c.cfg.RequestTimeout {
-		return nil
-	}
-	asked := time.Now()
-	for _, part := range c.parts {
-		states, err := c.ledger.Renew(c.ctx.calls, c.claimID, part, c.claimFor(), c.op)
-		if err != nil {
-			return err
-		}
-		for i, u := range part {
-			if states[i] == ledger.InFlight {
-				continue
-			}
-			if c.lost == nil {
-				c.lost = map[user.ID]bool{}
-			}
-			c.lost[u.User] = true
-			switch states[i] {
-			case ledger.Superseded:
-				c.follower.watches.settled(u.User, u.Version, ledger.Superseded, 0)
-			case ledger.Waiting:
-				c.logLate(1)
-			default:
-			}
-		}
-	}
-	c.until = c.callUntil(asked)
-	return nil
 }
 
 // once makes one request, and reports what came of it to limiter, breaker, log and metrics.
@@ -422,10 +326,6 @@ func (c *call) effect(v verdict.Verdict, s ledger.Settlement) ledger.Operation {
 		return ""
 	}
 	return c.op
-}
-
-func (c *call) logLate(users int) {
-	c.log.Warn("lane: a call whose claim was lost, or for another name of the same users, may have undone newer requests; one more call follows for each", keyUsers, users)
 }
 
 // persist repeats do until it succeeds or ctx ends.

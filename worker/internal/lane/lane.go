@@ -271,8 +271,10 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 		l.cfg.Metrics.InFlight(l.number.ID, len(claim.Users))
 		defer l.cfg.Metrics.InFlight(l.number.ID, -len(claim.Users))
 		k := call{
-			lane: l, ctx: c, claimID: claim.ID, op: claim.Operation, admission: adm,
-			until: l.callUntil(asked), others: claim.Backlog.Waiting() > 0,
+			parts: parts{
+				lane: l, ctx: c, claimID: claim.ID, op: claim.Operation, admission: adm, until: l.callUntil(asked),
+			},
+			others: claim.Backlog.Waiting() > 0,
 		}
 		k.run(claim.Users, grant)
 	}, 0, nil

@@ -1,0 +1,116 @@
+package lane
+
+import (
+	"time"
+
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+	"github.com/wablock/wablock/worker/internal/verdict"
+)
+
+// parts are the users of a claim that are not settled, while it takes several requests: it keeps the claim on them as
+// it waits for tokens, and leaves out those that it loses meanwhile.
+type parts struct {
+	*lane
+	ctx       callContext
+	claimID   string
+	op        ledger.Operation
+	admission verdict.Admission
+	// left goes out part by part, the first one next.
+	left [][]ledger.Claimed
+	// lost are users that have left the claim: wanted in a newer version, or lost to another one.
+	lost map[user.ID]bool
+	// until is the time by which each request must have ended: the claim ends a little later.
+	until time.Time
+}
+
+// trim takes lost users out of the parts, and reports whether any are left.
+func (p *parts) trim() bool {
+	var left [][]ledger.Claimed
+	for _, part := range p.left {
+		kept := part
+		if len(p.lost) > 0 {
+			kept = make([]ledger.Claimed, 0, len(part))
+			for _, u := range part {
+				if !p.lost[u.User] {
+					kept = append(kept, u)
+				}
+			}
+		}
+		if len(kept) > 0 {
+			left = append(left, kept)
+		}
+	}
+	p.left = left
+	return len(left) > 0
+}
+
+// token waits for a token for one more request, and keeps the claim meanwhile. It gives up when
+// the calls must stop, and when the breaker opens.
+func (p *parts) token() (ratelimit.Grant, bool) {
+	for p.ctx.calls.Err() == nil && p.ctx.lane.Err() == nil {
+		s := p.breaker.Status(time.Now()).State
+		if (s == verdict.Halted || s == verdict.Outage) && p.admission.Probe == verdict.NoProbe {
+			break
+		}
+		stopped, err := p.pauses.stops(p.ctx.calls, p.op)
+		if stopped {
+			break
+		}
+		var grant ratelimit.Grant
+		if err == nil {
+			err = p.renew()
+		}
+		if err == nil {
+			grant, err = p.cfg.Limiter.Take(p.ctx.calls, p.key)
+		}
+		if err == nil && grant.OK {
+			return grant, true
+		}
+		wait := min(max(grant.Wait, time.Millisecond), callPoll)
+		if err != nil {
+			p.log.Error("lane: Redis does not let a call go on; trying again", keyError, err.Error())
+			wait = redisRetryDelay
+		}
+		sleepFor(p.ctx.calls, wait)
+	}
+	return ratelimit.Grant{}, false
+}
+
+// renew keeps the claim on the users that are left, unless a request that goes out now ends before
+// it does.
+func (p *parts) renew() error {
+	if time.Until(p.until) >= p.cfg.RequestTimeout {
+		return nil
+	}
+	asked := time.Now()
+	for _, part := range p.left {
+		states, err := p.ledger.Renew(p.ctx.calls, p.claimID, part, p.claimFor(), p.op)
+		if err != nil {
+			return err
+		}
+		for i, u := range part {
+			if states[i] == ledger.InFlight {
+				continue
+			}
+			if p.lost == nil {
+				p.lost = map[user.ID]bool{}
+			}
+			p.lost[u.User] = true
+			switch states[i] {
+			case ledger.Superseded:
+				p.follower.watches.settled(u.User, u.Version, ledger.Superseded, 0)
+			case ledger.Waiting:
+				p.logLate(1)
+			default:
+			}
+		}
+	}
+	p.until = p.callUntil(asked)
+	return nil
+}
+
+func (p *parts) logLate(users int) {
+	p.log.Warn("lane: a call whose claim was lost, or for another name of the same users, may have undone newer requests; one more call follows for each", keyUsers, users)
+}

@@ -1,0 +1,376 @@
+package verdict
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/wablock/wablock/client"
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/user"
+)
+
+const (
+	// maxRetryDelay bounds the time between two attempts of a user.
+	maxRetryDelay = 5 * time.Minute
+	// maxUncounted bounds the same after a failure that uses up no attempt.
+	maxUncounted = time.Minute
+	// provenAttempts is the number of used-up attempts that prove that a user's failures are its own: each of
+	// them was made while other users' calls were served.
+	provenAttempts = 3
+	// maxStruck bounds the calls in a row that may be limited before the pace is blamed in any case.
+	maxStruck = 3
+)
+
+// reading is an answer on its way to a verdict.
+type reading struct {
+	Policy
+	op    ledger.Operation
+	users []ledger.Claimed
+	res   *client.Result // nil when it names no user
+	err   error
+	each  bool        // err was said of each user, not of the call
+	rule  client.Rule // of err
+}
+
+// Read decides what an answer means. res, if any, holds an outcome per user, in order; err is
+// about the call as a whole, and so about users whose outcome is unknown.
+func Read(op ledger.Operation, users []ledger.Claimed, res *client.Result, err error, p Policy) Verdict {
+	if res == nil && err == nil {
+		err = ErrNoResult
+	}
+	r := reading{Policy: p, op: op, users: users}
+	meta := client.MetaOf(err)
+	if res != nil {
+		meta = res.Meta
+		if !slices.ContainsFunc(res.Outcomes, func(o client.Outcome) bool { return o.State != client.Unknown }) {
+			if res = nil; err == nil {
+				err = errUnnamed
+			}
+		} else if e, each := refusesAll(res); e != nil {
+			res, err, r.each = nil, e, each
+		}
+	}
+	r.res, r.err, r.rule = res, err, r.ruleOf(err)
+	var v Verdict
+	if res != nil {
+		v = r.named()
+	} else {
+		v = r.whole()
+	}
+	r.finish(&v, meta)
+	return v
+}
+
+// ReadCheck decides what a list call shows: a probe of the breaker, or a check. Its verdict has no
+// settlements.
+func ReadCheck(err error, listed bool) Verdict {
+	r := reading{err: err, Policy: Policy{Listed: listed}}
+	r.rule = ruleOf(err, r.Listed)
+	v := Verdict{Effect: EffectServed}
+	switch {
+	case err == nil:
+	case r.rule.Remedy == client.Halt || r.rule.Remedy == client.DeadLetter:
+		v.Effect = EffectRefused
+	case isLimit(r.rule) || !r.rule.UsesAttempt:
+		v.Effect = EffectNone
+	default:
+		v.Effect = EffectFailed
+	}
+	r.finish(&v, client.MetaOf(err))
+	return v
+}
+
+// ruleOf is the rule of an error of this call. An unblock needs no room: that it is refused for a full
+// list is about its user.
+func (r *reading) ruleOf(err error) client.Rule {
+	rule := ruleOf(err, r.Listed)
+	if rule.Remedy == client.ListFull && r.op == ledger.Unblock {
+		rule.Remedy = client.DeadLetter
+	}
+	return rule
+}
+
+// finish fills in what metrics, logs and the limiter are told.
+func (r *reading) finish(v *Verdict, meta client.Meta) {
+	v.Outcome, v.Err, v.Cause = "answered", r.err, Outage
+	if r.rule.Remedy == client.Halt {
+		v.Cause = Halted
+	}
+	v.Down = r.Check.Done && r.Check.Err != nil && !errors.Is(r.Check.Err, ErrNotChecked)
+	limited := limitsHalf(r.res)
+	scope := client.ScopePhoneNumber
+	if r.err != nil {
+		v.Outcome, v.Reason, v.Help = r.rule.Name, r.rule.Name, r.rule.Help
+		if e, ok := errors.AsType[*client.APIError](r.err); ok && e.Code != client.NoCode {
+			v.Code = e.Code
+		}
+		if isLimit(r.rule) {
+			limited, scope = true, r.rule.Scope
+		}
+	}
+	if limited && (v.Split == Halves || len(r.users) == 1 && (r.Evidence.Apart || r.Evidence.strikes(r.users[0].User) > 0)) {
+		limited = false // other calls were served between its refusals: it is a user, not the pace
+	}
+	if limited {
+		v.LimitScope = scope.String()
+	}
+	answered := v.Effect == EffectServed || v.NeedsCheck && r.rule.Remedy == client.DeadLetter
+	v.Observation = ratelimit.Observation{
+		Users: len(r.users), Limited: limited, Account: limited && scope == client.ScopeAccount,
+		RetryAfter:   max(meta.RetryAfter, meta.Usage.RegainAccess),
+		UsagePercent: meta.Usage.Percent(),
+		Retry:        len(r.users) > 0 && onlyRetries(r.users),
+		Served:       answered && !limited,
+		TimedOut:     timedOut(r.err),
+	}
+}
+
+// named settles a call whose answer says of users what became of them.
+func (r *reading) named() Verdict {
+	v := Verdict{Effect: EffectServed, Settlements: make([]ledger.Settlement, 0, len(r.users))}
+	rest, restFailure := ruleUnnamed, failureOf(nil, ruleUnnamed, r.Now)
+	if r.err != nil && (isLimit(r.rule) || r.rule.Remedy == client.Halt) {
+		rest, restFailure = r.rule, failureOf(r.err, r.rule, r.Now)
+	}
+	counted := !isLimit(rest) && rest.Remedy != client.Halt
+	for i, u := range r.users {
+		o := r.res.Outcomes[i]
+		switch o.State {
+		case client.Succeeded:
+			v.Succeeded++
+			v.Settlements = append(v.Settlements, ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed, WaID: o.WaID})
+			continue
+		case client.Failed:
+			rule := r.ruleOf(o.Error)
+			s := r.settle(u, rule, failureOf(o.Error, rule, r.Now), true)
+			s.WaID = o.WaID
+			v.Settlements = append(v.Settlements, s)
+			if rule.Remedy == client.ListFull {
+				v.Full, v.Code = true, o.Error.Code
+			}
+			if isLimit(rule) {
+				v.Limits = append(v.Limits, u.User)
+			}
+		case client.Unknown:
+			if counted && len(r.users) > 1 && r.lastAttempt(u) {
+				v.Again = append(v.Again, u)
+				continue
+			}
+			v.Settlements = append(v.Settlements, r.settle(u, rest, restFailure, counted))
+		}
+	}
+	return v
+}
+
+// whole settles a call that failed as a whole.
+func (r *reading) whole() Verdict {
+	switch rule := r.rule; {
+	case r.Check.Done && r.refusesEveryCall():
+		return r.refused()
+	case isLimit(rule):
+		return r.limited()
+	case rule.Remedy == client.ListFull:
+		return r.full()
+	case errors.Is(r.err, client.ErrInvalidRequest):
+		return r.alike(EffectServed, true) // never sent, so that no check can tell more
+	case rule.Remedy == client.Retry && !rule.UsesAttempt: // canceled, late, not checked
+		return r.alike(EffectNone, false)
+	case rule.Remedy == client.DeadLetter || rule.Remedy == client.Halt:
+		return r.blamed()
+	default:
+		return r.failed()
+	}
+}
+
+// limited puts the users back in line: one half behind the other, and all of them behind the users
+// that wait. Else the user that the API always refuses would be in the call that finds out whether
+// a pause is over. It uses up an attempt of a single user alone that was limited often while others
+// were served. Users that were limited before are not blamed on the pace when other calls were
+// served since: they are called in halves.
+func (r *reading) limited() Verdict {
+	v := Verdict{Effect: EffectNone, Limited: true, Limits: make([]user.ID, len(r.users))}
+	for i, u := range r.users {
+		v.Limits[i] = u.User
+	}
+	known := func(u ledger.Claimed) bool { _, ok := r.Evidence.Strikes[u.User]; return ok }
+	one := len(r.users) == 1
+	switch {
+	case one && r.Evidence.strikes(r.users[0].User) >= provenAttempts:
+		r.add(&v, nil, true)
+		return v
+	case !one && r.struck():
+		v.Split = Halves
+		return v
+	}
+	behind := max(client.MetaOf(r.err).RetryAfter, min(time.Second<<min(r.Evidence.Limited, 6), time.Minute)) + 100*time.Millisecond
+	var first time.Duration
+	if r.Others || one && (known(r.users[0]) || r.Evidence.Limited > 0) {
+		first = behind
+	}
+	n := 0 // users that were limited before
+	for _, u := range r.users {
+		if known(u) {
+			n++
+		}
+	}
+	odd := r.Jitter() < 0.5
+	r.add(&v, func(i int) time.Duration {
+		second := (i < len(r.users)/2) == odd
+		if 0 < n && n < len(r.users) {
+			second = known(r.users[i])
+		}
+		if second && !one {
+			return first + behind
+		}
+		return first
+	}, false)
+	return v
+}
+
+// struck reports whether a user of the call was limited before, with calls served since, and the pace
+// is not in doubt.
+func (r *reading) struck() bool {
+	return r.Evidence.Limited < maxStruck && slices.ContainsFunc(r.users, func(u ledger.Claimed) bool { return r.Evidence.strikes(u.User) > 0 })
+}
+
+// full finds out with halves how much room there is, until one user alone is refused.
+func (r *reading) full() Verdict {
+	if len(r.users) > 1 && !r.Evidence.Full {
+		return Verdict{Split: FirstHalf, Effect: EffectServed}
+	}
+	v := r.alike(EffectServed, true)
+	v.Full = true
+	return v
+}
+
+// blamed is for an error that is final for a user, or stops every call: a list call tells which.
+func (r *reading) blamed() Verdict {
+	if !r.Check.Done {
+		return Verdict{NeedsCheck: true}
+	}
+	switch {
+	case r.Check.Err == nil && r.rule.Remedy != client.DeadLetter:
+		return r.failed()
+	case r.Check.Err == nil && len(r.users) > 1:
+		return Verdict{Split: Halves, Effect: EffectServed}
+	case r.Check.Err == nil:
+		return r.alike(EffectServed, true)
+	case r.rule.Remedy == client.Halt:
+		return r.alike(EffectRefused, false) // probes will tell
+	default:
+		r.err, r.rule = ErrNotChecked, ruleNotChecked
+		return r.alike(EffectNone, false)
+	}
+}
+
+// refusesEveryCall reports whether the list call was refused as well, for good.
+func (r *reading) refusesEveryCall() bool {
+	remedy := ruleOf(r.Check.Err, r.Listed).Remedy
+	return r.Check.Err != nil && (remedy == client.Halt || remedy == client.DeadLetter)
+}
+
+// refused is for a call that failed as every other does: the token, the phone number ID, the app
+// secret or the version is wrong, whatever the code.
+func (r *reading) refused() Verdict {
+	rule := ruleOf(r.Check.Err, r.Listed)
+	if rule.Scope == client.ScopeUser {
+		rule.Scope, rule.Remedy, rule.UsesAttempt = client.ScopePhoneNumber, client.Halt, false
+	}
+	if !r.Listed {
+		rule = unlisted(rule)
+	}
+	r.err, r.rule = &refusedError{r.Check.Err}, rule
+	if r.rule.Remedy == client.DeadLetter {
+		return r.alike(EffectServed, true)
+	}
+	return r.alike(EffectRefused, false)
+}
+
+// failed is for an error that may pass, and may be the API's or the users' fault. It uses up an
+// attempt only where other calls are known to be served.
+func (r *reading) failed() Verdict {
+	counted, one := r.Evidence.Served, len(r.users) == 1
+	halted := r.rule.Remedy == client.Halt
+	if (halted || counted && slices.ContainsFunc(r.users, r.lastAttempt)) && !one && !r.each {
+		return Verdict{Split: Halves, Effect: EffectFailed}
+	}
+	if one && (r.lastAttempt(r.users[0]) || !counted && r.provenAlone()) {
+		if !r.Check.Done {
+			return Verdict{NeedsCheck: true}
+		}
+		counted = (counted || r.provenAlone()) && r.passed()
+	}
+	return r.alike(EffectFailed, counted)
+}
+
+// provenAlone reports whether other calls than those of the one user were served since it first
+// failed: either no other user has failed since, or it failed often beside calls that were served.
+func (r *reading) provenAlone() bool {
+	return r.Evidence.Alone && (r.each || r.Evidence.EverServed) ||
+		r.users[0].Attempts >= min(provenAttempts, max(1, r.MaxAttempts-1))
+}
+
+func (r *reading) lastAttempt(u ledger.Claimed) bool { return u.Attempts+1 >= r.MaxAttempts }
+
+// alike gives all users the verdict of the whole call's error.
+func (r *reading) alike(e Effect, counted bool) Verdict {
+	v := Verdict{Effect: e}
+	r.add(&v, nil, counted)
+	return v
+}
+
+// add settles all users alike; delay, if any, is for those that wait.
+func (r *reading) add(v *Verdict, delay func(i int) time.Duration, counted bool) {
+	failure := companyOf(r.err, r.rule, r.Now, len(r.users))
+	for i, u := range r.users {
+		s := r.settle(u, r.rule, failure, counted)
+		if delay != nil && s.Verdict == ledger.Wait {
+			s.Delay = delay(i)
+		}
+		v.Settlements = append(v.Settlements, s)
+	}
+}
+
+// settle applies a rule to one user.
+func (r *reading) settle(u ledger.Claimed, rule client.Rule, failure *ledger.Failure, counted bool) ledger.Settlement {
+	s := ledger.Settlement{User: u.User, Version: u.Version, Failure: failure, Verdict: ledger.Wait}
+	switch {
+	case rule.Remedy == client.ListFull && r.Evidence.Full:
+		s.Delay = min(2*r.Evidence.FullDelay, maxRetryDelay) // behind the others that wait for room
+	case counted && (rule.Remedy == client.DeadLetter || rule.Remedy == client.ListFull):
+		s.Verdict = ledger.Kill
+	case isLimit(rule) && r.res != nil && (!counted || r.Evidence.strikes(u.User) < provenAttempts):
+		s.Delay = r.backoff(r.Evidence.strikes(u.User))
+	case !counted && (isLimit(rule) || rule.Remedy == client.Halt && !r.passed()):
+		// The limiter, or the breaker, decides when.
+	case !counted:
+		s.Delay = r.uncountedDelay(u)
+	case r.lastAttempt(u):
+		s.Verdict = ledger.Kill
+	default:
+		s.Verdict, s.Delay = ledger.Retry, r.backoff(u.Attempts)
+	}
+	return s
+}
+
+// passed reports whether the list call was served, so that the error is not every call's.
+func (r *reading) passed() bool { return r.Check.Done && r.Check.Err == nil }
+
+// uncountedDelay puts a single user whose calls fail behind the others, so that the next trial is
+// another user's.
+func (r *reading) uncountedDelay(u ledger.Claimed) time.Duration {
+	n := u.Attempts
+	if len(r.users) == 1 {
+		n = max(n, r.Evidence.Failures+1)
+	}
+	return min(r.backoff(n), maxUncounted)
+}
+
+// backoff doubles from RetryDelay on, with jitter in its upper half: the users of one failed call
+// come back spread, and in other company.
+func (r *reading) backoff(attempts int) time.Duration {
+	d := min(r.RetryDelay<<min(attempts, 20), maxRetryDelay)
+	return d/2 + time.Duration(r.Jitter()*float64(d/2))
+}
