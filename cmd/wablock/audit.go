@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/audit"
 )
 
@@ -96,7 +97,7 @@ func usersText(e audit.Event) string {
 	case e.MaskedUser != "":
 		return e.MaskedUser
 	case e.Users > 0:
-		return count(e.Users, "number")
+		return amounts.Count(e.Users, "number")
 	}
 	return ""
 }

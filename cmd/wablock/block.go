@@ -11,6 +11,7 @@ import (
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/ledger"
 	numberfile "github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/reply"
@@ -173,7 +174,7 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if c.everywhere {
-		return c.blockEverywhere(cmd.Context(), cfg, &waiter{c.cli, c.waitFlags, rdb, p}, ids, in)
+		return everywhere{c, cfg, &waiter{c.cli, c.waitFlags, rdb, p}, ids}.run(cmd.Context(), in)
 	}
 	protected, err := c.allowed(cmd.Context(), p, &in)
 	if err != nil && (!c.dryRun || protected == 0) {
@@ -229,7 +230,7 @@ func (c *change) allowed(ctx context.Context, p *tasks.Producer, in *inputs) (pr
 	users, rejected, err := p.Allowed(ctx, tasks.Request{Operation: c.op}, in.users, in.rejected)
 	in.users, in.rejected = users, rejected
 	if protected = len(rejected) - before; protected > 0 {
-		c.say("%s rejected as protected; `wablock protect list` shows why", count(protected, "number"))
+		c.say("%s rejected as protected; `wablock protect list` shows why", amounts.Count(protected, "number"))
 	}
 	if !errors.Is(err, tasks.ErrNoUsers) {
 		return protected, err
@@ -290,7 +291,7 @@ func rejectedError(job tasks.Job) error {
 	if len(job.Rejected) == 0 {
 		return nil
 	}
-	return partlyf("%s rejected; the other %s enqueued", count(len(job.Rejected), "input"), thousands(job.Accepted))
+	return partlyf("%s rejected; the other %s enqueued", amounts.Count(len(job.Rejected), "input"), amounts.Thousands(job.Accepted))
 }
 
 func (c *change) showJob(j reply.Job) error {
@@ -299,7 +300,7 @@ func (c *change) showJob(j reply.Job) error {
 		err = printOne(c.out, j)
 	} else {
 		_, err = fmt.Fprintf(c.out, "Job %s: %s to %s for phone number ID %s, in %s of the queue %s.\n",
-			j.JobID, count(j.Accepted, "number"), j.Operation, j.PhoneNumberID, count(j.Tasks, "task"), j.Queue)
+			j.JobID, amounts.Count(j.Accepted, "number"), j.Operation, j.PhoneNumberID, amounts.Count(j.Tasks, "task"), j.Queue)
 	}
-	return unwritten(err, "the job %s is accepted all the same, with %s", j.JobID, count(j.Accepted, "number"))
+	return unwritten(err, "the job %s is accepted all the same, with %s", j.JobID, amounts.Count(j.Accepted, "number"))
 }

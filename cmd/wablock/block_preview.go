@@ -11,6 +11,7 @@ import (
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/worker/reconcile/plan"
 )
@@ -92,7 +93,7 @@ func previewOf(ctx context.Context, c *cli, cfg *config.Config, rdb redis.Univer
 		return err
 	}
 	if len(out.Rejected) > 0 {
-		return partlyf("%s rejected", count(len(out.Rejected), "input"))
+		return partlyf("%s rejected", amounts.Count(len(out.Rejected), "input"))
 	}
 	return nil
 }
@@ -102,7 +103,7 @@ func (p previewJSON) ofThem() string {
 	if p.Protected == 0 {
 		return ""
 	}
-	return ", " + thousands(p.Protected) + " of them protected"
+	return ", " + amounts.Thousands(p.Protected) + " of them protected"
 }
 
 func (p previewJSON) show(c *cli) error {
@@ -111,10 +112,10 @@ func (p previewJSON) show(c *cli) error {
 	}
 	_, err := fmt.Fprintf(c.out, "Would %s %s for phone number ID %s: %s new, %s done or asked for already, %s rejected%s.\n"+
 		"The blocklist has %s of %s users as far as is known, and would have %s. It takes about %v.\n",
-		p.Operation, count(p.Accepted, "number"), p.PhoneNumberID, thousands(p.New), thousands(p.Already), thousands(len(p.Rejected)), p.ofThem(),
-		thousands(p.ListBefore), thousands(p.Capacity), thousands(p.ListAfter), time.Duration(p.Seconds*float64(time.Second)).Round(time.Second))
+		p.Operation, amounts.Count(p.Accepted, "number"), p.PhoneNumberID, amounts.Thousands(p.New), amounts.Thousands(p.Already), amounts.Thousands(len(p.Rejected)), p.ofThem(),
+		amounts.Thousands(p.ListBefore), amounts.Thousands(p.Capacity), amounts.Thousands(p.ListAfter), time.Duration(p.Seconds*float64(time.Second)).Round(time.Second))
 	if err == nil && p.ListAfter > p.Capacity {
-		c.say("the list takes no more than %s: the rest would wait, and fail with 139101", thousands(p.Capacity))
+		c.say("the list takes no more than %s: the rest would wait, and fail with 139101", amounts.Thousands(p.Capacity))
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/audit"
 )
 
@@ -56,7 +57,7 @@ func (c *cancel) run(cmd *cobra.Command, args []string) error {
 		would = "would be "
 	}
 	line := fmt.Sprintf("Job %s: %s %scanceled; %s in calls, which end as they end; %s had ended.",
-		done.JobID, count(done.Canceled, "number"), would, thousands(done.InFlight), thousands(done.Settled))
+		done.JobID, amounts.Count(done.Canceled, "number"), would, amounts.Thousands(done.InFlight), amounts.Thousands(done.Settled))
 	return unwritten(answerWith(c.cli, done, line), "the job is canceled all the same")
 }
 
@@ -121,7 +122,7 @@ func (c *undo) run(cmd *cobra.Command, args []string) error {
 		})
 	}
 	parts := []string{
-		count(done.Canceled, "number") + " canceled", thousands(done.Reversed) + " reversed", thousands(done.Left) + " left as they are",
+		amounts.Count(done.Canceled, "number") + " canceled", amounts.Thousands(done.Reversed) + " reversed", amounts.Thousands(done.Left) + " left as they are",
 	}
 	line := fmt.Sprintf("Job %s: %s", done.JobID, strings.Join(parts, ", "))
 	switch {

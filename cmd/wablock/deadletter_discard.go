@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/reply"
@@ -72,14 +73,14 @@ func (c *discard) show(r reply.Discard) error {
 		if err := c.entries.end(r); err != nil || c.json {
 			return err
 		}
-		_, err := fmt.Fprintf(c.out, "Would discard: %s.\n", count(r.Discarded, "entry"))
+		_, err := fmt.Fprintf(c.out, "Would discard: %s.\n", amounts.Count(r.Discarded, "entry"))
 		return err
 	}
 	var err error
 	if c.json {
 		err = printOne(c.out, r)
 	} else {
-		_, err = fmt.Fprintf(c.out, "Discarded: %s.\n", count(r.Discarded, "entry"))
+		_, err = fmt.Fprintf(c.out, "Discarded: %s.\n", amounts.Count(r.Discarded, "entry"))
 	}
-	return unwritten(err, "%s were discarded", count(r.Discarded, "entry"))
+	return unwritten(err, "%s were discarded", amounts.Count(r.Discarded, "entry"))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/reply"
 )
 
@@ -109,7 +110,9 @@ func (c *deadLetterList) summarise(ctx context.Context, d *deadLetters) error {
 		return cmp.Or(b.Count-a.Count, a.Code-b.Code, strings.Compare(a.Message, b.Message))
 	}
 	for _, s := range slices.SortedFunc(maps.Values(sums), most) {
-		row := func() []string { return []string{codeText(s.Code), s.Message, thousands(s.Count), stamp(s.Oldest)} }
+		row := func() []string {
+			return []string{codeText(s.Code), s.Message, amounts.Thousands(s.Count), stamp(s.Oldest)}
+		}
 		if err := out.add(s, row); err != nil {
 			return err
 		}

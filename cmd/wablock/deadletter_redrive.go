@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
@@ -128,34 +129,34 @@ func (c *redrive) redrive(ctx context.Context, d *deadLetters) (deadletter.Redri
 }
 
 func (c *redrive) show(r reply.Redrive) error {
-	rest := thousands(r.Obsolete) + " obsolete"
+	rest := amounts.Thousands(r.Obsolete) + " obsolete"
 	if r.Protected > 0 {
-		rest += ", " + thousands(r.Protected) + " protected, which stay"
+		rest += ", " + amounts.Thousands(r.Protected) + " protected, which stay"
 	}
 	if c.dryRun {
 		if err := c.entries.end(r); err != nil || c.json {
 			return err
 		}
-		_, err := fmt.Fprintf(c.out, "Would redrive: %s; %s.\n", count(r.Redriven, "entry"), rest)
+		_, err := fmt.Fprintf(c.out, "Would redrive: %s; %s.\n", amounts.Count(r.Redriven, "entry"), rest)
 		return err
 	}
 	var err error
 	if c.json {
 		err = printOne(c.out, r)
 	} else {
-		_, err = fmt.Fprintf(c.out, "Redriven: %s in %s; %s.\n", count(r.Redriven, "entry"), count(len(r.Jobs), "job"), rest)
+		_, err = fmt.Fprintf(c.out, "Redriven: %s in %s; %s.\n", amounts.Count(r.Redriven, "entry"), amounts.Count(len(r.Jobs), "job"), rest)
 	}
-	return unwritten(err, "%s were redriven, %s were obsolete", count(r.Redriven, "entry"), thousands(r.Obsolete))
+	return unwritten(err, "%s were redriven, %s were obsolete", amounts.Count(r.Redriven, "entry"), amounts.Thousands(r.Obsolete))
 }
 
 // refusedError returns the error of a run that left entries where they are.
 func refusedError(r deadletter.RedriveReport) error {
 	var errs []error
 	if r.Protected > 0 {
-		errs = append(errs, partlyf("%s of protected users stay: `wablock protect list` says why they are, discard deletes the entries", count(r.Protected, "entry")))
+		errs = append(errs, partlyf("%s of protected users stay: `wablock protect list` says why they are, discard deletes the entries", amounts.Count(r.Protected, "entry")))
 	}
 	if r.Refused > 0 {
-		errs = append(errs, partlyf("%s can't be read, now as before, and stay: `wablock dead-letter list` says why, discard deletes them", count(r.Refused, "malformed task")))
+		errs = append(errs, partlyf("%s can't be read, now as before, and stay: `wablock dead-letter list` says why, discard deletes them", amounts.Count(r.Refused, "malformed task")))
 	}
 	return errors.Join(errs...)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker"
@@ -239,7 +240,7 @@ func (d *dev) drain(ctx context.Context, s sample) error {
 	started := time.Now()
 	var jobs []tasks.Job
 	for _, step := range s.steps {
-		d.say("%s: %s", step.what, count(len(step.users), "number"))
+		d.say("%s: %s", step.what, amounts.Count(len(step.users), "number"))
 		job, err := p.Enqueue(ctx, tasks.Request{Operation: step.op, Users: step.users})
 		if err != nil {
 			return err
@@ -323,24 +324,24 @@ func (d *dev) summarise(r devSummary, s sample, jobs []tasks.Job) error {
 	}
 	switch {
 	case r.Unexpected > 0:
-		return fmt.Errorf("%s ended otherwise than the sample says; see `wablock status` and the web UI", count(r.Unexpected, "number"))
+		return fmt.Errorf("%s ended otherwise than the sample says; see `wablock status` and the web UI", amounts.Count(r.Unexpected, "number"))
 	case r.Rejected > 0:
-		return partlyf("%s rejected", count(r.Rejected, "line"))
+		return partlyf("%s rejected", amounts.Count(r.Rejected, "line"))
 	}
-	d.say("every number of %s ended as it must", count(len(jobs), "job"))
+	d.say("every number of %s ended as it must", amounts.Count(len(jobs), "job"))
 	return nil
 }
 
 func (d *dev) summaryTable(r devSummary) error {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
-	t.AppendRow(table.Row{"succeeded", thousands(r.Succeeded), ""})
+	t.AppendRow(table.Row{"succeeded", amounts.Thousands(r.Succeeded), ""})
 	for _, code := range slices.Sorted(maps.Keys(r.DeadLettered)) {
-		t.AppendRow(table.Row{"dead-lettered", thousands(r.DeadLettered[code]), meaning(code)})
+		t.AppendRow(table.Row{"dead-lettered", amounts.Thousands(r.DeadLettered[code]), meaning(code)})
 	}
 	t.AppendSeparator()
-	t.AppendRow(table.Row{"API calls", thousands(int(r.Calls)), "of up to " + fmt.Sprint(devUsersPerCall) + " numbers"})
-	t.AppendRow(table.Row{"rate-limit hits", thousands(int(r.RateLimitHits)), "while the hidden limit was learnt"})
+	t.AppendRow(table.Row{"API calls", amounts.Thousands(int(r.Calls)), "of up to " + fmt.Sprint(devUsersPerCall) + " numbers"})
+	t.AppendRow(table.Row{"rate-limit hits", amounts.Thousands(int(r.RateLimitHits)), "while the hidden limit was learnt"})
 	t.AppendRow(table.Row{"took", r.Took, ""})
 	t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: text.AlignRight}})
 	_, err := fmt.Fprintln(d.out, t.Render())

@@ -16,6 +16,7 @@ import (
 
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
 )
@@ -198,7 +199,7 @@ func TestReadmeFirstScreen(t *testing.T) {
 	for _, step := range builtIn().steps {
 		said := "wablock: " + step.what + ":"
 		for _, l := range lines {
-			if want := said + " " + count(len(step.users), "number"); strings.HasPrefix(l, said) && l != want {
+			if want := said + " " + amounts.Count(len(step.users), "number"); strings.HasPrefix(l, said) && l != want {
 				t.Errorf("README.md shows an output of dev, %q, that is %q by now", l, want)
 			}
 		}

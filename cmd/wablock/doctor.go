@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wablock/wablock/cmd/wablock/internal/doctor"
+	"github.com/wablock/wablock/tasks/amounts"
 )
 
 func doctorCommand(c *cli) *cobra.Command {
@@ -44,7 +45,7 @@ func examine(c *cli, cmd *cobra.Command) error {
 	case cmd.Context().Err() != nil:
 		return interruptedf("interrupted before everything was checked")
 	case failures > 0:
-		return errors.Join(broken, &exitError{code: exitFailed, text: count(failures, "check") + " failed"})
+		return errors.Join(broken, &exitError{code: exitFailed, text: amounts.Count(failures, "check") + " failed"})
 	}
 	return broken
 }

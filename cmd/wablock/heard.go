@@ -9,6 +9,7 @@ import (
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/reply"
 )
 
@@ -79,7 +80,7 @@ func (c *heard) run(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("%w; repeat the command", err)
 	}
 	if len(report.Rejected) > 0 { // all for one reason: their time
-		c.say("%s rejected: %s", count(len(report.Rejected), "number"), report.Rejected[0].Reason)
+		c.say("%s rejected: %s", amounts.Count(len(report.Rejected), "number"), report.Rejected[0].Reason)
 	}
 	if report.TooOld > 0 {
 		c.say("that is more than 24 hours ago: it has no effect")
@@ -89,10 +90,10 @@ func (c *heard) run(cmd *cobra.Command, args []string) error {
 	if c.json {
 		err = printOne(c.out, answer)
 	} else {
-		_, err = fmt.Fprintf(c.out, "Heard: %s; %s asked for again.\n", count(answer.Accepted, "number"), thousands(answer.Revived))
+		_, err = fmt.Fprintf(c.out, "Heard: %s; %s asked for again.\n", amounts.Count(answer.Accepted, "number"), amounts.Thousands(answer.Revived))
 	}
 	if n := len(answer.Rejected); n > 0 {
-		err = errors.Join(err, partlyf("%s rejected", count(n, "input")))
+		err = errors.Join(err, partlyf("%s rejected", amounts.Count(n, "input")))
 	}
 	return err
 }

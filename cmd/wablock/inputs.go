@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	numberfile "github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -175,6 +176,6 @@ func showRejected(c *cli, in inputs) {
 		c.say("%s %d rejected: %s", where, r.Line, r.Reason)
 	}
 	if more := len(in.rejected) - maxShownRejections; more > 0 {
-		c.say("%s more rejected; --json lists all", thousands(more))
+		c.say("%s more rejected; --json lists all", amounts.Thousands(more))
 	}
 }

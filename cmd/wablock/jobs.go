@@ -17,6 +17,7 @@ import (
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/reply"
 )
 
@@ -98,8 +99,8 @@ func jobRow(j tasks.JobStatus) []string {
 		state = "planned for " + stamp(j.PlannedAt)
 	}
 	return []string{
-		j.ID, j.RequestedBy, string(j.Operation), stamp(j.RequestedAt), thousands(j.Accepted), thousands(j.Succeeded), thousands(j.DeadLettered),
-		thousands(j.Superseded), thousands(j.Canceled), thousands(j.Pending), state,
+		j.ID, j.RequestedBy, string(j.Operation), stamp(j.RequestedAt), amounts.Thousands(j.Accepted), amounts.Thousands(j.Succeeded), amounts.Thousands(j.DeadLettered),
+		amounts.Thousands(j.Superseded), amounts.Thousands(j.Canceled), amounts.Thousands(j.Pending), state,
 	}
 }
 
@@ -165,10 +166,10 @@ func (c *job) run(cmd *cobra.Command, args []string) error {
 func jobPartly(j tasks.JobStatus) error {
 	var parts []string
 	if j.DeadLettered > 0 {
-		parts = append(parts, count(j.DeadLettered, "number")+" dead-lettered")
+		parts = append(parts, amounts.Count(j.DeadLettered, "number")+" dead-lettered")
 	}
 	if j.Rejected > 0 {
-		parts = append(parts, count(j.Rejected, "input")+" rejected")
+		parts = append(parts, amounts.Count(j.Rejected, "input")+" rejected")
 	}
 	if len(parts) == 0 {
 		return nil
@@ -206,7 +207,7 @@ func (c *job) report(ctx context.Context, p *tasks.Producer, id string) (err err
 }
 
 func (c *job) show(j tasks.JobStatus) error {
-	lines := []string{fmt.Sprintf("Job %s: %s to %s for phone number ID %s; %s.", j.ID, count(j.Accepted, "number"), j.Operation, j.PhoneNumberID, j.State)}
+	lines := []string{fmt.Sprintf("Job %s: %s to %s for phone number ID %s; %s.", j.ID, amounts.Count(j.Accepted, "number"), j.Operation, j.PhoneNumberID, j.State)}
 	add := func(name, value string) {
 		if value != "" {
 			lines = append(lines, fmt.Sprintf("  %-13s %s", name, value))
@@ -222,18 +223,18 @@ func (c *job) show(j tasks.JobStatus) error {
 	add("settled at", stamp(j.SettledAt))
 	add("waits", j.WaitingText)
 	add("expected at", stamp(j.ExpectedAt))
-	add("succeeded", thousands(j.Succeeded))
+	add("succeeded", amounts.Thousands(j.Succeeded))
 	for _, n := range []struct {
 		name string
 		n    int
 	}{{"dead-lettered", j.DeadLettered}, {"superseded", j.Superseded}, {"canceled", j.Canceled}, {"pending", j.Pending}, {"rejected", j.Rejected}} {
 		if n.n > 0 {
-			add(n.name, thousands(n.n))
+			add(n.name, amounts.Thousands(n.n))
 		}
 	}
 	for _, code := range slices.SortedFunc(maps.Keys(j.Codes), func(a, b int) int { return cmp.Compare(j.Codes[b], j.Codes[a]) }) {
 		help, _ := client.Explain(code)
-		lines = append(lines, fmt.Sprintf("  %s × %s: %s", thousands(j.Codes[code]), cmp.Or(codeText(code), "no code"), help))
+		lines = append(lines, fmt.Sprintf("  %s × %s: %s", amounts.Thousands(j.Codes[code]), cmp.Or(codeText(code), "no code"), help))
 	}
 	return answerWith(c.cli, j, lines...)
 }

@@ -39,7 +39,7 @@ func execute(ctx context.Context, args []string, env map[string]string, stdin io
 	}()
 	c := &cli{env: env, in: interruptible(ctx, stdin), out: stdout, err: stderr}
 	root := rootCommand(c)
-	defer c.trace(ctx)()
+	defer startTraces(ctx, c)()
 	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
 	cmd, err := root.ExecuteContextC(ctx)
 	code = exitCode(ctx, err, c.started)
@@ -53,9 +53,9 @@ func execute(ctx context.Context, args []string, env map[string]string, stdin io
 	return code
 }
 
-// trace makes the process record traces if its environment asks for them, and returns what to do at its end.
+// startTraces makes the process record traces if its environment asks for them, and returns what to do at its end.
 // Without them everything else goes on.
-func (c *cli) trace(ctx context.Context) (stop func()) {
+func startTraces(ctx context.Context, c *cli) (stop func()) {
 	often := rate.Sometimes{Interval: time.Minute} // a collector may be away for hours
 	stop, err := app.Tracing(ctx, c.env, buildInfo().Version, func(err error) {
 		often.Do(func() { c.say("warning: traces are lost: %v", err) })

@@ -150,30 +150,6 @@ func stamp(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05")
 }
 
-// thousands writes a count for people: 64,000.
-func thousands(n int) string {
-	s := fmt.Sprint(n)
-	var b strings.Builder
-	for i, digit := range s {
-		if i > 0 && (len(s)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(digit)
-	}
-	return b.String()
-}
-
-// count writes "1 number", "2 numbers".
-func count(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	if strings.HasSuffix(one, "entry") {
-		return thousands(n) + " " + strings.TrimSuffix(one, "y") + "ies"
-	}
-	return thousands(n) + " " + one + "s"
-}
-
 // codeText shows an error code; what failed without one, as in an outage, has none.
 func codeText(code int) string {
 	if code == 0 {

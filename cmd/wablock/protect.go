@@ -11,6 +11,7 @@ import (
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/protect"
@@ -144,10 +145,10 @@ func (c *protection) change(cmd *cobra.Command, args []string, adds bool) error 
 	if c.json {
 		err = printOne(c.out, answer)
 	} else {
-		_, err = fmt.Fprintf(c.out, "%s: %s.\n", verb, count(n, "number"))
+		_, err = fmt.Fprintf(c.out, "%s: %s.\n", verb, amounts.Count(n, "number"))
 	}
 	if len(in.rejected) > 0 {
-		err = errors.Join(err, partlyf("%s rejected", count(len(in.rejected), "input")))
+		err = errors.Join(err, partlyf("%s rejected", amounts.Count(len(in.rejected), "input")))
 	}
 	return err
 }
@@ -170,7 +171,7 @@ func (c *protection) blocked(ctx context.Context, rdb redis.UniversalClient, pho
 		}
 	}
 	if len(names) > 0 {
-		c.say("blocked already on phone number ID %s: %s; `wablock unblock` with the same numbers unblocks", phoneNumberID, count(len(names), "number"))
+		c.say("blocked already on phone number ID %s: %s; `wablock unblock` with the same numbers unblocks", phoneNumberID, amounts.Count(len(names), "number"))
 	}
 	return names, nil
 }

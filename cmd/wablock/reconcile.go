@@ -18,6 +18,7 @@ import (
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/audit"
 	numberfile "github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/reply"
@@ -274,7 +275,7 @@ func (r *reconciliation) audit(ctx context.Context, rdb redis.UniversalClient, t
 	for _, job := range res.Jobs {
 		e.Users += job.Accepted
 	}
-	e.Detail = fmt.Sprintf("mode %s, %s", t.Mode, count(len(res.Jobs), "job"))
+	e.Detail = fmt.Sprintf("mode %s, %s", t.Mode, amounts.Count(len(res.Jobs), "job"))
 	if res.Approved {
 		e.Detail += ", approved against guards"
 	}
@@ -361,10 +362,10 @@ func (r *reconciliation) done(ctx context.Context, rdb redis.UniversalClient, re
 func (r *reconciliation) short(res *reconcile.Result) error {
 	if r.apply && len(res.Violations) > 0 && !res.Approved {
 		return partlyf("guards stopped all %s, the blocks were done; when the plan is right, add --approve %s",
-			count(len(res.Plan.ToUnblock), "unblock"), res.Plan.Hash)
+			amounts.Count(len(res.Plan.ToUnblock), "unblock"), res.Plan.Hash)
 	}
 	if len(res.Rejected) > 0 {
-		return partlyf("%s of the desired list rejected", count(len(res.Rejected), "line"))
+		return partlyf("%s of the desired list rejected", amounts.Count(len(res.Rejected), "line"))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	numberfile "github.com/wablock/wablock/tasks/numbers"
 	"github.com/wablock/wablock/tasks/reply"
 	"github.com/wablock/wablock/worker/reconcile"
@@ -91,32 +92,32 @@ const maxShownChanges = 20
 func showPlan(c *cli, res *reconcile.Result, j planJSON) error {
 	w := &printer{w: c.out}
 	p := res.Plan
-	w.print("%s should be blocked (%s), %s are. Mode %s, plan %s.", thousands(p.Desired), j.Source, thousands(p.Actual), p.Mode, p.Hash)
+	w.print("%s should be blocked (%s), %s are. Mode %s, plan %s.", amounts.Thousands(p.Desired), j.Source, amounts.Thousands(p.Actual), p.Mode, p.Hash)
 	w.numbers("To block", j.ToBlock)
 	w.numbers("To unblock", j.ToUnblock)
 	if p.Mode == plan.Adopt {
 		w.numbers("To take into the ledger", j.ToAdopt)
 	}
 	if n := len(j.Ambiguous); n > 0 {
-		w.print("Left as they are, each for the reason given: %s.", thousands(n))
+		w.print("Left as they are, each for the reason given: %s.", amounts.Thousands(n))
 		for _, d := range j.Ambiguous[:min(n, maxShownChanges)] {
 			w.print("  %s: %s", d.User, d.Reason)
 		}
 	}
 	if p.LeftAlone > 0 {
-		w.print("Left alone, because work for them is under way: %s.", thousands(p.LeftAlone))
+		w.print("Left alone, because work for them is under way: %s.", amounts.Thousands(p.LeftAlone))
 	}
 	if p.Protected > 0 {
-		w.print("Not blocked, since they are protected: %s; `wablock protect list` says why.", thousands(p.Protected))
+		w.print("Not blocked, since they are protected: %s; `wablock protect list` says why.", amounts.Thousands(p.Protected))
 	}
 	if p.LikelyToFail > 0 {
-		w.print("Of the blocks %s are likely to fail: nothing shows that these users wrote within 24 hours.", thousands(p.LikelyToFail))
+		w.print("Of the blocks %s are likely to fail: nothing shows that these users wrote within 24 hours.", amounts.Thousands(p.LikelyToFail))
 	}
 	if j.OverCapacity {
-		w.print("The list would have %s users, and holds %s: some blocks will fail.", thousands(j.After), thousands(plan.Capacity))
+		w.print("The list would have %s users, and holds %s: some blocks will fail.", amounts.Thousands(j.After), amounts.Thousands(plan.Capacity))
 	}
 	if res.Calls > 0 {
-		w.print("It takes %s, about %.0f s at the learnt rate.", count(res.Calls, "call"), j.Seconds)
+		w.print("It takes %s, about %.0f s at the learnt rate.", amounts.Count(res.Calls, "call"), j.Seconds)
 	}
 	w.outcome(res, j)
 	showColumn(c, res.Column)
@@ -144,16 +145,16 @@ func (w *printer) outcome(res *reconcile.Result, j planJSON) {
 		w.print("Guards stop all unblocks until the plan is approved: --apply --approve %s", res.Plan.Hash)
 	}
 	if j.Applied || res.Record.Blocks+res.Record.Adopted > 0 {
-		w.print("Enqueued: %s and %s; taken into the ledger: %s.", count(j.Blocks, "block"), count(j.Unblocks, "unblock"), thousands(j.Adopted))
+		w.print("Enqueued: %s and %s; taken into the ledger: %s.", amounts.Count(j.Blocks, "block"), amounts.Count(j.Unblocks, "unblock"), amounts.Thousands(j.Adopted))
 	}
 }
 
 func (w *printer) numbers(what string, numbers []string) {
-	w.print("%s: %s.", what, thousands(len(numbers)))
+	w.print("%s: %s.", what, amounts.Thousands(len(numbers)))
 	for _, n := range numbers[:min(len(numbers), maxShownChanges)] {
 		w.print("  %s", n)
 	}
 	if more := len(numbers) - maxShownChanges; more > 0 {
-		w.print("  and %s more: --json shows them", thousands(more))
+		w.print("  and %s more: --json shows them", amounts.Thousands(more))
 	}
 }

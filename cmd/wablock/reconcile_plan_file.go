@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/reconcile/plan"
@@ -96,7 +97,7 @@ func (s *savedPlan) check(p *plan.Plan) error {
 		return fmt.Errorf("%w: it was made for mode %s; make a new one", reconcile.ErrStale, s.Mode)
 	case !slices.Equal(s.ToBlock, block), !slices.Equal(s.ToUnblock, unblock), s.Hash != p.Hash:
 		return fmt.Errorf("%w: it has %s and %s, and by now it would be %s and %s, perhaps of others; look at a new one",
-			reconcile.ErrStale, count(len(s.ToBlock), "block"), count(len(s.ToUnblock), "unblock"), count(len(block), "block"), count(len(unblock), "unblock"))
+			reconcile.ErrStale, amounts.Count(len(s.ToBlock), "block"), amounts.Count(len(s.ToUnblock), "unblock"), amounts.Count(len(block), "block"), amounts.Count(len(unblock), "unblock"))
 	}
 	return nil
 }

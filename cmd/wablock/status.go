@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/reply"
 )
@@ -50,7 +51,7 @@ func (c *status) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if n := len(in.rejected); n > 0 {
-		return partlyf("%s rejected", count(n, "input"))
+		return partlyf("%s rejected", amounts.Count(n, "input"))
 	}
 	return nil
 }

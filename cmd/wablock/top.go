@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/worker/web/overview"
 )
 
@@ -20,8 +21,14 @@ const (
 	clearScreen = "\x1b[H\x1b[2J"
 )
 
-func topCommand(c *cli) *cobra.Command {
-	once := false
+// topView is the command `top`.
+type topView struct {
+	*cli
+	once bool
+}
+
+func topCommand(parent *cli) *cobra.Command {
+	c := &topView{cli: parent}
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "How the whole system stands: the overview page in a terminal",
@@ -41,18 +48,18 @@ it works where no worker does.`,
 			}
 			defer func() { _ = rdb.Close() }()
 			r := app.NewOverview(cfg, rdb, buildInfo().Version)
-			if once || c.json || !terminal(c.out) {
-				return c.top(r.Now(cmd.Context()))
+			if c.once || c.json || !terminal(c.out) {
+				return c.print(r.Now(cmd.Context()))
 			}
 			return c.redraw(cmd.Context(), r)
 		},
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "print it once, on a terminal too")
+	cmd.Flags().BoolVar(&c.once, "once", false, "print it once, on a terminal too")
 	return cmd
 }
 
-// top prints an overview; that Redis does not answer is an error.
-func (c *cli) top(o overview.Overview) error {
+// print prints an overview; that Redis does not answer is an error.
+func (c *topView) print(o overview.Overview) error {
 	var err error
 	if c.json {
 		err = printOne(c.out, o)
@@ -66,7 +73,7 @@ func (c *cli) top(o overview.Overview) error {
 }
 
 // redraw draws overviews until ctx ends.
-func (c *cli) redraw(ctx context.Context, r *overview.Reader) error {
+func (c *topView) redraw(ctx context.Context, r *overview.Reader) error {
 	tick := time.NewTicker(topEvery)
 	defer tick.Stop()
 	for {
@@ -89,7 +96,7 @@ func (c *cli) redraw(ctx context.Context, r *overview.Reader) error {
 // writeTop writes an overview for people.
 func writeTop(w io.Writer, o overview.Overview) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "wablock  %s  %s  %s\n\n", o.At.Format("15:04:05 UTC"), count(len(o.PhoneNumbers)+o.MorePhoneNumbers, "phone number ID"), count(len(o.Workers), "worker"))
+	fmt.Fprintf(&b, "wablock  %s  %s  %s\n\n", o.At.Format("15:04:05 UTC"), amounts.Count(len(o.PhoneNumbers)+o.MorePhoneNumbers, "phone number ID"), amounts.Count(len(o.Workers), "worker"))
 	for _, n := range o.Attention {
 		fmt.Fprintf(&b, "%-8s %s\n         → %s\n", strings.ToUpper(string(n.Severity)), printable(strings.TrimSpace(n.PhoneNumberID+" "+n.Text)), printable(n.Next))
 	}
@@ -120,11 +127,11 @@ func topNumbers(o overview.Overview) (rows [][]string) {
 	for _, p := range o.PhoneNumbers {
 		list := ""
 		if p.Blocklist != nil {
-			list = thousands(p.Blocklist.Users)
+			list = amounts.Thousands(p.Blocklist.Users)
 		}
 		rows = append(rows, []string{
-			p.ID, strings.ReplaceAll(string(p.State), "_", " "), thousands(p.Waiting.InLine()), thousands(p.Waiting.Later), since(o.At, p.Oldest), since(p.ExpectedAt, o.At),
-			thousands(p.LastMinute.Settled()), thousands(p.LastHour.Settled()), blocks(p), overview.PerSecond(p.Limit.Rate), fmt.Sprintf("%.1f%%", p.Limit.Refused*100), list,
+			p.ID, strings.ReplaceAll(string(p.State), "_", " "), amounts.Thousands(p.Waiting.InLine()), amounts.Thousands(p.Waiting.Later), since(o.At, p.Oldest), since(p.ExpectedAt, o.At),
+			amounts.Thousands(p.LastMinute.Settled()), amounts.Thousands(p.LastHour.Settled()), blocks(p), overview.PerSecond(p.Limit.Rate), fmt.Sprintf("%.1f%%", p.Limit.Refused*100), list,
 		})
 	}
 	return rows
@@ -157,7 +164,7 @@ func blocks(p overview.PhoneNumber) string {
 
 func topCodes(o overview.Overview) (rows [][]string) {
 	for _, c := range o.DeadLetters.Codes {
-		rows = append(rows, []string{thousands(c.Users), codeText(c.Code), c.Name})
+		rows = append(rows, []string{amounts.Thousands(c.Users), codeText(c.Code), c.Name})
 	}
 	return rows
 }
@@ -165,8 +172,8 @@ func topCodes(o overview.Overview) (rows [][]string) {
 func topJobs(o overview.Overview) (rows [][]string) {
 	for _, j := range o.Jobs[:min(len(o.Jobs), 10)] {
 		rows = append(rows, []string{
-			j.ID, j.RequestedBy, string(j.Operation), since(o.At, j.RequestedAt), thousands(j.Accepted), thousands(j.Succeeded), thousands(j.DeadLettered),
-			thousands(j.Pending), fmt.Sprintf("%.0f%%", j.Done*100),
+			j.ID, j.RequestedBy, string(j.Operation), since(o.At, j.RequestedAt), amounts.Thousands(j.Accepted), amounts.Thousands(j.Succeeded), amounts.Thousands(j.DeadLettered),
+			amounts.Thousands(j.Pending), fmt.Sprintf("%.0f%%", j.Done*100),
 		})
 	}
 	return rows
@@ -181,7 +188,7 @@ func topWorkers(o overview.Overview) (rows [][]string) {
 
 func topEvents(o overview.Overview) (rows [][]string) {
 	for _, e := range o.Events[:min(len(o.Events), 10)] {
-		rows = append(rows, []string{e.At.Format("15:04:05"), string(e.Action), e.By, e.PhoneNumberID, thousands(e.Users), e.Reason})
+		rows = append(rows, []string{e.At.Format("15:04:05"), string(e.Action), e.By, e.PhoneNumberID, amounts.Thousands(e.Users), e.Reason})
 	}
 	return rows
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/waiting"
 )
 
@@ -57,7 +58,7 @@ func (w *waiter) until(ctx context.Context, jobs ...tasks.Job) (tasks.Progress, 
 	for _, j := range jobs {
 		total += len(j.Users)
 	}
-	what := count(len(jobs), "job") + " go on"
+	what := amounts.Count(len(jobs), "job") + " go on"
 	if len(jobs) == 1 {
 		what = "the job " + jobs[0].ID + " goes on"
 	}
@@ -139,7 +140,7 @@ func (w *waiter) follow(
 			return last, interruptedf("interrupted; %s", goesOn)
 		}
 		return last, &exitError{code: exitFailed, text: fmt.Sprintf("timeout after %v: %s of %s settled; %s",
-			w.timeout, thousands(total-last.Pending), thousands(total), goesOn)}
+			w.timeout, amounts.Thousands(total-last.Pending), amounts.Thousands(total), goesOn)}
 	}
 }
 
@@ -197,7 +198,7 @@ func deadError(p tasks.Progress) error {
 	if p.DeadLettered == 0 {
 		return nil
 	}
-	return partlyf("%s dead-lettered; `wablock dead-letter list` says why", count(p.DeadLettered, "number"))
+	return partlyf("%s dead-lettered; `wablock dead-letter list` says why", amounts.Count(p.DeadLettered, "number"))
 }
 
 // meter shows progress to people.
@@ -259,18 +260,18 @@ func (l *lines) set(p tasks.Progress) {
 		return
 	}
 	l.said = time.Now()
-	l.c.say("%s of %s settled: %s", thousands(l.total-p.Pending), thousands(l.total), summary(p))
+	l.c.say("%s of %s settled: %s", amounts.Thousands(l.total-p.Pending), amounts.Thousands(l.total), summary(p))
 }
 
 func (l *lines) end() {}
 
 func summary(p tasks.Progress) string {
-	s := thousands(p.Succeeded) + " succeeded"
+	s := amounts.Thousands(p.Succeeded) + " succeeded"
 	if p.DeadLettered > 0 {
-		s += ", " + thousands(p.DeadLettered) + " dead-lettered"
+		s += ", " + amounts.Thousands(p.DeadLettered) + " dead-lettered"
 	}
 	if p.Superseded > 0 {
-		s += ", " + thousands(p.Superseded) + " superseded"
+		s += ", " + amounts.Thousands(p.Superseded) + " superseded"
 	}
 	return s
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
@@ -144,7 +145,7 @@ func (f Facts) retry(u User) Reason {
 
 func (f Facts) inLine(u User, known bool) Reason {
 	if !known {
-		return Reason{For: InLine, Text: fmt.Sprintf("in line: none of the %s has taken up this phone number yet", count(f.Workers, "worker"))}
+		return Reason{For: InLine, Text: fmt.Sprintf("in line: none of the %s has taken up this phone number yet", amounts.Count(f.Workers, "worker"))}
 	}
 	return Reason{For: InLine, Text: strings.TrimPrefix(f.lineText(u), "; "), ExpectedAt: f.expected(u)}
 }
@@ -153,10 +154,10 @@ func (f Facts) inLine(u User, known bool) Reason {
 func (f Facts) lineText(u User) string {
 	text := "; first in line"
 	if n := f.ahead(u); n > 1 {
-		text = fmt.Sprintf("; in line behind up to %s", count(n-1, "user"))
+		text = fmt.Sprintf("; in line behind up to %s", amounts.Count(n-1, "user"))
 	}
 	if calls, perCall := f.pace(); calls > 0 {
-		text += fmt.Sprintf(", at %s of up to %s", perSecond(calls), count(perCall, "user"))
+		text += fmt.Sprintf(", at %s of up to %s", perSecond(calls), amounts.Count(perCall, "user"))
 	}
 	return text
 }
@@ -316,17 +317,6 @@ func perSecond(rate float64) string {
 		return "1 call a second"
 	}
 	return fmt.Sprintf("%.3g calls a second", rate)
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	digits := fmt.Sprint(n)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits + " " + what + "s"
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

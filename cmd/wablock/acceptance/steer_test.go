@@ -30,19 +30,6 @@ func (s *system) steer(code int, args ...string) steerObject {
 	return objects[steerObject](s.t, s.want(code, s.run(append(args, "--json")...)).out)[0]
 }
 
-// listed returns the blocklist as the API holds it.
-func (s *system) listed() []string {
-	s.t.Helper()
-	var all []string
-	for _, o := range objects[struct {
-		WaID string `json:"wa_id"`
-	}](s.t, s.want(0, s.run("list", "--json")).out) {
-		all = append(all, o.WaID)
-	}
-	slices.Sort(all)
-	return all
-}
-
 // TestWrongFile takes back a wrong file, of 64,000 numbers in its long form, while it is carried out: a pause stops the calls
 // within a second, canceling withdraws what has not gone out, undoing brings back the list that there was, and no
 // protected user is ever called for.
@@ -52,7 +39,7 @@ func TestWrongFile(t *testing.T) {
 	s.worker("worker", "WABLOCK_RATE=2", "WABLOCK_BURST=1", "WABLOCK_MAX_USERS_PER_CALL=100")
 	all := numbers(redistest.Rounds(t, 3_000, 64_000))
 	s.want(0, s.run("block", "--wait", all[0], all[1], all[2]))
-	before := s.listed()
+	before := s.list()
 	staff := all[3:5]
 	s.want(0, s.run("protect", "add", staff[0], staff[1], "--reason", "staff"))
 
@@ -92,7 +79,7 @@ func TestWrongFile(t *testing.T) {
 	if undone := s.steer(0, "job", u.UndoJobID, "--wait"); undone.Succeeded != u.Reversed {
 		t.Errorf("the undoing job is %+v", undone)
 	}
-	if d := cmp.Diff(before, s.listed()); d != "" {
+	if d := cmp.Diff(before, s.list()); d != "" {
 		t.Errorf("the list is not as before: %s", d)
 	}
 	for _, c := range s.journal() {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
@@ -22,8 +23,11 @@ const (
 	someRefused = 0.5 // of the last hour's calls
 )
 
+// attention decides, from facts, what needs a person, and says it.
+type attention struct{ Facts }
+
 // general returns what concerns all phone number IDs.
-func (f Facts) general() []Notice {
+func (f attention) general() []Notice {
 	var all []Notice
 	if f.Memory.full() || f.Silent {
 		text := "Redis is full: it takes no new requests"
@@ -37,7 +41,7 @@ func (f Facts) general() []Notice {
 	}
 	if waiting := f.waiting(); len(f.Workers) == 0 && !f.Silent {
 		n := Notice{
-			Severity: Stopped, Cause: CauseNoWorker, Text: sentence("No worker is running", Plural(waiting, "user")+" wait"),
+			Severity: Stopped, Cause: CauseNoWorker, Text: sentence("No worker is running", amounts.Count(waiting, "user")+" wait"),
 			Next: "Start `wablock worker` with the WABLOCK_REDIS_URL of this Redis, and see its log if it ends.",
 		}
 		if waiting == 0 {
@@ -55,7 +59,7 @@ func (f Facts) general() []Notice {
 }
 
 // waiting counts the users that wait, of all phone number IDs.
-func (f Facts) waiting() (n int) {
+func (f attention) waiting() (n int) {
 	for _, number := range f.Numbers {
 		n += number.Backlog.Waiting() + number.Backlog.Later
 	}
@@ -100,7 +104,7 @@ type standing struct {
 }
 
 // standing decides the state: what stops most counts.
-func (f Facts) standing(n NumberFacts, p PhoneNumber) standing {
+func (f attention) standing(n NumberFacts, p PhoneNumber) standing {
 	lanes := f.lanes(n.ID)
 	for _, s := range []struct {
 		lane fleet.State
@@ -140,7 +144,7 @@ func (f Facts) standing(n NumberFacts, p PhoneNumber) standing {
 	return standing{state: Running, text: f.runs(n, p)}
 }
 
-func (f Facts) stopped(to State, says string, l fleet.Lane) standing {
+func (f attention) stopped(to State, says string, l fleet.Lane) standing {
 	reason := l.Reason
 	if l.Code != 0 {
 		reason = fmt.Sprintf("%d, %s", l.Code, reason)
@@ -152,7 +156,7 @@ func (f Facts) stopped(to State, says string, l fleet.Lane) standing {
 }
 
 // runs describes the calls of a phone number ID that go.
-func (f Facts) runs(n NumberFacts, p PhoneNumber) string {
+func (f attention) runs(n NumberFacts, p PhoneNumber) string {
 	switch {
 	case n.Limit.PausedUntil.After(f.Now):
 		return "The rate limit pauses calls until " + clock(n.Limit.PausedUntil, f.Now)
@@ -167,7 +171,7 @@ func (f Facts) runs(n NumberFacts, p PhoneNumber) string {
 }
 
 // notices returns what of a phone number ID needs a person.
-func (f Facts) notices(n NumberFacts, p PhoneNumber, s standing) []Notice {
+func (f attention) notices(n NumberFacts, p PhoneNumber, s standing) []Notice {
 	var all []Notice
 	add := func(cause Cause, text, next string) {
 		all = append(all, Notice{Stopped, cause, n.ID, sentence(text), next})
@@ -187,7 +191,7 @@ func (f Facts) notices(n NumberFacts, p PhoneNumber, s standing) []Notice {
 	case Outage:
 		add(CauseOutage, sentence(s.text+since, waits, trial), cmp.Or(s.lane.Help, "See metastatus.com, and `wablock doctor`; calls go again by themselves."))
 	case Full:
-		add(CauseFull, sentence(fmt.Sprintf("The blocklist is full (%s users), and blocks wait%s", Thousands(plan.Capacity), since), waits, trial),
+		add(CauseFull, sentence(fmt.Sprintf("The blocklist is full (%s users), and blocks wait%s", amounts.Thousands(plan.Capacity), since), waits, trial),
 			fmt.Sprintf("Unblock users who need no block any more, then `wablock dead-letter redrive --code 139101 --phone-number-id %s`.", n.ID))
 	case NoWorker:
 		if len(f.Workers) > 0 {
@@ -205,12 +209,12 @@ func (f Facts) notices(n NumberFacts, p PhoneNumber, s standing) []Notice {
 }
 
 // waits counts the users that wait, and names the age of the oldest.
-func (f Facts) waits(p PhoneNumber) string {
+func (f attention) waits(p PhoneNumber) string {
 	total := p.Waiting.Total()
 	if total == 0 {
 		return ""
 	}
-	text := Plural(total, "user") + " wait"
+	text := amounts.Count(total, "user") + " wait"
 	if total == 1 {
 		text += "s"
 	}
@@ -221,7 +225,7 @@ func (f Facts) waits(p PhoneNumber) string {
 }
 
 // pace returns what of a phone number ID's pace, list and dead letters needs a person.
-func (f Facts) pace(n NumberFacts, p PhoneNumber, s standing, waits string) []Notice {
+func (f attention) pace(n NumberFacts, p PhoneNumber, s standing, waits string) []Notice {
 	var all []Notice
 	add := func(sev Severity, cause Cause, text, next string) {
 		all = append(all, Notice{sev, cause, n.ID, sentence(text), next})
@@ -243,13 +247,13 @@ func (f Facts) pace(n NumberFacts, p PhoneNumber, s standing, waits string) []No
 		add(Slow, CauseRate, sentence("The API's rate limit is used up: no call goes before "+clock(n.Limit.PausedUntil, f.Now), waits, left),
 			"It goes on by itself. Find out which other program calls for the same phone number or account; `wablock limits show` has what was learnt.")
 	case slow && p.ExpectedAt.Sub(f.Now) > longWait:
-		add(Slow, CauseRate, sentence(fmt.Sprintf("The rate is low: %s of up to %s, by what the API allows", PerSecond(n.Limit.Rate), Plural(n.Limit.MaxUsers, "user")), waits, left),
+		add(Slow, CauseRate, sentence(fmt.Sprintf("The rate is low: %s of up to %s, by what the API allows", PerSecond(n.Limit.Rate), amounts.Count(n.Limit.MaxUsers, "user")), waits, left),
 			f.faster(n))
 	case slow && p.Limit.Refused >= someRefused && p.LastHour.Calls >= 10:
 		add(Slow, CauseRate, sentence(fmt.Sprintf("The API refused %.0f %% of the last hour's calls for their rate", p.Limit.Refused*100), waits, left), f.faster(n))
 	}
 	if b := p.Blocklist; b != nil && s.state != Full && float64(b.Users) >= nearlyFull*float64(b.Capacity) {
-		add(Note, CauseNearlyFull, fmt.Sprintf("The blocklist held %s of %s users at %s", Thousands(b.Users), Thousands(b.Capacity), clock(b.At, f.Now)),
+		add(Note, CauseNearlyFull, fmt.Sprintf("The blocklist held %s of %s users at %s", amounts.Thousands(b.Users), amounts.Thousands(b.Capacity), clock(b.At, f.Now)),
 			"Unblock users who need no block any more: when it is full, blocks wait.")
 	}
 	if r := p.Reconciliation; r != nil && !r.Good {
@@ -257,14 +261,14 @@ func (f Facts) pace(n NumberFacts, p PhoneNumber, s standing, waits string) []No
 			"See `wablock reconcile --history --phone-number-id "+n.ID+"`.")
 	}
 	if dead := p.LastHour.DeadLettered; dead > 0 && p.Dead > 0 {
-		add(Note, CauseDeadLetters, sentence(Plural(dead, "user")+" dead-lettered in the last hour", deadText(n)),
+		add(Note, CauseDeadLetters, sentence(amounts.Count(dead, "user")+" dead-lettered in the last hour", deadText(n)),
 			"Each code's help is under Dead letters; `wablock dead-letter list --summary --phone-number-id "+n.ID+"` has them too.")
 	}
 	return all
 }
 
 // faster gives the means to a higher rate.
-func (f Facts) faster(n NumberFacts) string {
+func (f attention) faster(n NumberFacts) string {
 	if n.Limit.Ceiling > 0 && n.Limit.Rate >= n.Limit.Ceiling*0.99 {
 		return fmt.Sprintf("It is the configured ceiling: raise WABLOCK_RATE (%s), or rate under phone_numbers, if the API allows more.", PerSecond(n.Limit.Ceiling))
 	}
@@ -275,7 +279,7 @@ func (f Facts) faster(n NumberFacts) string {
 }
 
 // pinnedBy returns who pinned the rate, where the events of the last hour tell.
-func (f Facts) pinnedBy(id string) string {
+func (f attention) pinnedBy(id string) string {
 	for _, e := range f.Events {
 		if e.Action == "pin" && e.PhoneNumberID == id {
 			return " (" + e.By + ", " + clock(e.At, f.Now) + ")"
@@ -288,7 +292,7 @@ func (f Facts) pinnedBy(id string) string {
 func deadText(n NumberFacts) string {
 	var all []string
 	for _, c := range n.Dead[:min(len(n.Dead), 4)] {
-		all = append(all, fmt.Sprintf("%s × %s", Thousands(c.Users), codeText(c.Code)))
+		all = append(all, fmt.Sprintf("%s × %s", amounts.Thousands(c.Users), codeText(c.Code)))
 	}
 	return strings.Join(all, ", ")
 }

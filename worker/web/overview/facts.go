@@ -10,6 +10,7 @@ import (
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/figures"
 	"github.com/wablock/wablock/tasks/fleet"
@@ -67,7 +68,7 @@ func Of(f Facts) Overview {
 		Jobs: []Job{}, Workers: []Worker{}, Events: append([]audit.Event{}, f.Events...),
 	}
 	o.DeadLetters = deadLetters(f.Numbers)
-	o.Attention = append(o.Attention, f.general()...)
+	o.Attention = append(o.Attention, attention{f}.general()...)
 	troubled := map[string]bool{}
 	for _, n := range f.Numbers {
 		p, notices := f.number(n)
@@ -87,7 +88,7 @@ func Of(f Facts) Overview {
 	})
 	if more := len(o.Attention) - maxNotices; more > 0 {
 		o.Attention = append(o.Attention[:maxNotices], Notice{
-			Severity: Note, Text: Plural(more, "more line") + " of this kind are left out.", Next: "See `wablock doctor`, and the table of phone numbers.",
+			Severity: Note, Text: amounts.Count(more, "more line") + " of this kind are left out.", Next: "See `wablock doctor`, and the table of phone numbers.",
 		})
 	}
 	o.Jobs = jobs(f.Numbers)
@@ -188,21 +189,22 @@ func (f Facts) number(n NumberFacts) (PhoneNumber, []Notice) {
 			p.Blocklist = &Blocklist{r.Actual, plan.Capacity, r.EndedAt}
 		}
 	}
-	s := f.standing(n, p)
+	a := attention{f}
+	s := a.standing(n, p)
 	p.State, p.Text, p.Since, p.NextTrial = s.state, s.text, s.since, s.next
 	if p.State == Running {
 		p.ExpectedAt = f.expected(n, p)
 	}
-	return p, f.notices(n, p, s)
+	return p, a.notices(n, p, s)
 }
 
 func reconciliation(r reconcile.Record) *Reconciliation {
-	text := Plural(r.Actual, "user") + " on the list, " + Thousands(r.ToBlock) + " to block, " + Thousands(r.ToUnblock) + " to unblock"
+	text := amounts.Count(r.Actual, "user") + " on the list, " + amounts.Thousands(r.ToBlock) + " to block, " + amounts.Thousands(r.ToUnblock) + " to unblock"
 	switch {
 	case r.Error != "":
 		text = "failed: " + r.Error
 	case !r.Good():
-		text += "; stopped by " + Plural(len(r.Guards), "guard")
+		text += "; stopped by " + amounts.Count(len(r.Guards), "guard")
 	case r.Applied:
 		text += "; applied"
 	}

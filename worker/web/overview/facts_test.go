@@ -9,6 +9,7 @@ import (
 
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/figures"
 	"github.com/wablock/wablock/tasks/fleet"
@@ -284,7 +285,7 @@ func TestTexts(t *testing.T) {
 		t.Error(diff)
 	}
 	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 64000: "64,000", 1234567: "1,234,567", -1000: "-1,000"} {
-		if got := overview.Thousands(n); got != want {
+		if got := amounts.Thousands(n); got != want {
 			t.Errorf("%d: %q", n, got)
 		}
 	}

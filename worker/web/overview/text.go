@@ -7,27 +7,6 @@ import (
 	"time"
 )
 
-// Thousands writes a count for people: 64,000.
-func Thousands(n int) string {
-	s := strconv.Itoa(n)
-	var b strings.Builder
-	for i, digit := range s {
-		if i > 0 && (len(s)-i)%3 == 0 && s[i-1] != '-' {
-			b.WriteByte(',')
-		}
-		b.WriteRune(digit)
-	}
-	return b.String()
-}
-
-// Plural writes "1 user", "2,000 users".
-func Plural(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return Thousands(n) + " " + one + "s"
-}
-
 // Span writes a time span for people, of two units at the most: 1m12s, 3h5m, 2d.
 func Span(d time.Duration) string {
 	switch d = d.Abs(); {

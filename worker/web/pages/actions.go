@@ -12,6 +12,7 @@ import (
 
 	"github.com/wablock/wablock/config/schedule"
 	"github.com/wablock/wablock/tasks"
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
@@ -19,7 +20,6 @@ import (
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web/access"
-	"github.com/wablock/wablock/worker/web/overview"
 )
 
 // action is a change that pages offer. GET shows what it would do, and a form that does it.
@@ -199,12 +199,12 @@ func (p *pages) redriving(ctx context.Context, in input, dryRun bool) (deadlette
 func (p *pages) planRedrive(ctx context.Context, in input) (string, error) {
 	r, err := p.redriving(ctx, in, true)
 	return fmt.Sprintf("To be asked for again: %s %s; to be dropped, since a newer request has overtaken it: %s.",
-		overview.Plural(r.Redriven, "dead letter"), in.ofCode(), overview.Thousands(r.Obsolete)), err
+		amounts.Count(r.Redriven, "dead letter"), in.ofCode(), amounts.Thousands(r.Obsolete)), err
 }
 
 func (p *pages) redrive(ctx context.Context, in input) (string, audit.Event, error) {
 	r, err := p.redriving(ctx, in, false)
-	return fmt.Sprintf("Asked for again: %s %s; dropped, since a newer request had overtaken it: %s.", overview.Plural(r.Redriven, "dead letter"), in.ofCode(), overview.Thousands(r.Obsolete)),
+	return fmt.Sprintf("Asked for again: %s %s; dropped, since a newer request had overtaken it: %s.", amounts.Count(r.Redriven, "dead letter"), in.ofCode(), amounts.Thousands(r.Obsolete)),
 		audit.Event{PhoneNumberID: in.PhoneNumberID, Users: r.Redriven, Reason: in.Reason, Detail: "on the web page, code " + in.Code}, err
 }
 
@@ -218,12 +218,12 @@ func (p *pages) discarding(ctx context.Context, in input, dryRun bool) (int, err
 
 func (p *pages) planDiscard(ctx context.Context, in input) (string, error) {
 	n, err := p.discarding(ctx, in, true)
-	return fmt.Sprintf("To be deleted without another try: %s %s. Their users may be asked for anew.", overview.Plural(n, "dead letter"), in.ofCode()), err
+	return fmt.Sprintf("To be deleted without another try: %s %s. Their users may be asked for anew.", amounts.Count(n, "dead letter"), in.ofCode()), err
 }
 
 func (p *pages) discard(ctx context.Context, in input) (string, audit.Event, error) {
 	n, err := p.discarding(ctx, in, false)
-	return fmt.Sprintf("Deleted: %s %s.", overview.Plural(n, "dead letter"), in.ofCode()),
+	return fmt.Sprintf("Deleted: %s %s.", amounts.Count(n, "dead letter"), in.ofCode()),
 		audit.Event{PhoneNumberID: in.PhoneNumberID, Users: n, Detail: "on the web page, code " + in.Code}, err
 }
 
@@ -238,12 +238,12 @@ func (p *pages) canceling(ctx context.Context, in input, dryRun bool) (tasks.Can
 func (p *pages) planCancel(ctx context.Context, in input) (string, error) {
 	c, err := p.canceling(ctx, in, true)
 	return fmt.Sprintf("Of the job %[2]s, %[1]s have not gone out and will be withdrawn; what each was before is restored. In calls, to end as they end: %[3]s; ended: %[4]s.",
-		overview.Plural(c.Canceled, "user"), in.JobID, overview.Thousands(c.InFlight), overview.Thousands(c.Settled)), err
+		amounts.Count(c.Canceled, "user"), in.JobID, amounts.Thousands(c.InFlight), amounts.Thousands(c.Settled)), err
 }
 
 func (p *pages) cancel(ctx context.Context, in input) (string, audit.Event, error) {
 	c, err := p.canceling(ctx, in, false)
-	return fmt.Sprintf("Of the job %[2]s, %[1]s were withdrawn. In calls: %[3]s; ended before: %[4]s.", overview.Plural(c.Canceled, "user"), in.JobID, overview.Thousands(c.InFlight), overview.Thousands(c.Settled)),
+	return fmt.Sprintf("Of the job %[2]s, %[1]s were withdrawn. In calls: %[3]s; ended before: %[4]s.", amounts.Count(c.Canceled, "user"), in.JobID, amounts.Thousands(c.InFlight), amounts.Thousands(c.Settled)),
 		audit.Event{PhoneNumberID: in.PhoneNumberID, JobID: in.JobID, Users: c.Canceled}, err
 }
 
@@ -259,13 +259,13 @@ func (p *pages) planUndo(ctx context.Context, in input) (string, error) {
 	u, err := p.undoing(ctx, in, true)
 	return fmt.Sprintf("Of the job %[2]s, %[1]s have not gone out and will be withdrawn; for %[3]s that it has changed, or has in calls, the opposite will be asked for; left as they are: %[4]s. "+
 		"Meta lets you block only users who wrote in the last 24 hours, so an unblock can't always be undone.",
-		overview.Plural(u.Canceled, "user"), in.JobID, overview.Plural(u.Reversed, "user"), overview.Thousands(u.Left)), err
+		amounts.Count(u.Canceled, "user"), in.JobID, amounts.Count(u.Reversed, "user"), amounts.Thousands(u.Left)), err
 }
 
 func (p *pages) undo(ctx context.Context, in input) (string, audit.Event, error) {
 	u, err := p.undoing(ctx, in, false)
 	text := fmt.Sprintf("Of the job %[2]s, %[1]s were withdrawn; for %[3]s the opposite was asked for; left as they are: %[4]s.",
-		overview.Plural(u.Canceled, "user"), in.JobID, overview.Plural(u.Reversed, "user"), overview.Thousands(u.Left))
+		amounts.Count(u.Canceled, "user"), in.JobID, amounts.Count(u.Reversed, "user"), amounts.Thousands(u.Left))
 	if u.UndoJobID != "" {
 		text += " The job " + u.UndoJobID + " does it."
 	}

@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"strings"
 
+	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/figures"
 	"github.com/wablock/wablock/worker/web/overview"
 )
@@ -19,7 +20,7 @@ func sparkline(minutes []figures.Minute) template.HTML {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg class="spark" viewBox="0 0 %d %d" preserveAspectRatio="none" role="img" aria-label="%s succeeded and %s dead-lettered in %d minutes, at most %s in one">`,
-		max(1, len(minutes)), height, overview.Thousands(sum.Succeeded), overview.Thousands(sum.DeadLettered), len(minutes), overview.Thousands(most))
+		max(1, len(minutes)), height, amounts.Thousands(sum.Succeeded), amounts.Thousands(sum.DeadLettered), len(minutes), amounts.Thousands(most))
 	for i, m := range minutes {
 		good, bad := column(m.Succeeded, most, height), column(m.DeadLettered, most, height)
 		bar(&b, "good", i, height-good, good)
@@ -60,7 +61,7 @@ func limiter(p overview.PhoneNumber) template.HTML {
 	var b, line strings.Builder
 	hour := p.LastHour
 	fmt.Fprintf(&b, `<svg class="chart" viewBox="0 0 %d %d" preserveAspectRatio="none" role="img" aria-label="The last hour: %s calls, %s of them refused; the learnt rate is now %s">`,
-		width, height, overview.Thousands(hour.Calls), overview.Thousands(hour.Refusals), overview.PerSecond(p.Limit.Rate))
+		width, height, amounts.Thousands(hour.Calls), amounts.Thousands(hour.Refusals), overview.PerSecond(p.Limit.Rate))
 	drawing := false
 	for i, m := range p.Minutes {
 		x := float64(i) * step
@@ -90,7 +91,7 @@ func limiter(p overview.PhoneNumber) template.HTML {
 // functions are those of the templates.
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"thousands": overview.Thousands, "span": overview.Span, "perSecond": overview.PerSecond,
+		"thousands": amounts.Thousands, "span": overview.Span, "perSecond": overview.PerSecond,
 		"sparkline": sparkline, "limiter": limiter, "code": codeMarks, "percent": percent, "ago": ago, "stateWord": stateWord, "left": left,
 	}
 }

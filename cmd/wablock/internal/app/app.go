@@ -123,7 +123,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 	if a.Tune != nil {
 		a.Tune(&wc, m)
 	}
-	s.member = a.newMember(rdb)
+	s.member = newMember(a.cfg, a.Version, rdb, a.log)
 	if err := enter(ctx, s.member, a.AnyGraphHost, a.log); err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 	if err != nil {
 		return nil, err
 	}
-	hooks, err := a.webhooks(rdb, m)
+	hooks, err := newWebhooks(a.webhook, a.cfg, rdb, m, a.log)
 	if err != nil {
 		return nil, err
 	}

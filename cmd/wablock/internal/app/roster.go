@@ -17,10 +17,10 @@ import (
 	"github.com/wablock/wablock/worker"
 )
 
-// newMember returns the worker's entry among those that run.
-func (a *App) newMember(rdb redis.UniversalClient) *fleet.Member {
+// newMember returns a worker's entry among those that run.
+func newMember(cfg *config.Config, version string, rdb redis.UniversalClient, log *slog.Logger) *fleet.Member {
 	machine, _ := os.Hostname() // "" is as good as any other name
-	byID, others := ceilings(a.cfg)
+	byID, others := ceilings(cfg)
 	numbers := map[string]fleet.Ceiling{}
 	for id, s := range byID {
 		if s != others {
@@ -28,9 +28,9 @@ func (a *App) newMember(rdb redis.UniversalClient) *fleet.Member {
 		}
 	}
 	return fleet.NewMember(rdb, fleet.Worker{
-		Machine: machine, PID: os.Getpid(), Version: a.Version, GraphHost: GraphHost(a.cfg), Since: time.Now().UTC().Truncate(time.Second),
+		Machine: machine, PID: os.Getpid(), Version: version, GraphHost: GraphHost(cfg), Since: time.Now().UTC().Truncate(time.Second),
 		Ceiling: fleet.Ceiling(others), Numbers: numbers,
-	}, a.log)
+	}, log)
 }
 
 // GraphHost returns the host of the Graph API, with the port unless it is that of the scheme.

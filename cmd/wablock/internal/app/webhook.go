@@ -31,26 +31,35 @@ func webhookConfig(cfg *config.Config, log *slog.Logger) (*webhook.Config, error
 	return &webhook.Config{Secrets: secrets, VerifyToken: token, Logger: log}, nil
 }
 
-// webhooks returns what answers Meta's webhooks.
-func (a *App) webhooks(rdb redis.UniversalClient, m webhook.Metrics) (http.Handler, error) {
-	if a.webhook == nil {
+// newWebhooks returns what answers Meta's webhooks, which are off where base is nil.
+func newWebhooks(base *webhook.Config, cfg *config.Config, rdb redis.UniversalClient, m webhook.Metrics, log *slog.Logger) (http.Handler, error) {
+	if base == nil {
 		return webhook.Off(), nil
 	}
-	producer, err := tasks.NewProducer(rdb, tasks.ProducerConfig{Jobs: JobLimits(a.cfg), Names: NameLimits(a.cfg), Logger: a.log})
+	producer, err := tasks.NewProducer(rdb, tasks.ProducerConfig{Jobs: JobLimits(cfg), Names: NameLimits(cfg), Logger: log})
 	if err != nil {
 		return nil, err
 	}
-	c := *a.webhook
+	configured := map[string]bool{}
+	for _, n := range cfg.PhoneNumbers {
+		configured[n.ID] = true
+	}
+	c := *base
 	c.Metrics = m
-	c.Serves = func(ctx context.Context, id string) (bool, error) { return a.serves(ctx, rdb, id) }
-	c.Consumers = []webhook.Consumer{webhook.Learn(producer, a.log), webhook.Heard(producer, a.log)}
+	c.Serves = func(ctx context.Context, id string) (bool, error) {
+		if configured[id] {
+			return true, nil
+		}
+		return asked(ctx, rdb, id)
+	}
+	c.Consumers = []webhook.Consumer{webhook.Learn(producer, log), webhook.Heard(producer, log)}
 	return webhook.New(c)
 }
 
-// serves reports whether a phone number ID is configured, or users were asked for on it.
-func (a *App) serves(ctx context.Context, rdb redis.UniversalClient, id string) (bool, error) {
-	if _, configured := a.numbers.byID[id]; configured || queues.CheckPhoneNumberID(id) != nil {
-		return configured, nil
+// asked reports whether users were asked for on a phone number ID.
+func asked(ctx context.Context, rdb redis.UniversalClient, id string) (bool, error) {
+	if queues.CheckPhoneNumberID(id) != nil {
+		return false, nil
 	}
 	n, err := rdb.Exists(ctx, ledger.UsersKey(id)).Result()
 	if err != nil {
