@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -170,10 +171,18 @@ func TestDoctorFindsAFullRedis(t *testing.T) {
 	f := setup(t).with("WABLOCK_REDIS_URL", "redis://"+server.Addr)
 	rdb := redis.NewClient(&redis.Options{Addr: server.Addr})
 	defer func() { _ = rdb.Close() }()
-	for limit, want := range map[string]string{"0": "", "1gb": "ok", "1mb": "failed"} {
-		rdb.ConfigSet(t.Context(), "maxmemory", limit)
+	info, err := rdb.InfoMap(t.Context(), "memory").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, err := strconv.Atoi(info["Memory"]["used_memory"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, limit := range map[string]int{"": 0, "ok": 1000 * used, "failed": used / 2} {
+		rdb.ConfigSet(t.Context(), "maxmemory", strconv.Itoa(limit))
 		if r := f.wablock("doctor", "--json"); r.checks()["Redis memory"] != want {
-			t.Errorf("maxmemory %s: want %q: %s", limit, want, r.out)
+			t.Errorf("%d bytes used, maxmemory %d: want %q: %s", used, limit, want, r.out)
 		}
 	}
 }
