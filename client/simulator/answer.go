@@ -163,6 +163,9 @@ func answerVerdicts(x *exchange, vs []verdict) answer {
 			good = append(good, outcomeOf(&x.req.people[i]))
 		case OutcomeFailed:
 			o := outcomeOf(&x.req.people[i])
+			if x.req.people[i].gone {
+				o.WaID = "" // not on WhatsApp
+			}
 			message, details := codeText(vs[i].code)
 			o.Errors = []wireUserError{{Message: message, Code: wireCode(vs[i].code, a), Data: wireErrorData{Details: details}}}
 			bad = append(bad, o)

@@ -118,6 +118,9 @@ func (x *blockCall) verdict(p *person) verdict {
 		return omitted
 	}
 	member := x.n.list.has(p.key)
+	if p.gone && x.req.op == Block && !member {
+		return failed(codeReengage)
+	}
 	if x.req.op == Unblock {
 		return x.unblockVerdict(p, member)
 	}

@@ -39,6 +39,7 @@ func controlHandler(sim *Simulator) http.Handler {
 	handle("POST "+controlPrefix+"/reset", s.serveReset)
 	handle("POST "+controlPrefix+"/seed", s.serveSeed)
 	handle("POST "+controlPrefix+"/user-wrote", s.serveUserWrote)
+	handle("POST "+controlPrefix+"/user-changed", s.serveUserChanged)
 	handle("GET "+controlPrefix+"/snapshot", s.serveSnapshot)
 	handle("GET "+controlPrefix+"/journal", s.serveJournal)
 	csrf := http.NewCrossOriginProtection()
@@ -162,11 +163,37 @@ func (s control) serveUserWrote(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if body.Webhook != "" {
-		p, appSecret, err := s.sender(body.PhoneNumberID, body.User)
-		if err == nil {
-			err = sendMessage(r.Context(), body.Webhook, appSecret, body.PhoneNumberID, p, at)
-		}
+		who, err := s.sender(body.PhoneNumberID, body.User)
 		if err != nil {
+			return err
+		}
+		d := s.delivery(body.Webhook, body.PhoneNumberID)
+		if err := d.send(r.Context(), d.message(who, at)); err != nil {
+			return err
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s control) serveUserChanged(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		PhoneNumberID string `json:"phone_number_id"`
+		User          string `json:"user"`
+		NewUser       string `json:"new_user"`
+		NewUserID     string `json:"new_user_id"`
+		Webhook       string `json:"webhook"`
+	}
+	if err := readControl(r, &body); err != nil {
+		return err
+	}
+	before, after, err := s.change(body.PhoneNumberID, body.User, Change{User: body.NewUser, UserID: body.NewUserID})
+	if err != nil {
+		return err
+	}
+	if body.Webhook != "" {
+		d := s.delivery(body.Webhook, body.PhoneNumberID)
+		if err := d.send(r.Context(), d.change(before, after, s.now())); err != nil {
 			return err
 		}
 	}

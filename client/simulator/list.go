@@ -80,13 +80,17 @@ func (x listing) read() ([]wireEntry, span, int64, *apiError) {
 
 func entryOf(set *settings, key string) wireEntry {
 	var e wireEntry
-	if isUserID(key) {
-		e.UserID = key
-	} else {
+	if !isUserID(key) {
 		e.WaID = key
 	}
-	if u := set.directory.byKey[key]; u != nil && (e.WaID == "" || !set.Listing.OmitUserIDs) {
-		e.UserID, e.ParentUserID = u.UserID, u.ParentUserID
+	if e.WaID == "" || !set.Listing.OmitUserIDs {
+		e.UserID = set.directory.userIDOf(key)
+		if u := set.directory.byKey[key]; u != nil {
+			e.ParentUserID = u.ParentUserID
+		}
+	}
+	if e.UserID != "" && (set.Listing.UserIDsAlone || set.directory.usernameOf(key) != "") {
+		e.WaID = ""
 	}
 	if set.Listing.OlderShape {
 		e.Input = key

@@ -28,6 +28,9 @@ type Scenario struct {
 	Users []User `json:"users,omitempty"`
 	// IgnoreTestNumbers makes the numbers of [TestNumbers] ordinary.
 	IgnoreTestNumbers bool `json:"ignore_test_numbers,omitempty"`
+	// UserIDs gives every user a business-scoped user ID, made from the wa_id: "US.7" and its digits. Those of
+	// Users that have one keep it.
+	UserIDs bool `json:"user_ids,omitempty"`
 
 	// Tokens are those accepted. None listed: any bearer token that is not empty.
 	Tokens []Token `json:"tokens,omitempty"`
@@ -66,6 +69,8 @@ type User struct {
 	WaID         string `json:"wa_id,omitempty"`          // empty: the digits of User
 	UserID       string `json:"user_id,omitempty"`        // business-scoped user ID
 	ParentUserID string `json:"parent_user_id,omitempty"` // shown in listings alone
+	// Username hides the number: webhooks and listings show UserID, which is required, alone.
+	Username string `json:"username,omitempty"`
 	// Invalid: not on WhatsApp; blocking gives 131047 without a wa_id.
 	Invalid bool `json:"invalid,omitempty"`
 	// Wrote is the time before the start when this user last wrote to every phone number ID.
@@ -124,6 +129,9 @@ type Blocking struct {
 	NoUserIDs bool `json:"no_user_ids,omitempty"`
 	// ParentUserIDs accepts parent IDs ("US.ENT.…"); else they fail the call with 100.
 	ParentUserIDs bool `json:"parent_user_ids,omitempty"`
+	// FollowsUser moves the block of a user who changes their number to the new one. Else the old number stays on the
+	// list. Unknown.
+	FollowsUser bool `json:"follows_user,omitempty"`
 }
 
 // Listing holds the settings of listings.
@@ -139,6 +147,9 @@ type Listing struct {
 	OlderShape bool `json:"older_shape,omitempty"`
 	// OmitUserIDs leaves out user_id and parent_user_id of users who have a wa_id. Unknown.
 	OmitUserIDs bool `json:"omit_user_ids,omitempty"`
+	// UserIDsAlone leaves out the wa_id of users who have a user_id, as for users with a username and no contact with
+	// the business for 30 days.
+	UserIDsAlone bool `json:"user_ids_alone,omitempty"`
 	// NoOpBumps gives the list a new version also when a call changed nothing. Unknown.
 	NoOpBumps bool `json:"no_op_bumps,omitempty"`
 	// Lag is the time that a change takes to show in listings. Unknown.

@@ -10,8 +10,8 @@ type settings struct {
 	listed    map[string]PhoneNumber
 }
 
-func newSettings(sc Scenario, now time.Time) *settings {
-	set := &settings{Scenario: sc, since: now, directory: newDirectory(sc), listed: map[string]PhoneNumber{}}
+func newSettings(sc Scenario, now time.Time, changed *changes) *settings {
+	set := &settings{Scenario: sc, since: now, directory: newDirectory(sc, changed), listed: map[string]PhoneNumber{}}
 	for _, n := range sc.PhoneNumbers {
 		set.listed[n.ID] = n
 	}

@@ -69,7 +69,11 @@ func (s *Simulator) SetScenario(sc Scenario) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.set
-	s.set = newSettings(sc, s.now())
+	changed := newChanges()
+	if old != nil {
+		changed = old.directory.changed
+	}
+	s.set = newSettings(sc, s.now(), changed)
 	if old == nil || !reflect.DeepEqual(old.Limits, sc.Limits) {
 		s.limiters = newLimiters(sc.Limits)
 	}
@@ -98,6 +102,9 @@ func (s *Simulator) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
+	set := *s.set // calls in flight go on with the other
+	set.directory.changed = newChanges()
+	s.set = &set
 	s.numbers = map[string]*number{}
 	s.window = newWindow(now)
 	s.limiters = newLimiters(s.set.Limits)
@@ -186,12 +193,106 @@ func (s *Simulator) UserWrote(phoneNumberID, user string, at time.Time) error {
 	return s.window.note(writerOf(s.set, n, p), at)
 }
 
-// sender returns the person behind a user who writes, and the app secret that a webhook of it is signed with.
-func (s *Simulator) sender(phoneNumberID, user string) (person, string, error) {
+// UserChanged gives a user another number, another business-scoped user ID or both. The old ones are theirs no more:
+// a block of one gives 131047, and an unblock succeeds. The window goes with the user, and with
+// [Blocking.FollowsUser] their place on the lists does.
+func (s *Simulator) UserChanged(phoneNumberID, user string, to Change) error {
+	_, _, err := s.change(phoneNumberID, user, to)
+	return err
+}
+
+// change returns what the user was called before and is called now.
+func (s *Simulator) change(phoneNumberID, user string, to Change) (before, after identity, err error) {
+	number, ok := canonical(to.User)
+	switch {
+	case to.User == "" && to.UserID == "":
+		return before, after, errNoChange
+	case to.User != "" && (!ok || number[0] != '+'):
+		return before, after, errors.New("simulator: the new number is not a phone number")
+	case to.UserID != "" && (!isUserID(to.UserID) || isParentUserID(to.UserID)):
+		return before, after, errors.New("simulator: the new user ID is not a business-scoped user ID")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, p, err := s.find(phoneNumberID, user)
-	return p, s.set.AppSecret, err
+	if err != nil {
+		return before, after, err
+	}
+	d := s.set.directory
+	if d.changed.full() {
+		return before, after, fmt.Errorf("simulator: remembers the changes of at most %d users: reset it", maxChanged/4)
+	}
+	before = identity{key: p.key, waID: p.waID, userID: d.userIDOf(p.key), hidden: d.usernameOf(p.key)}
+	after = before
+	if to.User != "" {
+		after.waID = number[1:]
+		if d.made(before.userID) {
+			after.userID = madeUserID(after.waID)
+		}
+	}
+	if to.UserID != "" {
+		after.userID = to.UserID
+	}
+	if after.key = after.waID; after.key == "" {
+		after.key = after.userID
+	}
+	if after == before {
+		return before, after, errNoChange
+	}
+	old := []string{}
+	if after.waID != before.waID {
+		old = append(old, "+"+before.waID)
+		if !p.byID {
+			old = append(old, p.name)
+		}
+	}
+	if after.userID != before.userID {
+		old = append(old, before.userID)
+	}
+	s.move(p, before.key, after.key)
+	d.changed.note(before, after, old...)
+	return before, after, nil
+}
+
+// move takes the window of a user along to another key, and with the setting their places on lists. Requires s.mu held.
+func (s *Simulator) move(p person, from, to string) {
+	if from == to {
+		return
+	}
+	now := s.now()
+	moved := p
+	moved.key = to
+	for _, n := range s.numbers {
+		if at, wrote := s.window.last(s.set, n, p, now); wrote {
+			_ = s.window.note(writerOf(s.set, n, moved), at) // full: the user may then count as silent
+		}
+		if s.set.Blocking.FollowsUser && n.list.has(from) {
+			n.list.remove(now, from)
+			n.list.add(now, to)
+			n.list.bump(now)
+		}
+	}
+}
+
+// sender returns who writes: by both names, or by the user ID alone where the number is hidden.
+func (s *Simulator) sender(phoneNumberID, user string) (identity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, p, err := s.find(phoneNumberID, user)
+	if err != nil {
+		return identity{}, err
+	}
+	d := s.set.directory
+	who := identity{key: p.key, waID: p.waID, userID: d.userIDOf(p.key), hidden: d.usernameOf(p.key)}
+	if who.hidden != "" {
+		who.waID = ""
+	}
+	return who, nil
+}
+
+// delivery returns how a webhook of a phone number ID is sent to a URL.
+func (s *Simulator) delivery(to, phoneNumberID string) delivery {
+	return delivery{to: to, appSecret: s.Scenario().AppSecret, phoneNumberID: phoneNumberID}
 }
 
 // Journal returns the calls that the journal still holds, oldest first; see Dropped.

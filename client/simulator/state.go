@@ -78,6 +78,9 @@ func (s *state) find(phoneNumberID, user string) (*number, person, error) {
 		return nil, person{}, errNoNumber(phoneNumberID)
 	}
 	p := s.set.directory.resolve(user)
+	if p.gone {
+		return nil, person{}, errors.New("simulator: the user has changed this number or user ID: give the new one")
+	}
 	if p.bad {
 		return nil, person{}, errors.New("simulator: no user of WhatsApp has this number or user ID")
 	}

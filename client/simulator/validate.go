@@ -110,6 +110,9 @@ func (p *problems) users(us []User) {
 		if u.UserID != "" && !isUserID(u.UserID) {
 			p.add("%s.user_id: not a business-scoped user ID", at)
 		}
+		if u.Username != "" && u.UserID == "" {
+			p.add("%s.username: a user with a username has a user_id", at)
+		}
 		if !allDigits(u.WaID) {
 			p.add("%s.wa_id: must be digits", at)
 		}

@@ -43,22 +43,27 @@ func (w *window) note(who writer, at time.Time) error {
 
 // open reports whether the user wrote recently enough to be blocked.
 func (w *window) open(set *settings, n *number, p person, now time.Time) bool {
-	length := time.Duration(set.Window.Length)
+	at, wrote := w.last(set, n, p, now)
+	return wrote && now.Sub(at) < time.Duration(set.Window.Length)
+}
+
+// last returns when the user wrote last, and whether they ever did.
+func (w *window) last(set *settings, n *number, p person, now time.Time) (at time.Time, wrote bool) {
 	if len(w.wrote) > 0 {
 		if at, ok := w.wrote[writerOf(set, n, p)]; ok {
-			return now.Sub(at) < length
+			return at, true
 		}
 	}
 	if u := set.directory.byKey[p.key]; u != nil {
 		if u.Silent {
-			return false
+			return time.Time{}, false
 		}
 		if u.Wrote != nil {
-			return now.Sub(w.start)+time.Duration(*u.Wrote) < length
+			return w.start.Add(-time.Duration(*u.Wrote)), true
 		}
 	}
 	share := set.Window.SilentShare
-	return share == 0 || lot(set.Seed, p.key) >= share
+	return now, share == 0 || lot(set.Seed, p.key) >= share
 }
 
 // lot is a number in [0, 1) that a user draws once and for all.
