@@ -35,10 +35,13 @@ const patience = time.Minute
 // await looks until it is so: a number is settled before it is put into the queue.
 func (f *fixture) await(so func() bool) {
 	f.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for start := time.Now(); !so(); {
 		if time.Since(start) > patience {
 			f.Fatal("never")
 		}
+		<-tick.C // leaves the processor to what it waits for
 	}
 }
 
