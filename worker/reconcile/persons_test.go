@@ -1,50 +1,31 @@
 package reconcile_test
 
 import (
-	"context"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/reconcile"
-	"github.com/wablock/wablock/worker/reconcile/listing"
 	"github.com/wablock/wablock/worker/reconcile/source"
 )
 
-// byID lists each user by its BSUID, and with both names where both is set.
-type byID struct {
-	listing.API
-	both bool
+// named is a scenario in which everyone has a BSUID, and is listed by it alone or with both names.
+func named(alone bool) simulator.Scenario {
+	return simulator.Scenario{UserIDs: true, Listing: simulator.Listing{UserIDsAlone: alone}}
 }
 
-func bsuidOf(waID string) string { return "US.9" + waID }
-
-func (b *byID) ListPage(ctx context.Context, id string, o client.ListOptions) (*client.Page, error) {
-	p, err := b.API.ListPage(ctx, id, o)
-	if err != nil {
-		return nil, err
-	}
-	for i, e := range p.Entries {
-		p.Entries[i].UserID = bsuidOf(e.WaID)
-		if !b.both {
-			p.Entries[i].WaID = ""
-		}
-	}
-	return p, nil
-}
+func bsuidOf(waID string) string { return "US.7" + waID }
 
 // TestListedByBSUIDAlone enforces a desired list of numbers over a listing that shows BSUIDs alone: no desired user is
 // unblocked, whether it is desired by number or BSUID, by a file or by the ledger.
 func TestListedByBSUIDAlone(t *testing.T) {
 	t.Parallel()
-	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
-		api := &byID{API: w.api}
+	each(t, named(true), func(t *testing.T, w *world) {
 		all := nums(0, 110)
 		for _, u := range all { // the last ten are blocked by another program
 			if _, err := w.api.Block(t.Context(), phoneNumberID, []user.ID{u}); err != nil {
@@ -56,12 +37,15 @@ func TestListedByBSUIDAlone(t *testing.T) {
 			desired[i] = tasksID(t, bsuidOf(all[i].Reveal()[1:]))
 		}
 		target := w.target(desired)
-		target.API = api
 		w.believe(desired, 100)
 
-		unknown := w.run(target, reconcile.Options{})
+		unknown := w.run(target, reconcile.Options{Apply: true, Reviewed: true})
 		if got := changes(unknown.Plan.ToUnblock); len(got) > 0 {
 			t.Errorf("unblocks of users who are not known: %v", got)
+		}
+		w.work() // blocks those again who are desired by number, which changes nothing
+		if got := len(w.listed()); got != 110 {
+			t.Errorf("%d are on the list", got)
 		}
 		pairs := make([]tasks.Told, 0, len(all))
 		for _, u := range all[:105] {
@@ -91,10 +75,8 @@ func TestListedByBSUIDAlone(t *testing.T) {
 // TestListingTeachesNames learns in one run what the next one needs, from a desired list of the ledger.
 func TestListingTeachesNames(t *testing.T) {
 	t.Parallel()
-	each(t, simulator.Scenario{}, func(t *testing.T, w *world) {
-		api := &byID{API: w.api, both: true}
+	each(t, named(false), func(t *testing.T, w *world) {
 		target := w.target(source.Ledger())
-		target.API = api
 		for i := range 20 {
 			if _, err := w.producer.Block(t.Context(), []string{nums(i, i+1)[0].Reveal()}); err != nil {
 				t.Fatal(err)
@@ -102,7 +84,9 @@ func TestListingTeachesNames(t *testing.T) {
 		}
 		w.work()
 		w.run(target, reconcile.Options{Apply: true, Reviewed: true})
-		api.both = false
+		if err := w.sim.SetScenario(named(true)); err != nil {
+			t.Fatal(err)
+		}
 		if p := w.run(target, reconcile.Options{}).Plan; !empty(p) || p.Desired != 20 || len(p.Ambiguous) != 0 {
 			t.Errorf("%d to block, %d to unblock, %d ambiguous of %d", len(p.ToBlock), len(p.ToUnblock), len(p.Ambiguous), p.Desired)
 		}
@@ -111,6 +95,41 @@ func TestListingTeachesNames(t *testing.T) {
 			t.Errorf("under the name that was learnt: %+v, %v", s, err)
 		}
 	})
+}
+
+// TestChangeOfNumberIsNoStranger enforces the desired list of the ledger after a desired user has changed the number: the
+// entry under the new name, by its BSUID alone, is left on the list.
+func TestChangeOfNumberIsNoStranger(t *testing.T) {
+	t.Parallel()
+	for _, follows := range []bool{false, true} { // what Meta does with the entry is not known
+		sc := named(true)
+		sc.Blocking.FollowsUser = follows
+		each(t, sc, func(t *testing.T, w *world) {
+			w.enqueue(ledger.Block, nums(0, 20)...)
+			w.work()
+			old, next := num(3).Reveal()[1:], num(300).Reveal()[1:]
+			told := []tasks.Told{{WaID: old, UserID: bsuidOf(old)}}
+			if _, err := w.producer.Learn(t.Context(), phoneNumberID, told...); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.sim.UserChanged(phoneNumberID, "+"+old, simulator.Change{User: "+" + next}); err != nil {
+				t.Fatal(err)
+			}
+			change := tasks.Told{WaID: next, UserID: bsuidOf(next), PreviousWaID: old, PreviousUserID: bsuidOf(old)}
+			if _, err := w.producer.Learn(t.Context(), phoneNumberID, change); err != nil {
+				t.Fatal(err)
+			}
+			w.work()
+			res := w.run(w.target(source.Ledger()), reconcile.Options{Apply: true, Reviewed: true})
+			if got := changes(res.Plan.ToUnblock); len(got) > 0 {
+				t.Errorf("follows %v: to unblock %v", follows, got)
+			}
+			w.work()
+			if !slices.Contains(w.listed(), next) {
+				t.Errorf("follows %v: the new number is not on the list", follows)
+			}
+		})
+	}
 }
 
 func tasksID(t *testing.T, name string) user.ID {
