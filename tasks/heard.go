@@ -160,6 +160,29 @@ func (p *Producer) heard(ctx context.Context, phoneNumberID string, some []said,
 	return err
 }
 
+// Reheard asks again for those of some users who were refused for they had not written (131047), and who wrote while that
+// call was under way: to Heard they were not refused yet. It returns how many. Of an entry, User and WaID count.
+func (p *Producer) Reheard(ctx context.Context, phoneNumberID string, refused []ledger.Entry) (revived int, err error) {
+	for chunk := range slices.Chunk(refused, ledger.MaxBatch) {
+		last, err := heard.Last(ctx, p.rdb, phoneNumberID, chunk)
+		if err != nil {
+			return revived, fmt.Errorf("tasks: heard: %w", queues.Explain(err))
+		}
+		wrote := make(map[user.ID]time.Time)
+		for i, at := range last {
+			if !at.IsZero() {
+				wrote[chunk[i].User] = at
+			}
+		}
+		r := reviving{p: p, phoneNumberID: phoneNumberID, ledger: ledger.New(p.rdb, phoneNumberID), wrote: wrote}
+		n, err := r.run(ctx)
+		if revived += n; err != nil {
+			return revived, fmt.Errorf("tasks: heard: %w", queues.Explain(err))
+		}
+	}
+	return revived, nil
+}
+
 // recognise learns which names the events tell of one person, and adds to each event those that are known already.
 func (p *Producer) recognise(ctx context.Context, phoneNumberID string, some []said) error {
 	var told []Told

@@ -28,6 +28,7 @@ type handler struct {
 	dead     *deadletter.Queue
 	client   *asynq.Client
 	lanes    *lane.Pool
+	died     func(ctx context.Context, phoneNumberID string, entries []ledger.Entry)
 	slots    Slots // nil leaves schedules to other workers
 	log      *slog.Logger
 }
@@ -149,16 +150,21 @@ func (h *handler) ensureDeadLetters(ctx context.Context, p queues.Payload, dead 
 		return err
 	}
 	var letters []deadletter.Letter
+	var died []ledger.Entry
 	for _, e := range entries {
 		if e.State != ledger.Dead || e.Version != p.Version {
 			continue // redriven, discarded or requested anew since
 		}
-		letters = append(letters, deadletter.Of(p.PhoneNumberID, e))
+		letters, died = append(letters, deadletter.Of(p.PhoneNumberID, e)), append(died, e)
 		if e.Failure != nil && e.Failure.Code != 0 {
 			r.Add(queues.Result{Codes: map[int]int{e.Failure.Code: 1}})
 		}
 	}
-	return h.dead.Put(ctx, letters...)
+	if err := h.dead.Put(ctx, letters...); err != nil {
+		return err
+	}
+	h.died(ctx, p.PhoneNumberID, died)
+	return nil
 }
 
 // ensureOnce is ensureDeadLetters for a task that another handler reports on.

@@ -55,16 +55,32 @@ func newWorker(cfg Config, lanes int) (*Worker, error) {
 	}
 	w := &Worker{cfg: cfg, id: rand.Text()}
 	dead := deadletter.New(cfg.Redis)
+	died := w.reheard(producer)
 	w.lanes = lane.New(lane.Config{
 		Redis: cfg.Redis, Resolve: cfg.Resolve, Limiter: cfg.Limiter, Dead: dead, WorkerID: w.id,
 		MaxLanes: lanes, MaxAttempts: cfg.MaxAttempts, RequestTimeout: cfg.RequestTimeout, ShutdownTimeout: cfg.ShutdownTimeout,
-		RetryDelay: cfg.RetryDelay, Names: cfg.Names, Logger: cfg.Logger, Metrics: cfg.Metrics,
+		RetryDelay: cfg.RetryDelay, Died: died, Names: cfg.Names, Logger: cfg.Logger, Metrics: cfg.Metrics,
 	})
 	w.handler = &handler{
 		redis: cfg.Redis, producer: producer, dead: dead, client: asynq.NewClientFromRedisClient(cfg.Redis),
-		lanes: w.lanes, slots: cfg.Slots, log: cfg.Logger,
+		lanes: w.lanes, died: died, slots: cfg.Slots, log: cfg.Logger,
 	}
 	return w, nil
+}
+
+// reheard returns what asks again for users who wrote while the call was under way that refused them. Where that fails
+// their next message does it.
+func (w *Worker) reheard(p *tasks.Producer) func(ctx context.Context, phoneNumberID string, died []ledger.Entry) {
+	return func(ctx context.Context, phoneNumberID string, died []ledger.Entry) {
+		died = slices.DeleteFunc(died, func(e ledger.Entry) bool { return e.Failure == nil || e.Failure.Code != tasks.CodeWindow })
+		n, err := p.Reheard(ctx, phoneNumberID, died)
+		if err != nil {
+			w.cfg.Logger.Warn("worker: users who wrote during the call that refused them are not asked for again", keyError, err.Error())
+		}
+		if n > 0 {
+			w.cfg.Logger.Info("worker: users who wrote during the call that refused them are asked for again", keyPhoneNumberID, phoneNumberID, keyUsers, n)
+		}
+	}
 }
 
 // Run drains the queues until ctx ends. Then it takes no more tasks, lets calls in flight end

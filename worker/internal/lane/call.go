@@ -271,6 +271,7 @@ func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
 		return
 	}
 	var dead []deadletter.Letter
+	var died []ledger.Entry
 	var succeeded []user.ID
 	late := 0
 	for i, s := range settled {
@@ -285,6 +286,7 @@ func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
 				continue // the claim was lost, and the one that took over killed the user
 			}
 			dead = append(dead, c.deadLetter(users[i], s, v.Settlements[i].Failure))
+			died = append(died, ledger.Entry{User: users[i].User, WaID: v.Settlements[i].WaID, Failure: v.Settlements[i].Failure})
 		default:
 		}
 		c.cfg.Metrics.Settled(c.number.ID, string(c.op), s.State.String(), codeOf(v.Settlements[i].Failure), 1)
@@ -299,6 +301,9 @@ func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
 	if err != nil {
 		c.log.Error("lane: the dead-letter queue could not be written; the users' tasks do it later", keyUsers, len(dead), keyError, err.Error())
 		return // no watch is told, so that the tasks look again
+	}
+	if c.cfg.Died != nil && len(died) > 0 {
+		c.cfg.Died(ctx, c.number.ID, died)
 	}
 	for i, s := range settled {
 		c.follower.watches.settled(users[i].User, users[i].Version, s.State, codeOf(v.Settlements[i].Failure))

@@ -66,7 +66,7 @@ type Metrics interface {
 	LaneClosed(phoneNumberID string)
 }
 
-// Config configures a Pool. All fields but Names are required.
+// Config configures a Pool. All fields but Died and Names are required.
 type Config struct {
 	Redis redis.UniversalClient
 	// Resolve returns how a phone number ID is served, and false when there is no token for it.
@@ -80,6 +80,10 @@ type Config struct {
 	MaxLanes                                    int
 	MaxAttempts                                 int
 	RequestTimeout, ShutdownTimeout, RetryDelay time.Duration
+
+	// Died is told which users a call has failed for good, once they are in the dead-letter queue; nil for none. Of an
+	// entry it has User, WaID and Failure.
+	Died func(ctx context.Context, phoneNumberID string, entries []ledger.Entry)
 
 	// Names bound what is kept of users' names; the zero value is that of the ledger.
 	Names ledger.NameLimits
