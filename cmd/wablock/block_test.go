@@ -215,7 +215,7 @@ func TestInterruptedWait(t *testing.T) {
 func TestWaitWithoutAWorker(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	r := f.wablock("block", "--json", "--wait", "--timeout", "9s", number(1)).exits(exitFailed).says("no worker is running", "timeout after 9s: 0 of 1 settled", "goes on")
+	r := f.wablock("block", "--json", "--wait", "--timeout", "6s", number(1)).exits(exitFailed).says("no worker is running", "timeout after 6s: 0 of 1 settled", "goes on")
 	if n := strings.Count(r.err, "no worker"); n != 1 || r.object()["pending"] != 1.0 {
 		t.Errorf("%d times, %v", n, r.out)
 	}

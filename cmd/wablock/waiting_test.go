@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/waiting"
 )
@@ -57,15 +61,46 @@ func TestStatusSaysWhy(t *testing.T) {
 	said(waiting.Paused, "wrong file")
 }
 
-// TestWaitSaysWhy: what a job waits for is said once, while it makes no progress.
+// TestWaitSaysWhy: what a job waits for is said, while it makes no progress.
 func TestWaitSaysWhy(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.wablock("pause", "--reason", "wrong file").exits(exitDone)
 	f.wablock("block", "--job-id", "why", number(1)).exits(exitDone)
-	r := f.wablock("block", "--wait", "--timeout", "11s", "--job-id", "why", number(1)).exits(exitFailed).says("the job why waits: calls to block are paused", "wrong file")
-	if n := strings.Count(r.err, "waits:"); n != 1 {
-		t.Errorf("said %d times: %s", n, r.err)
+	for name, args := range map[string][]string{"block": {"block", "--job-id", "why", number(1)}, "job": {"job", "why"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := *f
+			g.T = t
+			g.wablock(append(args, "--wait", "--timeout", "6s")...).exits(exitFailed).says("the job why waits: calls to block are paused", "wrong file")
+		})
 	}
-	f.wablock("job", "why", "--wait", "--timeout", "6s").exits(exitFailed).says("the job why waits: calls to block are paused", "wrong file")
+}
+
+// TestWaitSaysAReasonOnce: a reason that goes on is said again after a while only, another at once.
+func TestWaitSaysAReasonOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out, said bytes.Buffer
+		w := &waiter{cli: &cli{out: &out, err: &said}, waitFlags: waitFlags{wait: true, timeout: 25 * time.Second}}
+		start := time.Now()
+		_, err := w.follow(t.Context(), 1, "the job goes on",
+			func(context.Context) (tasks.Progress, error) { return tasks.Progress{Pending: 1}, nil },
+			func(context.Context) tasks.JobStatus {
+				j := tasks.JobStatus{ID: "why"}
+				j.WaitingFor, j.WaitingText = waiting.Paused, "calls are paused"
+				if time.Since(start) > 15*time.Second {
+					j.WaitingFor, j.WaitingText = waiting.RateLimit, "the rate limit"
+				}
+				return j
+			})
+		if exitCode(t.Context(), err, true) != exitFailed {
+			t.Errorf("got %v", err)
+		}
+		for _, text := range []string{"the job why waits: calls are paused", "the job why waits: the rate limit"} {
+			if n := strings.Count(said.String(), text); n != 1 {
+				t.Errorf("%q is said %d times: %s", text, n, said.String())
+			}
+		}
+	})
 }
