@@ -13,7 +13,8 @@ type Filter struct {
 	// IDs are those of the entries' tasks, which are found at once.
 	IDs           []string
 	PhoneNumberID string
-	// Users are found at once when PhoneNumberID is set, else by reading the whole queue.
+	// Users are found under every name of theirs that is known, at once when PhoneNumberID is set, else by reading
+	// the whole queue.
 	Users []user.ID
 	Codes []int
 	// FailedBefore and FailedAfter bound the last failure: the age.

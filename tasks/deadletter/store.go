@@ -12,7 +12,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks/internal/parallel"
+	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/user"
 )
 
 // store is the asynq side of the queue: its tasks, found by ID and by state.
@@ -146,7 +148,15 @@ const chunkSize = 1000
 // chunk by chunk.
 func (s *store) chunks(ctx context.Context, f Filter) iter.Seq2[[]Letter, error] {
 	return func(yield func([]Letter, error) bool) {
-		ids, err := s.ids(ctx, f)
+		w := widening{store: s, users: f.Users, on: map[string][]user.ID{}}
+		all := f
+		if f.PhoneNumberID != "" {
+			all = w.filter(ctx, f, f.PhoneNumberID)
+		}
+		ids, err := s.ids(ctx, all)
+		if err == nil {
+			err = w.err
+		}
 		if err != nil {
 			yield(nil, fmt.Errorf("tasks: read dead letters: %w", err))
 			return
@@ -154,16 +164,49 @@ func (s *store) chunks(ctx context.Context, f Filter) iter.Seq2[[]Letter, error]
 		behind, _ := slices.BinarySearch(ids, f.After) // only the entry itself is left for match
 		for chunk := range slices.Chunk(ids[behind:], chunkSize) {
 			entries, err := s.fetchAll(ctx, chunk)
+			if err == nil {
+				entries = slices.DeleteFunc(entries, func(e Letter) bool { return !w.filter(ctx, f, e.PhoneNumberID).match(e) })
+				err = w.err
+			}
 			if err != nil {
 				yield(nil, fmt.Errorf("tasks: read dead letters: %w", err))
 				return
 			}
-			entries = slices.DeleteFunc(entries, func(e Letter) bool { return !f.match(e) })
 			if len(entries) > 0 && !yield(entries, nil) {
 				return
 			}
 		}
 	}
+}
+
+// widening widens a filter's users to all names of their persons, which each phone number ID has of its own: an
+// entry stands under the name by which its user was asked for.
+type widening struct {
+	store *store
+	users []user.ID
+	on    map[string][]user.ID // by phone number ID
+	err   error                // the first one
+}
+
+// filter returns f as it is for entries of a phone number ID, "" for those of none.
+func (w *widening) filter(ctx context.Context, f Filter, phoneNumberID string) Filter {
+	if len(w.users) == 0 || phoneNumberID == "" || w.err != nil {
+		return f
+	}
+	all, known := w.on[phoneNumberID]
+	if !known {
+		all = slices.Clone(w.users)
+		for chunk := range slices.Chunk(w.users, ledger.MaxBatch) {
+			var names [][]user.ID
+			if names, w.err = ledger.New(w.store.rdb, phoneNumberID).NamesOf(ctx, chunk); w.err != nil {
+				return f
+			}
+			all = append(all, slices.Concat(names...)...)
+		}
+		w.on[phoneNumberID] = all
+	}
+	f.Users = all
+	return f
 }
 
 // fetchAll returns those of the entries that exist.
