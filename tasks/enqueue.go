@@ -154,14 +154,15 @@ func (e *enqueuing) takeOver(first queues.Payload) {
 }
 
 // earlier takes the version of an earlier attempt, if that was the same request and has not
-// ended, its retention included.
+// ended, its retention included. A repeat counts from another moment, so the first attempt's times hold; but a block for
+// good is no repeat of one that ends by itself.
 func (e *enqueuing) earlier(ctx context.Context) (found bool, err error) {
 	part, q, err := findPart(ctx, e.p, e.r.JobID, e.parts)
 	if err != nil {
 		return false, err
 	}
 	if part != nil {
-		if q != e.r.Queue || !e.same(*part) {
+		if q != e.r.Queue || !e.same(*part) || part.Ends.IsZero() != e.r.Until.IsZero() {
 			return false, ErrJobConflict
 		}
 		e.takeOver(*part)

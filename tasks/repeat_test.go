@@ -2,6 +2,7 @@ package tasks_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -139,6 +140,35 @@ func TestJobIDInAnotherQueue(t *testing.T) {
 		_, err := f.Producer.Enqueue(t.Context(), tasks.Request{Operation: tasks.Unblock, Users: nums(50), JobID: "evt-1"})
 		if !errors.Is(err, tasks.ErrJobConflict) || strings.Contains(err.Error(), "safe") {
 			t.Errorf("one job ID for two requests: %v", err)
+		}
+	})
+}
+
+// TestJobIDOfATimedBlock: a block for good is not the repeat of one for a while, nor that of one for good; the length may
+// differ, as it does between two requests for seven days.
+func TestJobIDOfATimedBlock(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		day := time.Now().Add(24 * time.Hour)
+		plain := tasks.Request{Operation: tasks.Block, Users: nums(2)}
+		timed, longer := plain, plain
+		timed.Until, longer.Until = day, day.Add(time.Hour)
+		for i, tt := range []struct {
+			first, second tasks.Request
+			same          bool
+		}{
+			{plain, plain, true},
+			{timed, longer, true},
+			{plain, timed, false},
+			{timed, plain, false},
+		} {
+			tt.first.JobID = fmt.Sprint("job-", i)
+			tt.second.JobID = tt.first.JobID
+			must(f.Producer.Enqueue(t.Context(), tt.first))(t)
+			again, err := f.Producer.Enqueue(t.Context(), tt.second)
+			if tt.same != (err == nil && again.Repeated) || !tt.same && !errors.Is(err, tasks.ErrJobConflict) {
+				t.Errorf("%d: repeated %t, %v", i, again.Repeated, err)
+			}
 		}
 	})
 }

@@ -177,6 +177,9 @@ func TestBothRepeat(t *testing.T) {
 			"other queue": func() (tasks.Job, error) {
 				return r.Block(t.Context(), []string{one, two}, tasks.WithJobID("a"), tasks.WithQueue(tasks.Bulk))
 			},
+			"with an end": func() (tasks.Job, error) {
+				return r.Block(t.Context(), []string{one, two}, tasks.WithJobID("a"), tasks.WithExpiry(time.Now().Add(time.Hour)))
+			},
 			"other phone number ID": func() (tasks.Job, error) {
 				return r.Block(t.Context(), []string{one, two}, tasks.WithJobID("a"), tasks.WithPhoneNumberID("7"))
 			},

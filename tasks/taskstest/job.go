@@ -34,7 +34,8 @@ func (one *request) end(s tasks.UserState) { one.state, one.ended = s, time.Now(
 
 // same reports whether a request under the job's ID repeats it.
 func (j *job) same(r tasks.Request) bool {
-	return j.r.Operation == r.Operation && j.r.PhoneNumberID == r.PhoneNumberID && j.r.Queue == r.Queue && slices.Equal(j.r.Users, r.Users)
+	return j.r.Operation == r.Operation && j.r.PhoneNumberID == r.PhoneNumberID && j.r.Queue == r.Queue &&
+		j.r.Until.IsZero() == r.Until.IsZero() && slices.Equal(j.r.Users, r.Users)
 }
 
 func (j *job) count(s tasks.UserState) (n int) {

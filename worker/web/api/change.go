@@ -301,7 +301,7 @@ func noUsers(rejected []tasks.Rejection) *problem {
 // enqueueProblem answers what Enqueue returned.
 func enqueueProblem(job tasks.Job, err error) error {
 	if errors.Is(err, tasks.ErrJobConflict) {
-		return newProblem(http.StatusConflict, "job-conflict", "the Idempotency-Key belongs to another request, of other users, another operation, queue or phone number ID: nothing was done")
+		return newProblem(http.StatusConflict, "job-conflict", "the Idempotency-Key belongs to another request, of other users, another operation, queue or phone number ID, or a block for good where the other ends: nothing was done")
 	}
 	if errors.Is(err, tasks.ErrJobCanceled) {
 		return newProblem(http.StatusConflict, "job-canceled", "the job of this Idempotency-Key was canceled, and is not done: choose another key to ask for it anew")

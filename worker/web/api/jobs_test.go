@@ -48,7 +48,8 @@ func TestJobRoutes(t *testing.T) {
 			t.Errorf("%+v", done)
 		}
 		f.problem(f.post("/v1/jobs/spam-1/cancel", `{}`), http.StatusConflict, "job-canceled")
-		f.problem(f.post("/v1/block", users(num(1), num(2)), "Idempotency-Key: spam-1"), http.StatusConflict, "job-canceled")
+		f.problem(f.post("/v1/block", users(num(1), num(2)), "Idempotency-Key: spam-1"), http.StatusConflict, "job-conflict") // for good
+		f.problem(f.post("/v1/block", body, "Idempotency-Key: spam-1"), http.StatusConflict, "job-canceled")
 		if undone := value[tasks.Undone](t, f.post("/v1/jobs/spam-1/undo", `{"reason":"wrong file"}`)); undone.Canceled != 2 || undone.Reversed != 0 || undone.UndoJobID != "" {
 			t.Errorf("%+v", undone)
 		}
