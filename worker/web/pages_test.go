@@ -16,6 +16,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/metrics"
 	"github.com/wablock/wablock/worker/web"
+	"github.com/wablock/wablock/worker/web/browsertest"
 )
 
 const businessNumber = "106540352242922"
@@ -26,7 +27,7 @@ func TestPagesInABrowser(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("v1.2.3")
 	f := setup(t, withToken, func(c *web.Config) { c.Gatherer = m.Registry() })
-	b := openBrowser(t, map[string]any{"Authorization": strings.TrimPrefix(basic(token), "Authorization: ")})
+	b := browsertest.Open(t, map[string]any{"Authorization": strings.TrimPrefix(basic(token), "Authorization: ")})
 	numbers := busy(t, f)
 	addr, _ := serve(t, f.handler)
 	site := "http://" + addr
@@ -44,7 +45,7 @@ func TestPagesInABrowser(t *testing.T) {
 		{"/monitor/queues/foreign?status=pending", "monitor-foreign.png", []string{"email:send"}},
 		{"/monitor/servers", "monitor-servers.png", []string{"Servers"}},
 	} {
-		html, text := b.visit(site+page.path, page.picture, page.texts...)
+		html, text := b.Visit(site+page.path, page.picture, page.texts...)
 		for _, n := range numbers {
 			if strings.Contains(digitsOf(html), strings.TrimPrefix(n.Reveal(), "+")) {
 				t.Errorf("%s shows %v in full", page.path, n)
@@ -56,55 +57,55 @@ func TestPagesInABrowser(t *testing.T) {
 			}
 		}
 	}
-	b.quiet(site)
+	b.Quiet(site)
 	buttons(t, f, b, site)
-	b.quiet(site, "403")
+	b.Quiet(site, "403")
 }
 
 // buttons tries buttons as a person would: actions are offered only on the pages of dead letters,
 // one entry at a time; Delete discards one, Run hands one to the worker. A refusal shows its reason.
-func buttons(t *testing.T, f *fixture, b *browser, site string) {
+func buttons(t *testing.T, f *fixture, b *browsertest.Browser, site string) {
 	t.Helper()
 	const offered = `[...document.querySelectorAll('button, input[type="checkbox"]')].filter(e =>
 		e.getClientRects().length && (e.type === "checkbox" ||
 			["Delete", "Run", "Archive", "Pause", "Resume", "Cancel", "More Actions", "actions"].includes(e.title || e.ariaLabel))).map(e => e.outerHTML.slice(0, 120))`
 	for _, path := range []string{"/monitor/", "/monitor/queues/bulk?status=pending"} {
-		b.visit(site+path, "monitor-queues.png", "bulk")
-		if n := run(b, "actions", chromedp.Evaluate[[]string](offered)); len(n) != 0 {
+		b.Visit(site+path, "monitor-queues.png", "bulk")
+		if n := browsertest.Run(b, "actions", chromedp.Evaluate[[]string](offered)); len(n) != 0 {
 			t.Errorf("%s offers %q", path, n)
 		}
 	}
-	b.visit(site+"/monitor/queues/dead-letter?status=scheduled", "monitor-dead-letter.png", "Re-engagement")
+	b.Visit(site+"/monitor/queues/dead-letter?status=scheduled", "monitor-dead-letter.png", "Re-engagement")
 	reveal := func() {
-		run(b, "show a row's buttons", chromedp.Click(chromedp.CSS(`tbody tr:first-of-type td:last-of-type button`)))
+		browsertest.Run(b, "show a row's buttons", chromedp.Click(chromedp.CSS(`tbody tr:first-of-type td:last-of-type button`)))
 	}
 	reveal()
-	b.picture("monitor-buttons.png")
-	if n := run(b, "actions", chromedp.Evaluate[[]string](offered)); len(n) != 2 {
+	b.Picture("monitor-buttons.png")
+	if n := browsertest.Run(b, "actions", chromedp.Evaluate[[]string](offered)); len(n) != 2 {
 		t.Errorf("a dead letter offers %q; want Run and Delete", n)
 	}
 	before, err := f.inspector.GetQueueInfo(queues.DeadLetter)
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(b, "delete", chromedp.Click(chromedp.CSS(`button[title="Delete"]`)))
+	browsertest.Run(b, "delete", chromedp.Click(chromedp.CSS(`button[title="Delete"]`)))
 	await(t, func() bool {
 		info, err := f.inspector.GetQueueInfo(queues.DeadLetter)
 		return err == nil && info.Scheduled == before.Scheduled-1 && info.Pending == 0
 	})
-	b.visit(site+"/monitor/queues/dead-letter?status=scheduled", "monitor-dead-letter.png", "Re-engagement")
+	b.Visit(site+"/monitor/queues/dead-letter?status=scheduled", "monitor-dead-letter.png", "Re-engagement")
 	reveal()
-	run(b, "run", chromedp.Click(chromedp.CSS(`button[title="Run"]`)))
+	browsertest.Run(b, "run", chromedp.Click(chromedp.CSS(`button[title="Run"]`)))
 	await(t, func() bool {
 		info, err := f.inspector.GetQueueInfo(queues.DeadLetter)
 		return err == nil && info.Scheduled == before.Scheduled-2 && info.Pending == 1
 	})
-	run(b, "pause", chromedp.Evaluate[chromedp.Void](
+	browsertest.Run(b, "pause", chromedp.Evaluate[chromedp.Void](
 		`(() => { const r = new XMLHttpRequest(); r.open("POST", "/monitor/api/queues/bulk:pause"); r.send() })()`))
-	if reason := run(b, "the reason", chromedp.Text(chromedp.CSS(".wablock-toast"))); !strings.Contains(reason, "wablock limits cap") {
+	if reason := browsertest.Run(b, "the reason", chromedp.Text(chromedp.CSS(".wablock-toast"))); !strings.Contains(reason, "wablock limits cap") {
 		t.Errorf("the page says %q", reason)
 	}
-	b.picture("monitor-refused.png")
+	b.Picture("monitor-refused.png")
 }
 
 // busy fills the queues as a working system would, and returns the users in them.

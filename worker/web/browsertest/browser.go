@@ -1,7 +1,10 @@
-package web_test
+// Package browsertest drives a headless Chromium for tests of the pages: it opens them, acts on them, takes their pictures, and
+// fails the test for what they complain of, ask for elsewhere, or keep from people with a screen reader.
+package browsertest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,14 +15,15 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
-// browser is a headless Chromium with one page, and what went wrong on it.
-type browser struct {
+// Browser is a headless Chromium with one page, and what went wrong on it.
+type Browser struct {
 	t     *testing.T
 	ctx   context.Context
 	pages string // folder for pictures
@@ -29,9 +33,9 @@ type browser struct {
 	problems []string // errors that pages reported
 }
 
-// openBrowser starts Chromium with a profile of its own. Without one on PATH the test is skipped,
+// Open starts Chromium with a profile of its own. Without one on PATH the test is skipped,
 // or fails where WABLOCK_TEST_REQUIRE_BROWSER is set, so that CI cannot pass by skipping.
-func openBrowser(t *testing.T, header map[string]any) *browser {
+func Open(t *testing.T, header map[string]any) *Browser {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "headless-shell"} {
@@ -58,7 +62,7 @@ func openBrowser(t *testing.T, header map[string]any) *browser {
 		chromedp.WindowSize(1360, 1100),
 	)...)
 	t.Cleanup(cancel)
-	b := &browser{t: t, pages: pictures(t)}
+	b := &Browser{t: t, pages: pictures(t)}
 	b.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithListener(b.listen))
 	t.Cleanup(cancel)
 	// The browser lives as long as the context of the first action, so that one has no deadline.
@@ -91,7 +95,7 @@ func pictures(t *testing.T) string {
 	return dir
 }
 
-func (b *browser) listen(event any) {
+func (b *Browser) listen(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch e := event.(type) {
@@ -106,8 +110,8 @@ func (b *browser) listen(event any) {
 	}
 }
 
-// run does actions, and gives them less time than the test has.
-func run[T any](b *browser, what string, action chromedp.Action[T]) T {
+// Run does an action, and gives it less time than the test has.
+func Run[T any](b *Browser, what string, action chromedp.Action[T]) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
 	defer cancel()
@@ -121,21 +125,22 @@ func run[T any](b *browser, what string, action chromedp.Action[T]) T {
 	return v
 }
 
-// visit opens a page, waits until each of the texts is on it, takes its picture, and returns the
+// Visit opens a page, waits until each of the texts is on it, takes its picture, and returns the
 // page as it then is: its HTML, and the text that people see.
-func (b *browser) visit(url, picture string, texts ...string) (html, text string) {
+func (b *Browser) Visit(url, picture string, texts ...string) (html, text string) {
 	b.t.Helper()
-	run(b, url, chromedp.Navigate(url))
+	Run(b, url, chromedp.Navigate(url))
 	for _, want := range texts {
-		run(b, url+": "+want, chromedp.Poll[bool](fmt.Sprintf("document.body.innerText.includes(%q)", want)))
+		Run(b, url+": "+want, chromedp.Poll[bool](fmt.Sprintf("document.body.innerText.includes(%q)", want)))
 	}
-	b.picture(picture)
-	return run(b, url, chromedp.OuterHTML("html")), run(b, url, chromedp.Text("body"))
+	b.Picture(picture)
+	return Run(b, url, chromedp.OuterHTML("html")), Run(b, url, chromedp.Text("body"))
 }
 
-func (b *browser) picture(name string) {
+// Picture takes a picture of what is seen of the page.
+func (b *Browser) Picture(name string) {
 	b.t.Helper()
-	png := run(b, name, chromedp.CaptureScreenshot())
+	png := Run(b, name, chromedp.CaptureScreenshot())
 	path := filepath.Join(b.pages, name)
 	if err := os.WriteFile(path, png, 0o644); err != nil {
 		b.t.Fatal(err)
@@ -143,9 +148,38 @@ func (b *browser) picture(name string) {
 	b.t.Log("picture:", path)
 }
 
-// quiet fails the test for what pages asked for elsewhere, and for what they complained of, save
+// Size makes the screen so large.
+func (b *Browser) Size(width, height int64) {
+	b.t.Helper()
+	Run(b, "set the size", command(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < phone,
+	}))
+}
+
+// phone is the width, in pixels, below which a screen is that of a phone.
+const phone = 600
+
+// Click clicks what a selector of CSS finds.
+func (b *Browser) Click(what, selector string) {
+	b.t.Helper()
+	Run(b, what, chromedp.Click(chromedp.CSS(selector)))
+}
+
+// Says waits until a text is on the page.
+func (b *Browser) Says(what, text string) {
+	b.t.Helper()
+	poll := chromedp.Poll[bool](fmt.Sprintf("document.body.innerText.includes(%q)", text))
+	for range 3 { // a page that is just being left ends the first
+		if _, err := chromedp.Run(b.ctx, poll); err == nil {
+			return
+		}
+	}
+	Run(b, what, poll)
+}
+
+// Quiet fails the test for what pages asked for elsewhere, and for what they complained of, save
 // the complaints that hold one of the texts given.
-func (b *browser) quiet(origin string, expected ...string) {
+func (b *Browser) Quiet(origin string, expected ...string) {
 	b.t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -162,5 +196,37 @@ next:
 			}
 		}
 		b.t.Errorf("a page reports: %s", p)
+	}
+}
+
+// Accessible fails the test for what axe-core finds of a page that is serious. WABLOCK_TEST_AXE names its axe.min.js;
+// without it nothing is checked, unless WABLOCK_TEST_REQUIRE_AXE is set, so that CI cannot pass by leaving it out.
+func (b *Browser) Accessible(page string) {
+	b.t.Helper()
+	path := os.Getenv("WABLOCK_TEST_AXE")
+	if path == "" {
+		if os.Getenv("WABLOCK_TEST_REQUIRE_AXE") != "" {
+			b.t.Fatal("WABLOCK_TEST_AXE names no axe.min.js")
+		}
+		return
+	}
+	script, err := os.ReadFile(path)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	Run(b, "load axe", chromedp.Evaluate[chromedp.Void](string(script)+"; void 0"))
+	Run(b, "run axe", chromedp.Evaluate[chromedp.Void](`window.axeFound = undefined; axe.run().then(r => { window.axeFound = JSON.stringify(r.violations.map(v => ({impact: v.impact, id: v.id, nodes: v.nodes.map(n => n.html.slice(0, 200)).slice(0, 3)}))) }); void 0`))
+	Run(b, "wait for axe", chromedp.Poll[bool](`window.axeFound !== undefined`))
+	var found []struct {
+		Impact, ID string
+		Nodes      []string
+	}
+	if err := json.Unmarshal([]byte(Run(b, "read axe", chromedp.Evaluate[string](`window.axeFound`))), &found); err != nil {
+		b.t.Fatal(err)
+	}
+	for _, v := range found {
+		if v.Impact == "serious" || v.Impact == "critical" {
+			b.t.Errorf("%s: %s, %s: %q", page, v.Impact, v.ID, v.Nodes)
+		}
 	}
 }
