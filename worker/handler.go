@@ -76,6 +76,9 @@ func endRun(span trace.Span, err error) {
 // processDue follows the users of a task that is due.
 func (h *handler) processDue(ctx context.Context, t *asynq.Task, p queues.Payload) error {
 	wait, err := dueIn(ctx, h.redis, p)
+	if errors.Is(err, queues.ErrMalformed) {
+		return h.refuse(ctx, t, err)
+	}
 	if err != nil {
 		h.log.Error("worker: it is not known whether a delayed task is due; it is tried again", keyError, err.Error())
 		return &deferral{after: spread(redisRetryDelay), why: "Redis did not answer whether it is due"}
@@ -88,13 +91,21 @@ func (h *handler) processDue(ctx context.Context, t *asynq.Task, p queues.Payloa
 
 // dueIn returns the time until a delayed task is due. It may be run before that, by asynq's own
 // tools, or by a worker whose clock is ahead. Were it marked then, at its version, every request
-// until it is due would lose to it.
+// until it is due would lose to it. For the same reason a version that Redis can't have given out is refused,
+// with an error that is queues.ErrMalformed.
 func dueIn(ctx context.Context, rdb redis.UniversalClient, p queues.Payload) (time.Duration, error) {
-	if !p.Delayed {
+	if !p.Delayed && !p.AheadOf(time.Now()) {
 		return 0, nil
 	}
 	now, err := ledger.New(rdb, p.PhoneNumberID).NextVersion(ctx)
-	return p.DueIn(now), err
+	if err != nil {
+		return 0, err
+	}
+	wait := p.DueIn(now)
+	if wait == 0 && p.AheadOf(now.Time()) {
+		return 0, fmt.Errorf("%w: its version is of %s, which has not come", queues.ErrMalformed, p.Version.Time().UTC().Format(time.RFC3339))
+	}
+	return wait, nil
 }
 
 // follow follows a task's users. Those that have not ended after a while, or are not expected to,

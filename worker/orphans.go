@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -67,7 +68,8 @@ func (o *orphans) pass(ctx context.Context) {
 // take marks an orphan's users, sees to their dead letters and wakes their lane. It reports whether that is done.
 func (o *orphans) take(ctx context.Context, q ledger.Queue, p queues.Payload) bool {
 	if wait, err := dueIn(ctx, o.redis, p); err != nil || wait > 0 {
-		return err == nil // asynq hands it over to a handler, which puts it back
+		// asynq hands it over to a handler, which puts it back or refuses it.
+		return err == nil || errors.Is(err, queues.ErrMalformed)
 	}
 	dead, err := o.lanes.Mark(ctx, p, q)
 	return err == nil && o.ensure(ctx, p, dead) == nil

@@ -86,6 +86,14 @@ func (p Payload) DueIn(now ledger.Version) time.Duration {
 	return max(0, p.DueAt().Sub(now.Time()))
 }
 
+// maxAhead is the time by which a version may lie ahead of the next one: after a failover that lost the last ones while the
+// clock was set back, it is not to be told from one that was made up. mark.lua catches up with such.
+const maxAhead = time.Hour
+
+// AheadOf reports whether p's version is one that Redis can't have given out by now, the time of its clock and of the
+// last version. Marked, it would win over all that is asked for until its time.
+func (p Payload) AheadOf(now time.Time) bool { return p.Version.Time().Sub(now) > maxAhead }
+
 // TaskID returns the ID of the payload's task.
 func (p Payload) TaskID() string { return TaskID(p.JobID, p.Part) }
 
