@@ -2,7 +2,9 @@ package web_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -14,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wablock/wablock/tasks/pause"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/worker/metrics"
 	"github.com/wablock/wablock/worker/web"
@@ -76,6 +79,42 @@ func TestReadyNamesProblems(t *testing.T) {
 		if !strings.Contains(page.body, text) {
 			t.Errorf("the page has no %s", text)
 		}
+	}
+}
+
+// Times and commands of a reason can be read and copied; a number in it can't.
+func TestReadyKeepsTimesAndCommands(t *testing.T) {
+	t.Parallel()
+	const text = "phone number ID 106540352242955: calls to block are paused since 2026-11-26T18:59:35Z by ben: %s; until `wablock resume --phone-number-id 106540352242955`"
+	f := setup(t, func(cfg *web.Config) {
+		cfg.Problems = func() []string { return []string{fmt.Sprintf(text, "see 2026-11-26 16505551234")} }
+	})
+	var got struct{ Problems []string }
+	if err := json.Unmarshal([]byte(f.get("/readyz").body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{fmt.Sprintf(text, "see …")}, got.Problems); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestProblemsAreSaidOnce: where the overview names what has stopped, the page doesn't repeat it as a problem of its worker.
+func TestProblemsAreSaidOnce(t *testing.T) {
+	t.Parallel()
+	f := setup(t, func(cfg *web.Config) {
+		cfg.Problems = func() []string { return []string{"calls are paused: wrong file"} }
+	})
+	if page := f.get("/").body; !strings.Contains(page, "Problem of this worker: calls are paused: wrong file") {
+		t.Errorf("the overview knows nothing of it, and the page has no problem: %s", page)
+	}
+	if _, err := pause.Set(t.Context(), f.rdb, pause.Request{Reason: "wrong file", RequestedBy: "ben"}); err != nil {
+		t.Fatal(err)
+	}
+	g := setupOn(t, f.rdb, func(cfg *web.Config) {
+		cfg.Problems = func() []string { return []string{"calls are paused: wrong file"} }
+	})
+	if page := g.get("/").body; strings.Contains(page, "Problem of this worker") || !strings.Contains(page, "by ben: wrong file") {
+		t.Errorf("said twice, or never: %s", page)
 	}
 }
 

@@ -81,15 +81,15 @@ func maskPath(path string) string {
 	return cut(strings.Join(segments, "/"), len(path))
 }
 
-// ownNumber matches a phone number ID in errors of wablock's, which operators need and which
-// belongs to no user.
-var ownNumber = regexp.MustCompile(`\bphone number ID [0-9]{1,32}\b`)
+// innocent matches what has many digits in texts of wablock's and belongs to no user: phone number IDs, in words and in
+// commands, and times.
+var innocent = regexp.MustCompile(`\bphone number ID [0-9]{1,32}\b|--phone-number-id [0-9]{1,32}\b|\b20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z`)
 
-// maskReason masks the text of an error of wablock's own, but for phone number IDs.
+// maskReason masks the text of an error of wablock's own, but for phone number IDs and times.
 func maskReason(s string) string {
-	ids := ownNumber.FindAllString(s, -1)
+	ids := innocent.FindAllString(s, -1)
 	var b strings.Builder
-	for i, rest := range ownNumber.Split(s, -1) {
+	for i, rest := range innocent.Split(s, -1) {
 		b.WriteString(maskText(rest))
 		if i < len(ids) {
 			b.WriteString(ids[i])

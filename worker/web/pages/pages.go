@@ -193,6 +193,9 @@ func (p *pages) overview(ctx context.Context, _ *http.Request, v *view) error {
 	o := p.cfg.Overview.Now(ctx)
 	v.Title, v.Live, v.Version, v.Now, v.Body = "Overview", true, o.Version, o.At, o
 	v.Reason, v.Problems = p.cfg.State(ctx)
+	if slices.ContainsFunc(o.Attention, func(n overview.Notice) bool { return n.Severity == overview.Stopped && n.Cause != overview.CauseRedis }) {
+		v.Problems = nil // which the notices say, of all workers and with what to do
+	}
 	return nil
 }
 
