@@ -202,14 +202,18 @@ func (f Facts) OfJob(j Job, ahead ledger.Ahead) Reason {
 }
 
 func (f Facts) expected(u User) time.Time {
-	d, ok := f.takes(f.ahead(u))
+	l, _ := f.lane(u.Operation)
+	return f.DoneBy(f.ahead(u), l.LimitedUntil)
+}
+
+// DoneBy returns about when so many users in line will have gone out, of which no call goes before held; zero while that is not
+// known.
+func (f Facts) DoneBy(users int, held time.Time) time.Time {
+	d, ok := f.takes(users)
 	if !ok {
 		return time.Time{}
 	}
-	if l, _ := f.lane(u.Operation); l.LimitedUntil.After(f.Now) {
-		d += l.LimitedUntil.Sub(f.Now)
-	}
-	return f.Now.Add(max(d, time.Second)).UTC().Truncate(time.Second)
+	return f.Now.Add(max(d+max(0, held.Sub(f.Now)), time.Second)).UTC().Truncate(time.Second)
 }
 
 // takes returns about how long so many users take: by the limiter's pace, or by the pace at which they have gone of

@@ -16,6 +16,7 @@ import (
 	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
+	"github.com/wablock/wablock/tasks/waiting"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/reconcile/plan"
 )
@@ -223,25 +224,11 @@ func (f Facts) lanes(id string) (lanes []fleet.Lane) {
 	return lanes
 }
 
-// expected returns when what waits now will have gone out at the pace of the moment.
+// expected returns when what waits now will have gone out, as status and job would say it of the last one.
 func (f Facts) expected(n NumberFacts, p PhoneNumber) time.Time {
-	todo := p.Waiting.InLine()
-	if todo == 0 {
+	if p.Waiting.InLine() == 0 {
 		return time.Time{}
 	}
-	seen := 0.0
-	for _, l := range f.lanes(n.ID) {
-		seen += l.UsersPerSecond
-	}
-	if seen <= 0 {
-		seen = n.Limit.Rate * float64(max(1, min(n.Limit.MaxUsers, todo)))
-	}
-	if seen <= 0 {
-		return time.Time{}
-	}
-	left := time.Duration(float64(todo) / seen * float64(time.Second))
-	if left < 0 || left > 10*365*24*time.Hour {
-		return time.Time{}
-	}
-	return f.Now.Add(max(0, n.Limit.PausedUntil.Sub(f.Now)) + left).UTC().Round(time.Second)
+	learnt := fleet.Lane{Pace: n.Limit.Rate, UsersPerCall: n.Limit.MaxUsers} // which lanes that make no calls don't tell
+	return waiting.Facts{Now: f.Now, Lanes: append(f.lanes(n.ID), learnt)}.DoneBy(p.Waiting.InLine(), n.Limit.PausedUntil)
 }

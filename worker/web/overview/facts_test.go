@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks"
@@ -15,6 +16,7 @@ import (
 	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
+	"github.com/wablock/wablock/tasks/waiting"
 	"github.com/wablock/wablock/worker/reconcile"
 	"github.com/wablock/wablock/worker/web/overview"
 )
@@ -106,7 +108,7 @@ func TestEveryCauseIsNamed(t *testing.T) {
 		"low rate": {
 			func(f *overview.Facts) { f.Numbers[0].Limit.Rate, f.Numbers[0].Limit.MaxUsers = 0.1, 20 },
 			overview.CauseRate, overview.Running,
-			[]string{"rate is low: 0.1/s of up to 20 users", "about 31m50s"},
+			[]string{"rate is low: 0.1/s of up to 20 users", "about 31m40s"},
 			"which other program",
 		},
 		"low ceiling": {
@@ -201,10 +203,10 @@ func TestWorkingNeedsNoAttention(t *testing.T) {
 		t.Errorf("%+v", o.Attention)
 	}
 	p := o.PhoneNumbers[0]
-	if p.State != overview.Running || p.ExpectedAt.Sub(now) != 12*time.Second || p.Oldest != now.Add(-72*time.Second) {
+	if p.State != overview.Running || p.ExpectedAt.Sub(now) != 11*time.Second || p.Oldest != now.Add(-72*time.Second) {
 		t.Errorf("%+v", p)
 	}
-	f.Workers[0].Lanes[0].UsersPerSecond = 38.2
+	f.Workers[0].Lanes[0].UsersPerSecond = 38
 	if p := overview.Of(f).PhoneNumbers[0]; p.ExpectedAt.Sub(now) != 100*time.Second {
 		t.Errorf("with the pace that was seen: %v", p.ExpectedAt.Sub(now))
 	}
@@ -232,6 +234,29 @@ func TestWorstStopCounts(t *testing.T) {
 	if p := overview.Of(f).PhoneNumbers[0]; p.State != overview.Halted {
 		t.Errorf("halted for one of two workers: %q", p.State)
 	}
+}
+
+// TestExpectedAsStatusSays: the end that the overview expects is the one that status and job tell of the last user in line.
+func TestExpectedAsStatusSays(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		f := working()
+		l := fleet.Lane{
+			PhoneNumberID: id, State: fleet.Running, Pace: rapid.Float64Range(0.01, 50).Draw(t, "pace"), UsersPerCall: rapid.IntRange(1, 1000).Draw(t, "users per call"),
+			UsersPerSecond: rapid.Float64Range(0, 5000).Draw(t, "flow"),
+		}
+		if rapid.Bool().Draw(t, "paused") {
+			l.Limit, l.LimitedUntil = "paused", now.Add(time.Duration(rapid.IntRange(1, 3600).Draw(t, "pause"))*time.Second)
+		}
+		f.Workers[0].Lanes = []fleet.Lane{l}
+		f.Numbers[0].Limit = ratelimit.Snapshot{Rate: l.Pace, MaxUsers: l.UsersPerCall, PausedUntil: l.LimitedUntil}
+		f.Numbers[0].Backlog = ledger.Backlog{Interactive: rapid.IntRange(1, 100).Draw(t, "interactive"), Bulk: rapid.IntRange(0, 100_000).Draw(t, "bulk")}
+		p := overview.Of(f).PhoneNumbers[0]
+		said := waiting.Facts{PhoneNumberID: id, Now: now, Workers: 1, Lanes: f.Workers[0].Lanes}.OfJob(waiting.Job{Operation: ledger.Block}, ledger.Ahead{Block: p.Waiting.InLine()})
+		if !p.ExpectedAt.Equal(said.ExpectedAt) || p.ExpectedAt.IsZero() {
+			t.Fatalf("the overview says %v, job %v", p.ExpectedAt, said.ExpectedAt)
+		}
+	})
 }
 
 func TestFiguresOfAnHour(t *testing.T) {
