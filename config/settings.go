@@ -117,12 +117,12 @@ func connectionSettings() []Setting {
 		},
 		{
 			Variable: "WABLOCK_NAME_RETENTION", Default: "30d",
-			Meaning: "how long it is kept which number, WhatsApp ID and business-scoped user ID are one person's after it was told last; of users with a request it is kept with that: set it alike for workers and commands",
+			Meaning: "how long a link between a person's number, WhatsApp ID and business-scoped user ID is kept after it was last reported; the links of users with a request are kept as long as the request: set it alike for workers and commands",
 			Allowed: "a duration from 1h to 365d such as 30d", set: setNameRetention,
 		},
 		{
 			Variable: "WABLOCK_MAX_NAMES", Default: "200000",
-			Meaning: "such names that are kept of users without a request, per phone number ID; those told last are",
+			Meaning: "the most such links kept for users without a request, per phone number ID; the latest reported stay",
 			Allowed: "a whole number from 1000 to 10000000", set: setMaxNames,
 		},
 		{

@@ -160,7 +160,7 @@ func (p *Producer) heard(ctx context.Context, phoneNumberID string, some []said,
 	return err
 }
 
-// Reheard asks again for those of some users who were refused for they had not written (131047), and who wrote while that
+// Reheard asks again for those of some users who were refused because they had not written (131047), and who wrote while that
 // call was under way: to Heard they were not refused yet. It returns how many. Of an entry, User and WaID count.
 func (p *Producer) Reheard(ctx context.Context, phoneNumberID string, refused []ledger.Entry) (revived int, err error) {
 	for chunk := range slices.Chunk(refused, ledger.MaxBatch) {

@@ -150,3 +150,35 @@ func TestEveryPackageIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryKeyIsNamed holds the table of keys in docs/architecture.md to what commands and a worker leave in Redis.
+func TestEveryKeyIsNamed(t *testing.T) {
+	t.Parallel()
+	_, text, _ := strings.Cut(read(t, top+"/docs/architecture.md"), "\n## Redis\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	places := strings.NewReplacer(`\{P\}`, `\{\d+\}`, "QUEUE", `\w+`, "OPERATION", `\w+`, "KIND", `\w+`, "ID", `[^:]+`, ":N", `:\d+`, `\{account:A\}`, `\{account:\w+\}`, "…", `wablock:\{\d+\}[a-z:]*`)
+	var named []*regexp.Regexp
+	for _, m := range regexp.MustCompile("`((?:wablock|…):[^`]*)`").FindAllStringSubmatch(text, -1) {
+		named = append(named, regexp.MustCompile("^"+places.Replace(regexp.QuoteMeta(m[1]))+"$"))
+	}
+	f := setup(t)
+	f.worker()
+	f.wablock("block", "--wait", "--by", "ops", "--reason", "spam", "--for", "7d", number(1), number(2)).exits(exitDone)
+	f.wablock("block", "--delay", "1h", number(3)).exits(exitDone)
+	f.wablock("unblock", "--wait", number(2)).exits(exitDone)
+	f.wablock("protect", "add", "--reason", "staff", number(4)).exits(exitDone)
+	f.wablock("heard", number(1)).exits(exitDone)
+	f.wablock("limits", "cap", "20").exits(exitDone)
+	f.wablock("reconcile", "--apply").exits(exitDone)
+	f.wablock("pause", "--reason", "wrong file").exits(exitDone)
+	f.wablock("block", number(5)).exits(exitDone)
+	keys, err := f.rdb.Keys(t.Context(), "wablock:*").Result()
+	if err != nil || len(keys) < 15 {
+		t.Fatalf("%v, %v", keys, err)
+	}
+	for _, key := range keys {
+		if !slices.ContainsFunc(named, func(r *regexp.Regexp) bool { return r.MatchString(key) }) {
+			t.Errorf("docs/architecture.md does not name the key %s", key)
+		}
+	}
+}

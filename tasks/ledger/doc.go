@@ -29,9 +29,9 @@
 //
 // # Redis
 //
-// All state is under "wablock:{phone number ID}:", in one slot of a cluster, and changes in Lua
-// scripts alone (lua/record.lua describes it), but for the set of users who may have a dead letter,
-// which the dead-letter queue writes too. No record expires: settled ones are what tells
+// The state of users is under "wablock:{phone number ID}:", in one slot of a cluster, and records change in Lua
+// scripts alone (lua/record.lua describes them). The set of users who may have a dead letter is written by the
+// dead-letter queue too. No record expires: settled ones are what tells
 // a repeated task that it has nothing to do; Scan and Forget drop old ones. A record that
 // cannot be read counts as none, and spoils no other user's call. A Redis that is out of memory
 // refuses marks and versions, and lets what waits be claimed and settled.

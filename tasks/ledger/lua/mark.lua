@@ -113,7 +113,7 @@ while i <= #ARGV do
     if has == version and has_op == op then
       states[#states + 1] = state
       if whole_part then count_at(version, 'n', 1) end -- asked for under another name of the person
-    elseif has and tonumber(has) >= wanted then -- who was first has a version that two share
+    elseif has and tonumber(has) >= wanted then -- two requests share a version: the first one keeps it
       states[#states + 1] = 'n'
       if whole_part then count_at(version, 'n', 1) end
     elseif canceled then
