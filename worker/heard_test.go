@@ -10,6 +10,8 @@ import (
 
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/client/simulator"
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/ratelimit/redislimit"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
@@ -78,6 +80,44 @@ func TestHeardDuringTheCall(t *testing.T) {
 		}
 		if s, err := w.producer.Status(t.Context(), wrote); err != nil || s.Text.By != "heard" || calls > 3 {
 			t.Errorf("asked for by %q, %v, in %d calls", s.Text.By, err, calls)
+		}
+	})
+}
+
+// TestClosingWindowsGoFirst: of a bulk job that is ten calls long those users go first who can be blocked for an hour more,
+// under whichever spelling they wrote; who wrote just now keeps the place.
+func TestClosingWindowsGoFirst(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		const closing, brazil, fresh = "+16505550098", "+5511987654321", "+16505550099"
+		w := newWorld(t, rdb, simulator.Scenario{})
+		w.cfg.Limiter = redislimit.New(rdb, func(string) ratelimit.Settings { return ratelimit.Settings{Rate: 100, Burst: 1, MaxUsers: 10} })
+		now := time.Now()
+		r, err := w.producer.Heard(t.Context(), tasks.HeardEvent{User: closing, At: now.Add(-23 * time.Hour)},
+			tasks.HeardEvent{WaID: "551187654321", At: now.Add(-23 * time.Hour)}, tasks.HeardEvent{User: fresh, At: now})
+		if err != nil || r.Accepted != 3 {
+			t.Fatal(r, err)
+		}
+		job, err := w.producer.Block(t.Context(), append(numbersFrom(0, 97), closing, brazil, fresh), tasks.WithQueue(ledger.Bulk))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.run()
+		w.eventually("all are blocked", func() bool { return progress(w, job).Succeeded == 100 })
+		at := map[string]int{}
+		for i, c := range w.sim.Journal() {
+			for _, u := range c.Users {
+				at[u.User] = i
+			}
+		}
+		first := at[closing]
+		if at[brazil] != first || at[fresh] == first || len(w.sim.Journal()) < 10 {
+			t.Errorf("in the calls %d, %d and %d of %d", at[closing], at[brazil], at[fresh], len(w.sim.Journal()))
+		}
+		for u, i := range at {
+			if i < first {
+				t.Fatalf("%s goes before", u[:5])
+			}
 		}
 	})
 }

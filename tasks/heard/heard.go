@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -102,6 +103,29 @@ func flag(yes bool) string {
 		return "1"
 	}
 	return "0"
+}
+
+// Closing returns users, under one name each has, whose windows close within a time, at most limit of them and those first that
+// close first. A user of several names may come several times.
+func Closing(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, within time.Duration, limit int) ([]user.ID, error) {
+	now, err := rdb.Time(ctx).Result()
+	if err != nil {
+		return nil, fmt.Errorf("heard: closing: %w", err)
+	}
+	from := now.Add(-Window)
+	names, err := rdb.ZRangeByScore(ctx, timesKey(phoneNumberID), &redis.ZRangeBy{
+		Min: strconv.FormatInt(from.UnixMilli(), 10), Max: strconv.FormatInt(from.Add(within).UnixMilli(), 10), Count: int64(limit),
+	}).Result()
+	if err != nil {
+		return nil, fmt.Errorf("heard: closing: %w", err)
+	}
+	users := make([]user.ID, 0, len(names))
+	for _, name := range names {
+		if id, err := user.FromCanonical(name); err == nil {
+			users = append(users, id)
+		}
+	}
+	return users, nil
 }
 
 // Last returns when each entry's user wrote last, zero for not in the last 24 hours as far as is known.

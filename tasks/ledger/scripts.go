@@ -74,6 +74,9 @@ var discardLua string
 //go:embed lua/forget.lua
 var forgetLua string
 
+//go:embed lua/hasten.lua
+var hastenLua string
+
 //go:embed lua/adopt.lua
 var adoptLua string
 
@@ -96,6 +99,7 @@ var (
 	discardScript  = redis.NewScript(recordLua + persons(9) + discardLua)
 	forgetScript   = redis.NewScript(recordLua + "local NAMES = KEYS[9]\n" + namesLua + forgetLua)
 	joinScript     = redis.NewScript(recordLua + "local NAMES = KEYS[9]\n" + namesLua + persons(10) + countsLua + linesLua + stackLua + joinLua)
+	hastenScript   = redis.NewScript(recordLua + persons(9) + hastenLua)
 	adoptScript    = redis.NewScript(recordLua + adoptLua)
 	holdScript     = redis.NewScript(holdLua)
 )

@@ -8,4 +8,5 @@
 //	follow.go  marks a task's users and waits for their ends
 //	mark.go    joins the marks of many handlers
 //	load.go    the estimate of how long users wait
+//	closing.go lets blocks go first whose users can't be blocked for much longer
 package lane

@@ -40,6 +40,8 @@ type lane struct {
 	claims       int64
 	unackedClaim string
 
+	hastened time.Time // when it was looked last for windows that close
+
 	unserved bool // there is no token for the phone number ID
 
 	refs    int // handlers using this lane; Pool.mu guards it
@@ -240,6 +242,9 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 	}
 	if adm.Probe == verdict.ListProbe {
 		return func() { l.probe(c.calls, adm, grant) }, 0, nil
+	}
+	if adm.Only != ledger.Unblock {
+		l.hasten(ctx)
 	}
 	asked := time.Now()
 	claim, err := l.claim(ctx, adm, grant)
