@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -46,12 +47,26 @@ type Undone struct {
 }
 
 // Cancel withdraws what has not gone out of a job of the producer's phone number ID, a planned one included. With dryRun
-// it only counts. The error may wrap ErrJobNotFound, ErrListGone, ErrJobEnded or ErrJobCanceled; a Cancel that failed
+// it only counts. The audit log says who canceled it and why, by [WithRequester], [WithReason] and [WithReference]; no other
+// option has an effect. The error may wrap ErrJobNotFound, ErrListGone, ErrJobEnded or ErrJobCanceled; a Cancel that failed
 // halfway may be repeated.
-func (p *Producer) Cancel(ctx context.Context, jobID string, dryRun bool) (Canceled, error) {
+func (p *Producer) Cancel(ctx context.Context, jobID string, dryRun bool, opts ...Option) (Canceled, error) {
+	var q Request
+	for _, o := range opts {
+		o(&q)
+	}
+	if err := q.checkText(); err != nil {
+		return Canceled{JobID: jobID}, fmt.Errorf("tasks: cancel: %w", err)
+	}
 	c, _, err := p.cancel(ctx, jobID, dryRun)
 	if err != nil {
 		return c, fmt.Errorf("tasks: cancel: %w", err)
+	}
+	if !dryRun {
+		p.recordDone(ctx, audit.Event{
+			Action: audit.Cancel, By: q.Requester, PhoneNumberID: p.cfg.PhoneNumberID, JobID: jobID, Users: c.Canceled,
+			Reason: q.Reason, Reference: q.Reference, Detail: p.cfg.Via,
+		})
 	}
 	return c, nil
 }
@@ -131,11 +146,17 @@ type UndoRequest struct {
 // Undo cancels what has not gone out of a job of the producer's phone number ID, and asks for the opposite for exactly those
 // users that the job has changed, or has in a call, and that no later request has named: what is asked for meanwhile wins.
 // Users that were as the job wanted them before are left alone. Meta lets a business block only who wrote to it in the last
-// 24 hours, so undoing an unblock may fail. The error may wrap ErrJobNotFound, ErrListGone or ErrUndo.
+// 24 hours, so undoing an unblock may fail. It is written into the audit log. The error may wrap ErrJobNotFound, ErrListGone or ErrUndo.
 func (p *Producer) Undo(ctx context.Context, jobID string, q UndoRequest) (Undone, error) {
 	u, err := p.undo(ctx, jobID, q)
 	if err != nil {
 		return u, fmt.Errorf("tasks: undo: %w", err)
+	}
+	if !q.DryRun {
+		p.recordDone(ctx, audit.Event{
+			Action: audit.Undo, By: q.Requester, PhoneNumberID: p.cfg.PhoneNumberID, JobID: jobID, Users: u.Canceled + u.Reversed,
+			Reason: q.Reason, Reference: q.Reference, Detail: p.cfg.Via,
+		})
 	}
 	return u, nil
 }

@@ -7,7 +7,14 @@ import (
 
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
+	"github.com/wablock/wablock/tasks/user"
 )
+
+// Acceptor takes requests in, as a [Producer] does.
+type Acceptor interface {
+	Allowed(ctx context.Context, r Request, users []user.ID, rejected []Rejection) ([]user.ID, []Rejection, error)
+	Enqueue(ctx context.Context, r Request) (Job, error)
+}
 
 // Everywhere asks for users to be blocked on several phone number IDs: a standing request and a job of its own on each, of
 // the users that are not protected there. It returns the ID that the jobs' IDs begin with, which is r's JobID or a random
@@ -15,6 +22,11 @@ import (
 // job that accepts none, without an ID. The request may be repeated with the ID that is returned, also behind an error
 // that came when some of the jobs were accepted; the last of the jobs is then the one that failed.
 func (p *Producer) Everywhere(ctx context.Context, ids []string, r Request) (string, []Job, error) {
+	return Everywhere(ctx, p, ids, r)
+}
+
+// Everywhere is [Producer.Everywhere] by way of p.
+func Everywhere(ctx context.Context, p Acceptor, ids []string, r Request) (string, []Job, error) {
 	r.Operation, r.Standing = ledger.Block, true
 	base := r.JobID
 	if base == "" {

@@ -40,6 +40,9 @@ type HeardReport struct {
 	Rejected []Rejection
 }
 
+// ReasonTooFar is the reason of the rejection of an event that is more than five minutes ahead.
+const ReasonTooFar = "its time is more than five minutes ahead of Redis's clock"
+
 // Heard notes that users have written: Meta lets a business block those who wrote to it in the last 24 hours.
 // Users whose requests had been refused for that reason (131047) are asked for again at once, in the queue
 // interactive, at most once a minute each. The latest time of a user wins, so events may come in any order,
@@ -73,6 +76,13 @@ func (p *Producer) Heard(ctx context.Context, events ...HeardEvent) (HeardReport
 
 func (r *HeardReport) reject(place int, e HeardEvent, reason string) {
 	r.Rejected = append(r.Rejected, Rejection{Input: cmp.Or(e.User, e.WaID, e.UserID), Line: place + 1, Reason: reason})
+}
+
+// Names returns the names under which an event to a phone number ID tells of its user. The error is the reason of a
+// rejection, and holds no number.
+func (e HeardEvent) Names(phoneNumberID string) ([]user.ID, error) {
+	s, err := e.parse(phoneNumberID)
+	return s.Names, err
 }
 
 // said is an event that was read.
@@ -141,7 +151,7 @@ func (p *Producer) heard(ctx context.Context, phoneNumberID string, some []said,
 	wrote := make(map[user.ID]time.Time)
 	for i, o := range outcomes {
 		if o.TooFar {
-			report.reject(some[i].place, events[some[i].place], "its time is more than five minutes ahead of Redis's clock")
+			report.reject(some[i].place, events[some[i].place], ReasonTooFar)
 			continue
 		}
 		report.Accepted++

@@ -60,6 +60,8 @@ type ProducerConfig struct {
 	Names ledger.NameLimits
 	// Logger is told what went wrong without harm; default none.
 	Logger *slog.Logger
+	// Via says for the audit log by which way cancels and undos come, such as "over the HTTP API"; "" for nothing.
+	Via string
 }
 
 // Producer takes requests in: it writes them into Redis, and when it returns they are as safe
@@ -192,8 +194,13 @@ func (p *Producer) audit(ctx context.Context, r Request) {
 	if r.undoOf != "" {
 		e.Detail = "undoes job " + r.undoOf
 	}
+	p.recordDone(ctx, e)
+}
+
+// recordDone writes an event into the audit log. Without it, what was done counts all the same.
+func (p *Producer) recordDone(ctx context.Context, e audit.Event) {
 	if err := audit.Record(ctx, p.rdb, e); err != nil {
-		p.cfg.Logger.WarnContext(ctx, "a job could not be written into the audit log", "job_id", r.JobID, "error", err)
+		p.cfg.Logger.WarnContext(ctx, "done, but not written into the audit log", "action", string(e.Action), "job_id", e.JobID, "error", err)
 	}
 }
 

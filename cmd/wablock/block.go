@@ -169,7 +169,7 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	p, err := app.NewProducer(cfg, rdb, ids[0])
+	p, err := app.NewProducer(cfg, rdb, ids[0], logger(c.cli, cfg, c.err))
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/amounts"
-	"github.com/wablock/wablock/tasks/audit"
 )
 
 // cancel is the command `cancel`.
@@ -45,12 +44,9 @@ func (c *cancel) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	done, err := p.Cancel(cmd.Context(), args[0], c.dryRun)
+	done, err := p.Cancel(cmd.Context(), args[0], c.dryRun, tasks.WithRequester(c.name(c.cli)))
 	if err != nil {
 		return cancelError(err, args[0])
-	}
-	if !c.dryRun {
-		recordDone(cmd.Context(), c.cli, rdb, audit.Event{Action: audit.Cancel, By: c.name(c.cli), PhoneNumberID: p.PhoneNumberID(), JobID: done.JobID, Users: done.Canceled})
 	}
 	would := ""
 	if c.dryRun {
@@ -115,11 +111,6 @@ func (c *undo) run(cmd *cobra.Command, args []string) error {
 	done, err := p.Undo(cmd.Context(), args[0], tasks.UndoRequest{Requester: c.by, Reason: c.reason, Reference: c.reference, DryRun: c.dryRun})
 	if err != nil {
 		return cancelError(err, args[0])
-	}
-	if !c.dryRun {
-		recordDone(cmd.Context(), c.cli, rdb, audit.Event{
-			Action: audit.Undo, By: c.by, PhoneNumberID: p.PhoneNumberID(), JobID: done.JobID, Users: done.Canceled + done.Reversed, Reason: c.reason,
-		})
 	}
 	parts := []string{
 		amounts.Count(done.Canceled, "number") + " canceled", amounts.Thousands(done.Reversed) + " reversed", amounts.Thousands(done.Left) + " left as they are",

@@ -111,7 +111,7 @@ func openDeadLetters(c *cli, cmd *cobra.Command, args []string, which choice) (*
 	}
 	d.rdb, d.close = rdb, func() { _ = rdb.Close() }
 	d.queue = deadletter.New(rdb)
-	if d.producer, err = app.NewProducer(cfg, rdb, ""); err != nil {
+	if d.producer, err = app.NewProducer(cfg, rdb, "", logger(c, cfg, c.err)); err != nil {
 		d.close()
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func producerOf(c *cli, cmd *cobra.Command) (p *tasks.Producer, rdb redis.Univer
 	if rdb, err = app.Connect(cmd.Context(), cfg); err != nil {
 		return nil, nil, err
 	}
-	p, err = app.NewProducer(cfg, rdb, number.ID)
+	p, err = app.NewProducer(cfg, rdb, number.ID, logger(c, cfg, c.err))
 	return p, rdb, err
 }
 

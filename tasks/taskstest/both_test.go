@@ -33,7 +33,10 @@ type producer interface {
 	Jobs(ctx context.Context, f tasks.JobsFilter) iter.Seq2[tasks.JobStatus, error]
 	JobUsers(ctx context.Context, jobID string) iter.Seq2[tasks.JobUser, error]
 	Wait(ctx context.Context, jobID string) (tasks.JobStatus, error)
-	Cancel(ctx context.Context, jobID string, dryRun bool) (tasks.Canceled, error)
+	Cancel(ctx context.Context, jobID string, dryRun bool, opts ...tasks.Option) (tasks.Canceled, error)
+	Undo(ctx context.Context, jobID string, q tasks.UndoRequest) (tasks.Undone, error)
+	Everywhere(ctx context.Context, ids []string, r tasks.Request) (string, []tasks.Job, error)
+	Heard(ctx context.Context, events ...tasks.HeardEvent) (tasks.HeardReport, error)
 }
 
 var (

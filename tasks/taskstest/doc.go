@@ -7,5 +7,5 @@
 //
 // It is simpler than the real one in this: a job ID is known for as long as the fake is; a job that is put off has not gone
 // out until the test settles it; a call is never in flight; canceling brings back no request that was superseded; and
-// Undo, Everywhere and Heard are not there.
+// each event of Heard asks again at once, in a job of its own, and knows a user by the names of the request alone.
 package taskstest

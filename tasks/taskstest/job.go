@@ -17,6 +17,7 @@ type job struct {
 	at       time.Time
 	users    []*request
 	canceled bool
+	undoOf   string // the ID of the job that this one undoes
 }
 
 // request holds one user of a job.
@@ -28,6 +29,16 @@ type request struct {
 	message string
 	ended   time.Time
 	before  *request // the newest request of the user until this one came
+}
+
+// base returns the operation that had succeeded last before the request, "" for none.
+func (one *request) base() tasks.Operation {
+	for b := one.before; b != nil; b = b.before {
+		if b.state == tasks.UserSucceeded {
+			return b.job.r.Operation
+		}
+	}
+	return ""
 }
 
 func (one *request) end(s tasks.UserState) { one.state, one.ended = s, time.Now() }
@@ -66,7 +77,8 @@ func (j *job) status() tasks.JobStatus {
 	record := ledger.JobRecord{
 		ID: j.r.JobID, Operation: j.r.Operation, Queue: j.r.Queue, At: j.at.UnixMilli(), Accepted: len(j.users), Rejected: len(j.r.Rejected),
 		Parts: (len(j.users) + queues.MaxUsersPerTask - 1) / queues.MaxUsersPerTask, Version: j.version, Counts: c,
-		By: ledger.Text{By: j.r.Requester, Reason: j.r.Reason, Reference: j.r.Reference, Standing: j.r.Standing},
+		UndoOf: j.undoOf,
+		By:     ledger.Text{By: j.r.Requester, Reason: j.r.Reason, Reference: j.r.Reference, Standing: j.r.Standing},
 	}
 	if j.r.Delay > 0 {
 		record.Due = j.at.Add(j.r.Delay).UnixMilli()

@@ -77,11 +77,16 @@ func (p *Producer) ask(ctx context.Context, op tasks.Operation, inputs []string,
 
 // Allowed is as of [tasks.Producer].
 func (p *Producer) Allowed(_ context.Context, r tasks.Request, users []user.ID, rejected []tasks.Rejection) ([]user.ID, []tasks.Rejection, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.allowed(r, users, rejected)
+}
+
+// allowed is Allowed. It requires mu held.
+func (p *Producer) allowed(r tasks.Request, users []user.ID, rejected []tasks.Rejection) ([]user.ID, []tasks.Rejection, error) {
 	if r.Operation != tasks.Block {
 		return users, rejected, nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	kept := make([]user.ID, 0, len(users))
 	for _, u := range users {
 		if e, protected := p.protected[u]; protected {
@@ -132,7 +137,7 @@ func (p *Producer) Enqueue(ctx context.Context, r tasks.Request) (tasks.Job, err
 		out.Version, out.Repeated, out.Accepted = j.version, true, len(r.Users)
 		return out, nil
 	}
-	out.Version, out.Accepted = p.accept(r), len(r.Users)
+	out.Version, out.Accepted = p.accept(r).version, len(r.Users)
 	return out, nil
 }
 
@@ -143,7 +148,7 @@ func once(users []user.ID) []user.ID {
 }
 
 // accept makes a job of a request. It requires mu held.
-func (p *Producer) accept(r tasks.Request) ledger.Version {
+func (p *Producer) accept(r tasks.Request) *job {
 	now := time.Now()
 	p.version = max(p.version+1, ledger.Version(now.UnixMicro()))
 	j := &job{r: r, version: p.version, at: now}
@@ -163,7 +168,7 @@ func (p *Producer) accept(r tasks.Request) ledger.Version {
 		}
 	}
 	p.change()
-	return j.version
+	return j
 }
 
 // mark lets a request be the newest of its user, unless another is: then it is superseded. It requires mu held.
@@ -278,20 +283,37 @@ func (p *Producer) Wait(ctx context.Context, jobID string) (tasks.JobStatus, err
 }
 
 // Cancel is as of [tasks.Producer].
-func (p *Producer) Cancel(_ context.Context, jobID string, dryRun bool) (tasks.Canceled, error) {
+func (p *Producer) Cancel(_ context.Context, jobID string, dryRun bool, opts ...tasks.Option) (tasks.Canceled, error) {
+	var q tasks.Request
+	for _, o := range opts {
+		o(&q)
+	}
+	err := (ledger.Text{By: q.Requester, Reason: q.Reason, Reference: q.Reference}).Check()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	j, err := p.find(jobID)
+	var j *job
+	if err == nil {
+		j, err = p.find(jobID)
+	}
 	if err != nil {
 		return tasks.Canceled{JobID: jobID}, fmt.Errorf("tasks: cancel: %w", err)
 	}
+	c, err := p.cancel(j, dryRun)
+	if err != nil {
+		return c, fmt.Errorf("tasks: cancel: %w", err)
+	}
+	return c, nil
+}
+
+// cancel withdraws what is pending of a job. It requires mu held.
+func (p *Producer) cancel(j *job, dryRun bool) (tasks.Canceled, error) {
 	pending := j.count(tasks.UserPending)
-	c := tasks.Canceled{JobID: jobID, Canceled: j.count(tasks.UserCanceled), Settled: len(j.users) - pending - j.count(tasks.UserCanceled)}
+	c := tasks.Canceled{JobID: j.r.JobID, Canceled: j.count(tasks.UserCanceled), Settled: len(j.users) - pending - j.count(tasks.UserCanceled)}
 	switch {
 	case pending == 0 && j.canceled:
-		return c, fmt.Errorf("tasks: cancel: %w", tasks.ErrJobCanceled)
+		return c, tasks.ErrJobCanceled
 	case pending == 0:
-		return c, fmt.Errorf("tasks: cancel: %w", tasks.ErrJobEnded)
+		return c, tasks.ErrJobEnded
 	}
 	if c.Canceled, c.DryRun = pending, dryRun; dryRun {
 		return c, nil

@@ -133,7 +133,7 @@ func New(cfg Config) (http.Handler, error) {
 }
 
 func (s *server) newProducer(phoneNumberID string) (*tasks.Producer, error) {
-	return tasks.NewProducer(s.cfg.Redis, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Jobs: s.cfg.Jobs, Names: s.cfg.Names, Logger: s.cfg.Logger})
+	return tasks.NewProducer(s.cfg.Redis, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Jobs: s.cfg.Jobs, Names: s.cfg.Names, Logger: s.cfg.Logger, Via: via})
 }
 
 // missing answers where there is no route, to callers who are admitted.
@@ -255,9 +255,12 @@ func (s *server) accepted(ctx context.Context, job tasks.Job) {
 		"operation", string(job.Operation), "phone_number_id", job.PhoneNumberID, "users", job.Accepted, "repeated", job.Repeated)
 }
 
+// via says in the audit log where a change came from.
+const via = "over the HTTP API"
+
 // record writes a change into the audit log. Without it the change counts all the same.
 func (s *server) record(ctx context.Context, e audit.Event) {
-	e.By, e.Detail = callerName(ctx), "over the HTTP API"
+	e.By, e.Detail = callerName(ctx), via
 	if err := audit.Record(ctx, s.cfg.Redis, e); err != nil {
 		s.cfg.Logger.WarnContext(ctx, "api: a change could not be written into the audit log", "error", err)
 	}

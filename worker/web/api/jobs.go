@@ -13,7 +13,6 @@ import (
 
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/tasks"
-	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/reply"
 )
@@ -122,12 +121,9 @@ func (s *server) cancelJob(ctx context.Context, r *http.Request, b body) (answer
 	if err != nil {
 		return answer{}, err
 	}
-	done, err := p.Cancel(ctx, r.PathValue("id"), dryRun)
+	done, err := p.Cancel(ctx, r.PathValue("id"), dryRun, tasks.WithRequester(callerName(ctx)))
 	if err != nil {
 		return answer{}, jobProblem(err)
-	}
-	if !dryRun {
-		s.record(ctx, audit.Event{Action: audit.Cancel, PhoneNumberID: p.PhoneNumberID(), JobID: done.JobID, Users: done.Canceled})
 	}
 	return answer{status: http.StatusOK, body: done}, nil
 }
@@ -149,9 +145,6 @@ func (s *server) undoJob(ctx context.Context, r *http.Request, b body) (answer, 
 	done, err := p.Undo(ctx, r.PathValue("id"), q)
 	if err != nil {
 		return answer{}, jobProblem(err)
-	}
-	if !q.DryRun {
-		s.record(ctx, audit.Event{Action: audit.Undo, PhoneNumberID: p.PhoneNumberID(), JobID: done.JobID, Users: done.Canceled + done.Reversed, Reason: q.Reason})
 	}
 	return answer{status: http.StatusOK, body: done}, nil
 }

@@ -232,7 +232,7 @@ func (p *pages) canceling(ctx context.Context, in input, dryRun bool) (tasks.Can
 	if err != nil {
 		return tasks.Canceled{}, err
 	}
-	return producer.Cancel(ctx, in.JobID, dryRun)
+	return producer.Cancel(ctx, in.JobID, dryRun, tasks.WithRequester(in.caller.Name))
 }
 
 func (p *pages) planCancel(ctx context.Context, in input) (string, error) {

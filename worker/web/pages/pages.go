@@ -254,20 +254,26 @@ func (p *pages) job(ctx context.Context, r *http.Request, v *view) error {
 
 // producer returns the producer of a phone number ID.
 func (p *pages) producer(phoneNumberID string) (*tasks.Producer, error) {
-	producer, err := tasks.NewProducer(p.cfg.Redis, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Logger: p.cfg.Logger})
+	producer, err := tasks.NewProducer(p.cfg.Redis, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Logger: p.cfg.Logger, Via: via})
 	if err != nil || phoneNumberID == "" {
 		return nil, &problem{http.StatusBadRequest, "The phone number ID is missing, or is none.", "It is the 1 to 32 digits of the Graph ID, not the number itself."}
 	}
 	return producer, nil
 }
 
+// via says in the audit log where a change came from.
+const via = "on the web page"
+
 // record writes what was done or shown into the audit log. Without it, it counts all the same.
 func (p *pages) record(ctx context.Context, e audit.Event) {
 	e.By = access.From(ctx).Name
 	if e.Detail == "" {
-		e.Detail = "on the web page"
+		e.Detail = via
 	}
 	p.cfg.Logger.InfoContext(ctx, "web: done on a page", "by", e.By, "action", string(e.Action), "phone_number_id", e.PhoneNumberID, "users", e.Users)
+	if e.Action == audit.Cancel || e.Action == audit.Undo {
+		return // the producer has recorded it
+	}
 	if err := audit.Record(ctx, p.cfg.Redis, e); err != nil {
 		p.cfg.Logger.WarnContext(ctx, "web: a change could not be written into the audit log", "error", err)
 	}

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"log/slog"
+
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/config"
@@ -19,6 +21,7 @@ func NameLimits(cfg *config.Config) ledger.NameLimits {
 }
 
 // NewProducer returns the producer of a phone number ID, "" where each request names one.
-func NewProducer(cfg *config.Config, rdb redis.UniversalClient, phoneNumberID string) (*tasks.Producer, error) {
-	return tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Jobs: JobLimits(cfg), Names: NameLimits(cfg)})
+// log, which may be nil, is told what went wrong without harm.
+func NewProducer(cfg *config.Config, rdb redis.UniversalClient, phoneNumberID string, log *slog.Logger) (*tasks.Producer, error) {
+	return tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Jobs: JobLimits(cfg), Names: NameLimits(cfg), Logger: log})
 }

@@ -19,7 +19,7 @@ func TestJobsAreKeptAsConfigured(t *testing.T) {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}
 	cfg.MaxJobs = 3
-	p, err := NewProducer(cfg, rdb, phoneNumberID)
+	p, err := NewProducer(cfg, rdb, phoneNumberID, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
