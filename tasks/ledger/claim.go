@@ -30,8 +30,8 @@ type Claim struct {
 	// Unreadable counts users that were claimed under names that this program cannot read,
 	// and that are therefore not in Users: another program, or a newer one, wrote them.
 	Unreadable int
-	// Resting counts the users that rest because of [ClaimOptions.Rest]. As long as there are any,
-	// others may stand behind them in line.
+	// Resting counts the users that rest because of [ClaimOptions.Rest], or that [Ledger.TakeOver] keeps back. As long
+	// as there are any, others may stand behind them in line.
 	Resting int
 }
 
@@ -70,7 +70,7 @@ func (l *Ledger) Claim(ctx context.Context, o ClaimOptions) (Claim, error) {
 	if o.Only != "" {
 		ops = o.Only.letter()
 	}
-	keys := append(slices.Clone(l.keys), l.holdKey, l.claimPrefix+o.ID, PauseKey(l.phoneNumberID, Block), PauseKey(l.phoneNumberID, Unblock))
+	keys := append(slices.Clone(l.keys), l.holdKey, l.claimsKey, l.takenKey, PauseKey(l.phoneNumberID, Block), PauseKey(l.phoneNumberID, Unblock))
 	reply, err := claimScript.Run(ctx, l.rdb, keys, o.ID, min(o.Max, MaxBatch), o.Hold.Milliseconds(), ops, o.Oldest, o.rest()).Slice()
 	if err != nil {
 		return Claim{}, fmt.Errorf("ledger: claim: %w", err)
@@ -182,7 +182,7 @@ func (l *Ledger) Renew(ctx context.Context, claimID string, users []Claimed, hol
 	for _, u := range users {
 		args = append(args, u.User.Reveal(), int64(u.Version))
 	}
-	letters, err := renewScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.personsKey, l.countsKey), args...).Text()
+	letters, err := renewScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.personsKey, l.claimsKey, l.countsKey), args...).Text()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: renew: %w", err)
 	}

@@ -63,7 +63,7 @@ func (l *Ledger) Join(ctx context.Context, names []Named, limits NameLimits) ([]
 		}
 		args = append(args, n.Name.Reveal(), n.WaID, max(0, n.At.UnixMilli()))
 	}
-	keys := append(slices.Clone(l.keys), l.namesKey, l.personsKey, l.namesKey+":seen", l.endsKey, l.countsKey)
+	keys := append(slices.Clone(l.keys), l.namesKey, l.personsKey, l.namesKey+":seen", l.endsKey, l.takenKey, l.countsKey)
 	reply, err := joinScript.Run(ctx, l.rdb, keys, args...).StringSlice()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: join: %w", err)

@@ -33,7 +33,8 @@ type Ledger struct {
 	endsKey       string // of the users with a timed block
 	countsKey     string // of the jobs' counts
 	jobsPrefix    string // of what is kept of jobs
-	claimPrefix   string // of what is kept of a claim, by its ID
+	claimsKey     string // of the claims, by their deadlines
+	takenKey      string // of the calls whose claims were taken over
 	keys          []string
 }
 
@@ -55,7 +56,7 @@ func New(rdb redis.UniversalClient, phoneNumberID string) *Ledger {
 	}
 	return &Ledger{
 		rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", holdKey: prefix + "hold", deadKey: DeadKey(phoneNumberID),
-		namesKey: NamesKey(phoneNumberID), personsKey: prefix + "persons", endsKey: prefix + "ends", countsKey: prefix + "jobs:counts", jobsPrefix: prefix + "jobs", claimPrefix: prefix + "claim:", keys: keys,
+		namesKey: NamesKey(phoneNumberID), personsKey: prefix + "persons", endsKey: prefix + "ends", countsKey: prefix + "jobs:counts", jobsPrefix: prefix + "jobs", claimsKey: prefix + "claims", takenKey: prefix + "taken", keys: keys,
 	}
 }
 

@@ -59,6 +59,9 @@ var markLua string
 //go:embed lua/claim.lua
 var claimLua string
 
+//go:embed lua/take_over.lua
+var takeOverLua string
+
 //go:embed lua/renew.lua
 var renewLua string
 
@@ -93,6 +96,7 @@ var (
 	registerScript = redis.NewScript(registerLua)
 	markScript     = redis.NewScript(recordLua + persons(11) + countsLua + linesLua + stackLua + markLua)
 	claimScript    = redis.NewScript(recordLua + tallyLua + claimLua)
+	takeOverScript = redis.NewScript(recordLua + takeOverLua)
 	renewScript    = redis.NewScript(recordLua + persons(9) + countsLua + undoneLua + renewLua)
 	settleScript   = redis.NewScript(recordLua + "local NAMES = KEYS[10]\n" + namesLua + persons(11) + countsLua + undoneLua + settleLua)
 	backlogScript  = redis.NewScript(recordLua + tallyLua + backlogLua)

@@ -1,8 +1,7 @@
 -- claim.lua: takes up to a call's worth of users, of one operation, for one call.
 --
--- KEYS     as record.lua, then [9] the key that holds all calls back while it lasts, and [10] what
---          is kept of this claim until its deadline: operation and deadline, and [11] and [12] the keys
---          that stop blocks and unblocks while they exist
+-- KEYS     as record.lua, then [9] the key that holds all calls back while it lasts, [10] CLAIMS and
+--          [11] TAKEN of take_over.lua, and [12] and [13] the keys that stop blocks and unblocks while they exist
 -- ARGV[1]  ID of the claim; of the same one when a reply got lost
 -- ARGV[2]  how many users at the most
 -- ARGV[3]  ms from now until the claim's deadline
@@ -11,11 +10,14 @@
 -- ARGV[6]  if above 0, the claim is for a user without an attempt used up: others go along with
 --          one, and else rest for so many ms, as far as they stand in front of such users
 -- Returns  as tally.lua, then op ("" when none was claimed), then one text with a line
---          "user version attempts company" for each that was claimed, then how many rest. Company is the number of
+--          "user version attempts company" for each that was claimed, then how many rest, for that or for
+--          the end of a call whose claim was taken over. Company is the number of
 --          users of the last call, if that timed out, else 0. A claim that comes again names
 --          the users that it took and still holds, for the same request, and changes nothing.
 
 local SWEEP = 2000 -- twice a call's worth, so that claims catch up with any number of the due
+local OLD = 10 -- claims whose deadline has passed that are forgotten at a time
+local CLAIMS, TAKEN = KEYS[10], KEYS[11]
 local CHUNK = 200 -- users that a claim for fresh ones reads at a time, at the least
 local id, room, ops, now = ARGV[1], tonumber(ARGV[2]), ARGV[4], now_ms()
 local rest, resting = tonumber(ARGV[6]), 0
@@ -44,6 +46,8 @@ end
 -- Times that a clock which was set back since has left far ahead come at this claim's deadline:
 -- no sooner, since a call may be out.
 local function pull_in()
+  local calls = redis.call('ZRANGEBYSCORE', TAKEN, '(' .. whole(now + FAR), '+inf', 'LIMIT', 0, SWEEP)
+  for _, call in ipairs(calls) do redis.call('ZADD', TAKEN, deadline, call) end
   local far = redis.call('ZRANGEBYSCORE', LATER, '(' .. whole(now + FAR), '+inf', 'LIMIT', 0, SWEEP)
   if #far == 0 then return end
   local writes = batch()
@@ -98,6 +102,23 @@ local function waits(r, queue, op)
   return r and r.state == 'w' and r.claim == NONE and r.op == op and r.queue == queue
 end
 
+-- keep_back reads until when the users of a line have to wait because a call of the other operation may be out
+-- whose claim was taken over, and returns what lets one wait for that, and reports whether it did.
+local function keep_back(op, users, writes)
+  if redis.call('EXISTS', TAKEN) == 0 then
+    return function() return false end
+  end
+  local names, other = {}, op == 'b' and 'u ' or 'b '
+  for k, user in ipairs(users) do names[k] = other .. user end
+  local ends = redis.call('ZMSCORE', TAKEN, unpack(names))
+  return function(k)
+    if not ends[k] or tonumber(ends[k]) <= now then return false end
+    put_later(writes, users[k], ends[k])
+    resting = resting + 1
+    return true
+  end
+end
+
 -- take claims the first want of one line. A user that stands there without waiting there (no
 -- script leaves one so, but other programs may write keys) just leaves it.
 local function take(queue, op, want, writes, claimed)
@@ -105,10 +126,10 @@ local function take(queue, op, want, writes, claimed)
   local users = redis.call('ZRANGE', line, 0, want - 1)
   if #users == 0 then return end
   redis.call('ZREMRANGEBYRANK', line, 0, #users - 1)
-  local lines = redis.call('HMGET', USERS, unpack(users))
+  local lines, kept_back = redis.call('HMGET', USERS, unpack(users)), keep_back(op, users, writes)
   for k, user in ipairs(users) do
     local r = parse(lines[k])
-    if waits(r, queue, op) then hold(writes, claimed, user, r) end
+    if waits(r, queue, op) and not kept_back(k) then hold(writes, claimed, user, r) end
   end
 end
 
@@ -119,15 +140,17 @@ local function take_fresh(queue, op, want, quota, writes, claimed, tried)
   while quota > 0 and want > 0 do
     local users = redis.call('ZRANGE', line, 0, math.min(quota, math.max(want, CHUNK)) - 1)
     if #users == 0 then return quota end
-    local lines, seen = redis.call('HMGET', USERS, unpack(users)), 0
+    local lines, seen, kept_back = redis.call('HMGET', USERS, unpack(users)), 0, keep_back(op, users, writes)
     while seen < #users and want > 0 do
       seen = seen + 1
       local user, r = users[seen], parse(lines[seen])
-      if waits(r, queue, op) and r.attempts == '0' then
-        hold(writes, claimed, user, r)
-        want = want - 1
-      elseif waits(r, queue, op) then
-        pair(tried, user, r)
+      if waits(r, queue, op) and not kept_back(seen) then
+        if r.attempts == '0' then
+          hold(writes, claimed, user, r)
+          want = want - 1
+        else
+          pair(tried, user, r)
+        end
       end
     end
     redis.call('ZREMRANGEBYRANK', line, 0, seen - 1)
@@ -152,7 +175,23 @@ end
 -- leave_paused takes the operations that are paused from those to choose from.
 local function leave_paused()
   for k, op in ipairs({'b', 'u'}) do
-    if redis.call('EXISTS', KEYS[10 + k]) == 1 then ops = string.gsub(ops, op, '') end
+    if redis.call('EXISTS', KEYS[11 + k]) == 1 then ops = string.gsub(ops, op, '') end
+  end
+end
+
+-- remember keeps the claim until its deadline, so that it can be repeated and taken over.
+local function remember(op)
+  local old = redis.call('ZRANGEBYSCORE', CLAIMS, '-inf', whole(now), 'LIMIT', 0, OLD)
+  if #old > 0 then redis.call('ZREM', CLAIMS, unpack(old)) end
+  redis.call('ZADD', CLAIMS, deadline, op .. ' ' .. id)
+  if redis.call('PTTL', CLAIMS) < FAR then redis.call('PEXPIRE', CLAIMS, 2 * FAR) end
+end
+
+-- made returns operation and deadline of this claim if it was made before, and its deadline has not passed.
+local function made()
+  local ends = redis.call('ZMSCORE', CLAIMS, 'b ' .. id, 'u ' .. id)
+  for k, op in ipairs({'b', 'u'}) do
+    if ends[k] and tonumber(ends[k]) > now then return op, ends[k] end
   end
 end
 
@@ -175,14 +214,14 @@ local function claim()
   end
   go_along(tried, writes, claimed)
   flush(writes)
-  if #claimed > 0 then redis.call('SET', KEYS[10], op .. ' ' .. deadline, 'PX', ARGV[3]) end
+  if #claimed > 0 then remember(op) end
   return op, claimed
 end
 
-local op, claimed
-local before = redis.call('GET', KEYS[10])
-if before then
-  op, claimed = string.sub(before, 1, 1), again(string.sub(before, 3))
+local claimed
+local op, until_then = made()
+if op then
+  claimed = again(until_then)
 else
   op, claimed = claim()
 end

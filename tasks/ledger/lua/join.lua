@@ -3,7 +3,7 @@
 --
 -- KEYS     as record.lua, then [9] NAMES of names.lua, [10] PERSONS of persons.lua, [11] SEEN: sorted set of
 --          the names in PERSONS, by when they were told last, in ms, [12] ends: sorted set of the users with a
---          timed block, by when it ends, and [13] as counts.lua
+--          timed block, by when it ends, [13] TAKEN of take_over.lua, and [14] as counts.lua
 -- ARGV[1]  channel to publish on when users begin to wait in a line where none did
 -- ARGV[2]  the message: the phone number ID
 -- ARGV[3]  ms that a name is kept after it was told last
@@ -15,7 +15,7 @@
 -- two records when they become one keeps holding the person. Where calls are out for both, neither
 -- counts: which came last is not known, and one more call follows after the later deadline.
 
-local SEEN, ENDS = KEYS[11], KEYS[12]
+local SEEN, ENDS, TAKEN = KEYS[11], KEYS[12], KEYS[13]
 local TRIM = 50 -- names that one script drops at most
 local now = now_ms()
 
@@ -103,6 +103,15 @@ end
 
 local function readable(r) return r and (r.more == '' or string.sub(r.more, 1, 3) == ' 2 ') end
 
+-- keep_taken keeps the person back as the name was, while a call may be out whose claim was taken over.
+local function keep_taken(name, person)
+  for _, op in ipairs({'b ', 'u '}) do
+    local at = redis.call('ZSCORE', TAKEN, op .. name)
+    local known = at and tonumber(redis.call('ZSCORE', TAKEN, op .. person) or '0')
+    if at and tonumber(at) > known then redis.call('ZADD', TAKEN, at, op .. person) end
+  end
+end
+
 -- merge moves the record of a name into its person's. It reports false where one of them can't be read.
 local function merge(name, person)
   local lines = redis.call('HMGET', USERS, name, person)
@@ -112,6 +121,7 @@ local function merge(name, person)
   local place, at = take_out(name, r)
   redis.call('HDEL', USERS, name)
   redis.call('ZREM', ENDS, name)
+  keep_taken(name, person)
   if other then
     local other_place, other_at = take_out(person, other)
     redis.call('ZREM', ENDS, person)

@@ -25,6 +25,7 @@ const (
 	EndWins          Fault = "the end of a timed block wins over a newer request"
 	EndForgetsCalls  Fault = "the end of a timed block does not look for calls that were cut"
 	LateBesideCall   Fault = "a call that ends late does not look at the call that is out"
+	TakenIsForgotten Fault = "a claim does not look for calls whose claim was taken over"
 )
 
 // Faulty lists the broken variants.
@@ -32,7 +33,7 @@ func Faulty() []Fault {
 	return []Fault{
 		SettleUnclaimed, SettleOldVersion, SettleLoses, MarkClearsClaim, OldMarkWins,
 		ClaimInFlight, SweepLoses, EarlyExpiry, LateCall, UnsureIsSuccess, LateIsForgotten, LateBesideCall,
-		EndWins, EndForgetsCalls,
+		EndWins, EndForgetsCalls, TakenIsForgotten,
 	}
 }
 
@@ -58,19 +59,20 @@ type Promise string
 
 // The promises.
 const (
-	OneCall    Promise = "the user is in two calls at once"
-	LatestWins Promise = "the API's list is not as the latest request wants it"
-	Settles    Promise = "no lucky way leads from here to the end of all requests"
-	Newest     Promise = "the record is not of the newest request that was marked"
-	Indexed    Promise = "who waits, or is in flight, does not stand where it should"
+	OneOperation Promise = "the user is in two calls of different operations at once"
+	LatestWins   Promise = "the API's list is not as the latest request wants it"
+	Settles      Promise = "no lucky way leads from here to the end of all requests"
+	Newest       Promise = "the record is not of the newest request that was marked"
+	Indexed      Promise = "who waits, or is in flight, does not stand where it should"
 )
 
 // holds reports which of the promises about a single state s keeps.
 func (p Protocol) holds(s State) map[Promise]bool {
-	calls, untold, newest := 0, 0, 0
+	untold, newest := 0, 0
+	calls := map[bool]bool{}
 	for _, w := range s.Workers {
 		if w.Phase.live() {
-			calls++
+			calls[p.Blocks[w.Version-1]] = true
 		}
 		if w.Phase.live() || w.Phase == Heard || w.Phase == Unsure {
 			untold++
@@ -82,10 +84,10 @@ func (p Protocol) holds(s State) map[Promise]bool {
 		}
 	}
 	return map[Promise]bool{
-		OneCall:    calls <= 1 || p.Unruly,
-		LatestWins: s.Status != Succeeded || s.Blocked == p.Blocks[s.Version-1] || p.Unruly && untold > 0,
-		Newest:     int(s.Version) == newest,
-		Indexed:    s.indexed(),
+		OneOperation: len(calls) <= 1 || p.Unruly,
+		LatestWins:   s.Status != Succeeded || s.Blocked == p.Blocks[s.Version-1] || p.Unruly && untold > 0,
+		Newest:       int(s.Version) == newest,
+		Indexed:      s.indexed(),
 	}
 }
 

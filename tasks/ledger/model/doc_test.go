@@ -26,13 +26,16 @@
 //	Crash                      the worker dies; its call, if one is out, goes on without it,
 //	LateEffect, LateEnd        and ends, with or without effect
 //	Pass                       time passes, until what stands in KEYS[2] is due
+//	TakeOver                   lua/take_over.lua; the worker is dead, or only taken for dead
+//	State.Taken, KeepBack      what lua/claim.lua keeps a user back for whose claim was taken over
+//	Outlast                    time passes, until the deadline of the claim that was taken over
 //
 // # What is taken for granted
 //
 // A claim's deadline outlasts its call, and no call begins after the deadline: Pass does not
-// come while the call is out, and Send not after Pass. The worker sees to both; a machine that
+// come while the call is out, and Send not after Pass; so with Outlast for a claim that was taken over. The worker sees to both; a machine that
 // was stopped in between cannot, which is the broken variant LateCall and, with a failover or a
-// clock that is set forward, the way in which a user can get into two calls at once. Protocol.Unruly
+// clock that is set forward, the way in which a user can get into two calls of different operations at once. Protocol.Unruly
 // does without both: then the list is right once each worker has told what its call did. A call that has ended (cut by its timeout, for
 // example) has no effect afterwards: the API gives no means to be sure of more.
 package model_test

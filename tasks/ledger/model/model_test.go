@@ -49,20 +49,21 @@ func TestTimedBlock(t *testing.T) {
 func TestFaultsAreFound(t *testing.T) {
 	t.Parallel()
 	keeps := map[Fault]Promise{
-		SettleUnclaimed:  OneCall,
+		SettleUnclaimed:  OneOperation,
 		SettleOldVersion: LatestWins,
 		SettleLoses:      Settles,
-		MarkClearsClaim:  OneCall,
+		MarkClearsClaim:  OneOperation,
 		OldMarkWins:      Newest,
-		ClaimInFlight:    OneCall,
+		ClaimInFlight:    OneOperation,
 		SweepLoses:       Settles,
-		EarlyExpiry:      OneCall,
-		LateCall:         OneCall,
+		EarlyExpiry:      OneOperation,
+		LateCall:         OneOperation,
 		UnsureIsSuccess:  LatestWins,
 		LateIsForgotten:  LatestWins,
 		LateBesideCall:   LatestWins,
 		EndWins:          Newest,
 		EndForgetsCalls:  LatestWins,
+		TakenIsForgotten: OneOperation,
 	}
 	for _, fault := range Faulty() {
 		t.Run(string(fault), func(t *testing.T) {

@@ -11,7 +11,7 @@ func (p Protocol) mark(s State, v uint8) State {
 	s.Touched = p.Timed && s.Version > 0 && s.Status != Succeeded && (s.Touched || s.Claim != Unclaimed)
 	s.Version, s.Status = v, Waiting
 	if p.Fault == MarkClearsClaim {
-		s.Claim, s.Revoked = Unclaimed, false
+		s.Claim, s.Calls, s.Revoked = Unclaimed, NoOp, false
 	}
 	if s.Claim == Unclaimed || p.Fault == ClaimInFlight {
 		s.Place = Line
@@ -48,7 +48,7 @@ func (p Protocol) sweep(s State) State {
 	s.Place = Nowhere
 	if s.Status == Waiting || s.Status == InFlight {
 		s.Touched = s.Touched || p.Timed && s.Claim != Unclaimed
-		s.Status, s.Claim, s.Revoked = Waiting, Unclaimed, false
+		s.Status, s.Claim, s.Calls, s.Revoked = Waiting, Unclaimed, NoOp, false
 		s.Place = Line
 		if p.Fault == SweepLoses {
 			s.Place = Nowhere
@@ -66,8 +66,31 @@ func (p Protocol) claim(s State, i int) State {
 	if s.Claim != Unclaimed && p.Fault != ClaimInFlight {
 		return s
 	}
+	if p.keepsBack(s) {
+		s.Place = Later
+		return s
+	}
 	s.Status, s.Claim, s.Revoked, s.Place = InFlight, uint8(i+1), false, Later
-	s.Workers[i] = Worker{Phase: Holding, Version: s.Version}
+	s.Calls = p.op(s.Version)
+	s.Workers[i] = Worker{Phase: Holding, Version: s.Version, Taken: s.Workers[i].Taken}
+	return s
+}
+
+// keepsBack reports whether a claim lets the user, who waits in line, wait for the end of a call whose claim was taken over.
+func (p Protocol) keepsBack(s State) bool {
+	return s.Place == Line && s.Claim == Unclaimed && s.Taken != NoOp && s.Taken != p.op(s.Version) && p.Fault != TakenIsForgotten
+}
+
+// takeOver is lua/take_over.lua. The claim's worker may be dead or not.
+func (p Protocol) takeOver(s State) State {
+	if s.Claim == Unclaimed || s.Revoked || s.Place != Later || s.Taken != NoOp {
+		return s
+	}
+	if s.Claim != Orphan {
+		s.Workers[s.Claim-1].Taken = true
+	}
+	s.Taken, s.Touched = s.Calls, s.Touched || p.Timed
+	s.Status, s.Claim, s.Calls, s.Place = Waiting, Unclaimed, NoOp, Line
 	return s
 }
 
@@ -96,7 +119,7 @@ func (p Protocol) renew(s State, i int) State {
 	default:
 		s.Touched = s.Touched || p.effect(*w)
 		*w = Worker{Phase: Idle}
-		s.Claim, s.Place = Unclaimed, Line
+		s.Claim, s.Calls, s.Place = Unclaimed, NoOp, Line
 	}
 	return s
 }
@@ -106,7 +129,7 @@ func (p Protocol) settle(s State, i int, verdict Kind) State {
 	if !s.holds(i) && p.Fault != SettleUnclaimed {
 		return p.undone(s, i)
 	}
-	s.Claim, s.Revoked, s.Place = Unclaimed, false, Nowhere
+	s.Claim, s.Calls, s.Revoked, s.Place = Unclaimed, NoOp, false, Nowhere
 	if s.Version != s.Workers[i].Version && p.Fault != SettleOldVersion {
 		s.Touched = s.Touched || p.effect(s.Workers[i])
 		s.Place = Line
@@ -143,7 +166,7 @@ func (p Protocol) undone(s State, i int) State {
 	case s.Status == Succeeded && s.Claim == Unclaimed:
 		s.Status, s.Place, s.Touched = Waiting, Line, p.Timed
 	case s.Status == InFlight && p.Fault != LateBesideCall:
-		s.Revoked = s.Claim != Orphan // whose name says no more in any case
+		s.Revoked = true
 	}
 	return s
 }

@@ -62,7 +62,18 @@ func (p Phase) live() bool { return p == Calling || p == Ghost }
 type Worker struct {
 	Phase   Phase
 	Version uint8
+	Taken   bool // its claim was taken over, and that claim's deadline has not passed
 }
+
+// Op is an operation, or none.
+type Op byte
+
+// The operations.
+const (
+	NoOp    Op = '-'
+	Block   Op = 'b'
+	Unblock Op = 'u'
+)
 
 // State is the whole world of the model. It is comparable.
 type State struct {
@@ -71,6 +82,8 @@ type State struct {
 	Version uint8          // of the record, 1 to Versions; 0 without a record
 	Status  Status
 	Claim   uint8
+	Calls   Op   // what the call under the claim does
+	Taken   Op   // what a call does whose claim was taken over, until that claim's deadline
 	Revoked bool // the claim counts for nothing, and keeps others out until its deadline
 	Place   Place
 	Touched bool // a call since the last success may have been carried out; with a timed block alone
@@ -79,7 +92,7 @@ type State struct {
 
 // Start is the state in which nothing was asked for.
 func Start() State {
-	s := State{Status: None, Place: Nowhere}
+	s := State{Status: None, Place: Nowhere, Calls: NoOp, Taken: NoOp}
 	for i := range s.Workers {
 		s.Workers[i].Phase = Idle
 	}
@@ -103,9 +116,10 @@ func (s State) Quiet() bool {
 
 func (s State) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "v%d %c claim %d revoked %v place %c blocked %v", s.Version, s.Status, s.Claim, s.Revoked, s.Place, s.Blocked)
+	fmt.Fprintf(&b, "v%d %c claim %d calls %c revoked %v taken %c place %c blocked %v",
+		s.Version, s.Status, s.Claim, s.Calls, s.Revoked, s.Taken, s.Place, s.Blocked)
 	for _, w := range s.Workers {
-		fmt.Fprintf(&b, " | %c v%d", w.Phase, w.Version)
+		fmt.Fprintf(&b, " | %c v%d taken %v", w.Phase, w.Version, w.Taken)
 	}
 	return b.String()
 }

@@ -27,6 +27,9 @@ const (
 	Crash       Kind = "crash"
 	Pass        Kind = "time passes"
 	End         Kind = "the timed block ends"
+	TakeOver    Kind = "the claim is taken over"
+	KeepBack    Kind = "claim, the user waits for the end of a call of the other operation"
+	Outlast     Kind = "the deadline of a claim that was taken over passes"
 )
 
 // Step is one step. Again says that the reply gets lost, so that the worker will
@@ -42,7 +45,7 @@ func (s Step) String() string {
 	switch s.Kind {
 	case Mark:
 		return fmt.Sprintf("mark v%d", s.Version)
-	case Sweep, Pass, End:
+	case Sweep, Pass, End, TakeOver, Outlast:
 		return string(s.Kind)
 	default: // a worker's
 	}
@@ -107,6 +110,15 @@ func (p Protocol) Next(s State) []Move {
 		to.Place = Due
 		add(Step{Kind: Pass}, to)
 	}
+	add(Step{Kind: TakeOver}, p.takeOver(s))
+	if p.canOutlast(s) {
+		to := s
+		to.Taken = NoOp
+		for i := range to.Workers {
+			to.Workers[i].Taken = false
+		}
+		add(Step{Kind: Outlast}, to)
+	}
 	for i := range s.Workers {
 		p.workerSteps(s, i, add)
 	}
@@ -123,6 +135,8 @@ func (p Protocol) workerSteps(s State, i int, add func(Step, State)) {
 			add(step(Claim), to)
 			to.Workers[i].Phase = Asking
 			add(step(ClaimLost), to)
+		} else if p.keepsBack(p.sweep(s)) {
+			add(step(KeepBack), to)
 		}
 	case Asking:
 		add(step(ClaimAgain), p.claimAgain(s, i))
@@ -178,9 +192,27 @@ func (p Protocol) canPass(s State) bool {
 	return !s.Workers[s.Claim-1].Phase.live()
 }
 
-// canSend: the deadline has not passed, as far as the worker's clock tells.
+// canOutlast: no call is out whose claim was taken over.
+func (p Protocol) canOutlast(s State) bool {
+	for _, w := range s.Workers {
+		if w.Taken && w.Phase.live() && !p.Unruly {
+			return false
+		}
+	}
+	return s.Taken != NoOp
+}
+
+// canSend: the deadline has not passed, as far as the worker's clock tells. Of a take-over it knows nothing.
 func (p Protocol) canSend(s State, i int) bool {
-	return p.Fault == LateCall || p.Unruly || (int(s.Claim) == i+1 && s.Place == Later)
+	return p.Fault == LateCall || p.Unruly || (int(s.Claim) == i+1 && s.Place == Later) || s.Workers[i].Taken
+}
+
+// op returns the operation that a version asks for.
+func (p Protocol) op(version uint8) Op {
+	if p.Blocks[version-1] {
+		return Block
+	}
+	return Unblock
 }
 
 // end ends the call of worker i, with or without effect.
@@ -204,7 +236,7 @@ func crash(s State, i int) State {
 // leave ends what worker i does. A claim of its that is left, revoked or not, is one without a worker.
 func leave(s State, i int) State {
 	if int(s.Claim) == i+1 {
-		s.Claim, s.Revoked = Orphan, false
+		s.Claim = Orphan
 	}
 	s.Workers[i] = Worker{Phase: Idle}
 	return s
