@@ -90,7 +90,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	begin, stopBegin := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBegin()
 	var parts sync.WaitGroup
-	parts.Go(func() { w.lanes.Run(begin) })
+	beats, stopBeats := context.WithCancel(context.WithoutCancel(ctx)) // for as long as a call may be out
+	defer stopBeats()
+	parts.Go(func() {
+		defer stopBeats()
+		w.lanes.Run(begin)
+	})
 	servers := w.servers()
 	for i, s := range servers {
 		if err := s.Start(w.handler); err != nil {
@@ -108,6 +113,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	parts.Go(func() { indexTasks(ctx, w.cfg.Redis, w.cfg.Logger) })
 	orphans := orphans{redis: w.cfg.Redis, lanes: w.lanes, ensure: w.handler.ensureOnce, log: w.cfg.Logger}
 	parts.Go(func() { orphans.run(ctx) })
+	takeOver := takeOver{redis: w.cfg.Redis, pulse: fleet.NewPulse(w.cfg.Redis, w.id), log: w.cfg.Logger}
+	parts.Go(func() { takeOver.run(beats) })
 	ends := ends{redis: w.cfg.Redis, dead: w.handler.dead, log: w.cfg.Logger}
 	parts.Go(func() { ends.run(ctx) })
 

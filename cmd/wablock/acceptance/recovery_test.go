@@ -61,7 +61,7 @@ func TestRecoveryAfterKill(t *testing.T) {
 	s.done(p, quiet, time.Minute)
 	took := time.Since(killed)
 	t.Logf("those of the one that it did not know, after %v", took.Round(time.Millisecond))
-	if took > 45*time.Second {
+	if took > 25*time.Second { // the claims end 35 s after they were made, which only a taking over comes before
 		t.Errorf("it took %v", took)
 	}
 	s.noOverlaps()

@@ -142,15 +142,18 @@ func (l *lane) sleep(ctx context.Context, d time.Duration, worked time.Time, ret
 }
 
 // claimable keeps a worker without a token for the phone number ID from claiming, and so
-// dead-lettering, users that another worker can serve: those announce it in Redis. It returns how
-// long to wait.
+// dead-lettering, users that another worker can serve: those announce it in Redis, and with it whose claims are to be
+// taken over if they die. It returns how long to wait.
 func (l *lane) claimable(ctx context.Context) (time.Duration, error) {
 	key := "wablock:{" + l.number.ID + "}:served"
 	if !l.unserved {
 		if time.Since(l.announced) < announceEvery {
 			return 0, nil
 		}
-		err := l.cfg.Redis.Set(ctx, key, l.prefix, announceFor).Err()
+		pipe := l.cfg.Redis.Pipeline()
+		pipe.Set(ctx, key, l.prefix, announceFor)
+		fleet.Serves(ctx, pipe, l.cfg.WorkerID, l.number.ID, time.Now())
+		_, err := pipe.Exec(ctx)
 		if err == nil {
 			l.announced = time.Now()
 		}
@@ -260,10 +263,9 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 		l.cancelGrant(ctx, grant)
 		next = nextLook(claim.Backlog)
 		switch {
-		case !grant.FreshOnly:
-		case claim.Resting > 0 && claim.Backlog.Waiting() > 0: // perhaps users that were never tried
+		case claim.Resting > 0 && claim.Backlog.Waiting() > 0: // perhaps users that were never tried, or not kept back
 			next = time.Millisecond
-		default:
+		case grant.FreshOnly:
 			next = max(next, grant.RetryIn)
 		}
 		if s := l.breaker.Status(time.Now()); s.State == verdict.Full && s.Wait > 0 {

@@ -116,10 +116,15 @@ func TestCheck(t *testing.T) {
 			change: onList,
 			want:   "on the list: true; by the journal: false",
 		},
-		"two calls at once": {
+		"two calls of different operations at once": {
 			change: func(r *history.Run) { r.Calls[0].End, r.Calls[0].Ended = at(7), 7 },
-			want:   "two calls at once", stop: true,
+			want:   "two calls of different operations at once", stop: true,
 		},
+		"a call repeated beside one of its kind": {change: func(r *history.Run) {
+			r.Calls = append(r.Calls, call(3, simulator.Unblock, 8, 9, simulator.OutcomeSucceeded))
+			last := &r.Calls[1]
+			last.End, last.Ended = at(10), 10
+		}},
 		"dead without a dead letter": {
 			change: func(r *history.Run) {
 				r.Doomed = map[history.User]bool{alice: true}
