@@ -98,7 +98,7 @@ func (c *chaos) entries() map[history.User]ledger.Entry {
 func (c *chaos) history() history.Run {
 	c.t.Helper()
 	r := history.Run{
-		Requests: c.notes.requests, Calls: c.journal(), Entries: c.entries(), Lists: map[string][]string{},
+		Requests: c.notes.requests, Calls: withoutWriters(c.journal()), Entries: c.entries(), Lists: map[string][]string{},
 		Doomed: map[history.User]bool{}, Stops: c.stops, Grace: chaosTimeout + time.Second, Losses: c.losses,
 	}
 	for p := range chaosProducers {
@@ -113,6 +113,9 @@ func (c *chaos) history() history.Run {
 		}
 		if e.Malformed != nil {
 			c.t.Errorf("a malformed task: %s", e.Malformed.Reason)
+			continue
+		}
+		if isWriter(e.User.Reveal()) {
 			continue
 		}
 		r.Dead = append(r.Dead, history.User{PhoneNumberID: e.PhoneNumberID, Number: e.User.Reveal()})

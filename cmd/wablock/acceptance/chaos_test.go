@@ -35,8 +35,12 @@ func TestChaos(t *testing.T) {
 	t.Parallel()
 	seed, seconds := envInt(t, "WABLOCK_CHAOS_SEED", 20261122), envInt(t, "WABLOCK_CHAOS_SECONDS", redistest.Rounds(t, 20, 40))
 	c := newChaos(t, uint64(seed))
+	writers := newWriters(c, uint64(seed), seconds)
+	writers.start()
 	c.run(time.Duration(seconds) * time.Second)
+	writers.end()
 	c.calm()
+	writers.check()
 	report := history.Check(c.history())
 	t.Logf("seed %d, %d s: %s", seed, seconds, c.tally)
 	t.Logf("%d requests for %d users: %d accepted, %d of them lost with Redis's last second, %d ambiguous; %d API calls; %d dead letters; explained by stopped clocks: %d; settled after %v",
@@ -94,6 +98,7 @@ func chaosScenario(down bool) simulator.Scenario {
 			sc.Users = append(sc.Users, simulator.User{User: chaosNumber(n), Silent: true})
 		}
 	}
+	sc.Users = append(sc.Users, writerUsers()...)
 	if down {
 		sc.Faults = append([]simulator.Fault{{Name: "down", Effect: simulator.EffectHTML, Status: 503}}, sc.Faults...)
 	}
