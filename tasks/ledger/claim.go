@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,7 +18,10 @@ type Claimed struct {
 	User     user.ID
 	Version  Version
 	Attempts int // used up so far, at this version
-	Company  int // users of the user's last call, if that timed out, else 0
+	Company  int // of the user's last failure, else 0: it goes apart from others
+
+	// Limited and Paused are those of the user's last failure, else 0.
+	Limited, Paused int64
 }
 
 // Claim is the right to make one call for some users. It is lost at its deadline.
@@ -135,9 +139,11 @@ func parseClaim(reply []any) (Claim, error) {
 	return c, nil
 }
 
-// parseClaimed reads "user version attempts company", from the right: the user's name is what another
+// parseClaimed reads "user version attempts company limited paused", from the right: the user's name is what another
 // program may have got wrong.
 func parseClaimed(line string) (Claimed, bool) {
+	line, paused := cutLast(line)
+	line, limited := cutLast(line)
 	line, company := cutLast(line)
 	line, attempts := cutLast(line)
 	name, version := cutLast(line)
@@ -153,8 +159,12 @@ func parseClaimed(line string) (Claimed, bool) {
 	if err != nil {
 		return Claimed{}, false
 	}
-	n, err := strconv.Atoi(company)
-	return Claimed{User: id, Version: Version(v), Attempts: a, Company: n}, err == nil
+	c := Claimed{User: id, Version: Version(v), Attempts: a}
+	var errs [3]error
+	c.Company, errs[0] = strconv.Atoi(company)
+	c.Limited, errs[1] = strconv.ParseInt(limited, 10, 64)
+	c.Paused, errs[2] = strconv.ParseInt(paused, 10, 64)
+	return c, errors.Join(errs[:]...) == nil
 }
 
 // cutLast cuts s at its last space.

@@ -174,3 +174,25 @@ func TestClaimTellsWhoTimedOut(t *testing.T) {
 		company(0)
 	})
 }
+
+// TestClaimTellsWhoWasLimited: when the last call was refused for its rate, and for how long, goes with its users.
+func TestClaimTellsWhoWasLimited(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		alice := num(t, 1)
+		limited := func(at, pause int64) ledger.Claim {
+			t.Helper()
+			c := f.claim(1, "")
+			if len(c.Users) != 1 || c.Users[0].Limited != at || c.Users[0].Paused != pause {
+				t.Fatalf("%+v, want limited at %d for %d", c, at, pause)
+			}
+			return c
+		}
+		f.mark(ledger.Block, ledger.Interactive, f.version(), alice)
+		f.settle(limited(0, 0), ledger.Settlement{Verdict: ledger.Wait, Failure: &ledger.Failure{Message: `"limited":3`, Limited: 1_764_180_000_123, Paused: 30_000}})
+		f.settle(limited(1_764_180_000_123, 30_000), ledger.Settlement{Verdict: ledger.Wait})
+		f.settle(limited(1_764_180_000_123, 30_000), ledger.Settlement{Verdict: ledger.Wait, Failure: &ledger.Failure{Message: `"limited":3`, Limited: 7}})
+		f.settle(limited(7, 0), ledger.Settlement{Verdict: ledger.Retry, Failure: &ledger.Failure{Code: 1}})
+		limited(0, 0)
+	})
+}

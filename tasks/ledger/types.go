@@ -140,6 +140,11 @@ type Failure struct {
 	FBTraceID string `json:"fbtrace_id,omitempty"`
 	// At is the time of the failure, in Unix milliseconds.
 	At int64 `json:"at,omitempty"`
-	// Company is the number of users of the call, if it timed out: any one of them may have made it hang.
+	// Company is the number of users of the call, if it timed out: any one of them may have made it hang. It is 1 for a
+	// user that alone is limited again and again.
 	Company int `json:"company,omitempty"`
+	// Limited is At of a failure that refused the call, or the user, for the rate, and Paused the pause in milliseconds
+	// that the API stated for it: where others are served since, a further one is the user's.
+	Limited int64 `json:"limited,omitempty"`
+	Paused  int64 `json:"paused,omitempty"`
 }

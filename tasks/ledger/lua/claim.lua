@@ -10,9 +10,9 @@
 -- ARGV[6]  if above 0, the claim is for a user without an attempt used up: others go along with
 --          one, and else rest for so many ms, as far as they stand in front of such users
 -- Returns  as tally.lua, then op ("" when none was claimed), then one text with a line
---          "user version attempts company" for each that was claimed, then how many rest, for that or for
---          the end of a call whose claim was taken over. Company is the number of
---          users of the last call, if that timed out, else 0. A claim that comes again names
+--          "user version attempts company limited paused" for each that was claimed, then how many rest, for
+--          that or for the end of a call whose claim was taken over. The last three are those of its last
+--          failure, else 0. A claim that comes again names
 --          the users that it took and still holds, for the same request, and changes nothing.
 
 local SWEEP = 2000 -- twice a call's worth, so that claims catch up with any number of the due
@@ -24,8 +24,11 @@ local rest, resting = tonumber(ARGV[6]), 0
 local deadline = whole(now + ARGV[3])
 
 local function line_of(user, r)
-  local company = r.failure ~= '' and string.match(r.failure, '"company":(%d+)') or '0'
-  return user .. ' ' .. r.version .. ' ' .. r.attempts .. ' ' .. company
+  local words = {user, r.version, r.attempts}
+  for _, key in ipairs({'company', 'limited', 'paused'}) do
+    words[#words + 1] = r.failure ~= '' and string.match(r.failure, '"' .. key .. '":(%d+)') or '0'
+  end
+  return table.concat(words, ' ')
 end
 
 -- again returns the users that this claim, made before, still holds. They stand in LATER at its deadline.

@@ -45,7 +45,7 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 		return
 	}
 	var back []ledger.Claimed
-	if c.left, back = verdict.Apart(users); len(back) > 0 {
+	if c.left, back = verdict.Apart(users, probes(grant)); len(back) > 0 {
 		c.putBackAll(0, back)
 		c.wakeUp() // for them, while this call may hang
 	}
@@ -55,7 +55,8 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 		c.left = c.left[1:]
 		switch v.Split {
 		case verdict.Halves:
-			c.left = append(c.left, part[:len(part)/2], part[len(part)/2:])
+			first, second := verdict.Parts(part)
+			c.left = append(c.left, first, second)
 		case verdict.FirstHalf:
 			c.putBackAll(0, part[len(part)/2:])
 			c.left = append(c.left, part[:len(part)/2])
@@ -66,7 +67,7 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 			}
 			c.settle(part, v)
 		}
-		if v.Full { // no other part has a chance
+		if v.Full || v.LimitScope != "" { // no other part has a chance; others may find out when a pause is over
 			c.putBackAll(0, c.left...)
 			return
 		}
@@ -156,16 +157,17 @@ func (c *call) once(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdi
 	if time.Since(c.checkedAt) > checkedFor {
 		c.checked = verdict.Check{}
 	}
-	v := verdict.Read(c.op, users, res, err, c.policy(users))
+	probe := probes(grant)
+	v := verdict.Read(c.op, users, res, err, c.policy(users, probe))
 	if v.Full && c.fullBefore() {
-		p := c.policy(users)
+		p := c.policy(users, probe)
 		p.Evidence.Full = true
 		v = verdict.Read(c.op, users, res, err, p)
 	}
 	c.tellLimiter(c.ctx.calls, grant, v)
 	if v.NeedsCheck {
 		c.checked, c.checkedAt = c.confirmCause(), time.Now()
-		v = verdict.Read(c.op, users, res, err, c.policy(users))
+		v = verdict.Read(c.op, users, res, err, c.policy(users, probe))
 	}
 	c.load.called(v.Effect == verdict.EffectServed, time.Now())
 	c.report(c.admission, c.op, users, v)
@@ -233,10 +235,13 @@ func (c *call) confirmCause() verdict.Check {
 	return verdict.Check{Done: true, Err: c.check(c.ctx.calls, grant).Err}
 }
 
-func (c *call) policy(users []ledger.Claimed) verdict.Policy {
+// probes reports whether a grant is for the one call after a pause.
+func probes(g ratelimit.Grant) bool { return g.Phone.Probe || g.Account.Probe }
+
+func (c *call) policy(users []ledger.Claimed, probe bool) verdict.Policy {
 	return verdict.Policy{
 		MaxAttempts: c.cfg.MaxAttempts, RetryDelay: c.cfg.RetryDelay, Listed: c.number.Listed,
-		Check: c.checked, Evidence: c.breaker.Evidence(users), Others: c.others, Now: time.Now(), Jitter: rand.Float64,
+		Check: c.checked, Evidence: c.breaker.Evidence(users, probe), Others: c.others, Now: time.Now(), Jitter: rand.Float64,
 	}
 }
 

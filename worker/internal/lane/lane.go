@@ -235,7 +235,7 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 		l.cfg.Metrics.Limited(l.number.ID, grant.Reason.String(), grant.Wait)
 		return nil, max(grant.Wait, time.Millisecond), err
 	}
-	if adm.Probe == verdict.NoProbe && (grant.Phone.Probe || grant.Account.Probe) && l.breaker.LimitedAlone() {
+	if adm.Probe == verdict.NoProbe && probes(grant) && l.breaker.LimitedAlone() {
 		l.breaker.Release(adm)
 		return func() {
 			if v := l.check(c.calls, grant); v.Effect == verdict.EffectServed {

@@ -57,12 +57,13 @@ type Breaker struct {
 	retry   backoff
 	probing bool
 
-	failures int     // calls that failed one after another
-	limited  limits  // since a call was served
-	calls    uint64  // that were served
-	last     bool    // the call that ended last was served
-	culprit  user.ID // the one user of the calls that failed since a call was served
-	several  bool    // those calls were of several users
+	failures int       // calls that failed one after another
+	limited  limits    // since a call was served
+	calls    uint64    // that were served
+	servedAt time.Time // the last of them
+	last     bool      // the call that ended last was served
+	culprit  user.ID   // the one user of the calls that failed since a call was served
+	several  bool      // those calls were of several users
 	strikes  map[user.ID]strike
 
 	room room
@@ -134,8 +135,8 @@ type Evidence struct {
 	// Apart reports that only this user's calls were limited since a call was served, and that a list
 	// call was served in between.
 	Apart bool
-	// Strikes counts, for users of the call that were limited before, how often that happened
-	// with calls served in between.
+	// Strikes counts, for users of the call that were limited before, by any worker, how often that
+	// happened with calls served in between.
 	Strikes map[user.ID]int
 	// Full reports that the list is known to be full, FullDelay the time between trials.
 	Full      bool
@@ -143,6 +144,9 @@ type Evidence struct {
 }
 
 func (e Evidence) strikes(u user.ID) int { return e.Strikes[u] }
+
+// known reports whether a user was limited before.
+func (e Evidence) known(u user.ID) bool { _, ok := e.Strikes[u]; return ok }
 
 // Admit returns what may be called now, or how long to wait before asking again. Each admission is
 // reported or released, once.
@@ -184,8 +188,9 @@ func (b *Breaker) Release(a Admission) {
 	b.room.release(a, 0)
 }
 
-// Evidence returns what is known for the reading of a call's answer.
-func (b *Breaker) Evidence(users []ledger.Claimed) Evidence {
+// Evidence returns what is known for the reading of the answer of a call with these users. Probe reports
+// that the limiter let it go alone, to find out whether a pause is over.
+func (b *Breaker) Evidence(users []ledger.Claimed, probe bool) Evidence {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := Evidence{
@@ -194,21 +199,29 @@ func (b *Breaker) Evidence(users []ledger.Claimed) Evidence {
 		Apart: len(users) == 1 && b.limited.listed && !b.limited.several && b.limited.of == users[0].User,
 		Full:  b.room.known, FullDelay: b.room.trial.delay,
 	}
-	if len(b.strikes) == 0 {
-		return e
-	}
 	for _, u := range users {
-		if s, ok := b.strikes[u.User]; ok {
-			if b.calls > s.at { // also those of the call at hand, which others' users get served by
-				s.n++
-			}
-			if e.Strikes == nil {
-				e.Strikes = map[user.ID]int{}
-			}
-			e.Strikes[u.User] = s.n
+		s, known := b.strikes[u.User]
+		if !known && u.Limited == 0 {
+			continue
 		}
+		if known && b.calls > s.at { // also those of the call at hand, which others' users get served by
+			s.n++
+		}
+		if b.servedSince(u, probe) {
+			s.n = max(s.n, 1)
+		}
+		if e.Strikes == nil {
+			e.Strikes = map[user.ID]int{}
+		}
+		e.Strikes[u.User] = s.n
 	}
 	return e
+}
+
+// servedSince reports whether a call was served since one limited the user, whichever worker made them: this one made
+// one, or the API stated a pause then and calls go again, which they do once one was served.
+func (b *Breaker) servedSince(u ledger.Claimed, probe bool) bool {
+	return u.Limited > 0 && (b.servedAt.UnixMilli() > u.Limited || u.Paused > 0 && !probe)
 }
 
 // Report takes in what came of an admitted call. It reports whether the lane's state changed.
@@ -228,6 +241,7 @@ func (b *Breaker) Report(a Admission, op ledger.Operation, users []ledger.Claime
 		b.state, b.cause, b.reason, b.help, b.code, b.since, b.retry = closed, "", "", "", 0, time.Time{}, backoff{}
 		b.failures, b.limited, b.last, b.culprit, b.several = 0, limits{}, true, user.ID{}, false
 		b.calls++
+		b.servedAt = now
 	case v.Effect == EffectRefused:
 		b.last = false
 		b.trip(a, Halted, v, now, haltFirst, haltLongest)

@@ -154,7 +154,7 @@ func TestAttemptsCountOnlyBesideServedCalls(t *testing.T) {
 			for _, e := range c.before {
 				b.Report(Admission{}, ledger.Block, users, Verdict{Effect: e, Cause: Outage}, start)
 			}
-			if got := b.Evidence(users).Served; got != c.want {
+			if got := b.Evidence(users, false).Served; got != c.want {
 				t.Errorf("%v, want %v", got, c.want)
 			}
 			b.Report(Admission{}, ledger.Block, users, failed, start)
@@ -170,7 +170,7 @@ func TestOneUserAloneOpensNothing(t *testing.T) {
 	b := new(Breaker)
 	b.Report(Admission{}, ledger.Block, users, Verdict{Effect: EffectServed}, start)
 	for range 10 {
-		if e := b.Evidence(users[:1]); !e.Alone || !e.EverServed {
+		if e := b.Evidence(users[:1], false); !e.Alone || !e.EverServed {
 			t.Fatalf("%+v", e)
 		}
 		b.Report(Admission{}, ledger.Block, users[:1], failed, start)
@@ -182,7 +182,7 @@ func TestOneUserAloneOpensNothing(t *testing.T) {
 	if s := b.Status(start); s.State != Outage {
 		t.Errorf("after another user's failure: %+v", s)
 	}
-	if e := b.Evidence(users[:1]); e.Alone {
+	if e := b.Evidence(users[:1], false); e.Alone {
 		t.Errorf("%+v", e)
 	}
 }
@@ -251,7 +251,7 @@ func TestRoomIsWhatWasSeen(t *testing.T) {
 	if a, _ := b.Admit(now); a != (Admission{}) {
 		t.Errorf("with much room: %+v", a)
 	}
-	if !b.Evidence(users).Full {
+	if !b.Evidence(users, false).Full {
 		t.Error("a list that was full once makes users wait when it is full again")
 	}
 
@@ -298,7 +298,7 @@ func TestStrikes(t *testing.T) {
 	limited := Verdict{Effect: EffectNone, Limited: true}
 	limited.Limits = append(limited.Limits, users[0].User)
 	for i := range 5 {
-		if got := b.Evidence(users[:1]).strikes(users[0].User); got != i {
+		if got := b.Evidence(users[:1], false).strikes(users[0].User); got != i {
 			t.Fatalf("%d strikes, want %d", got, i)
 		}
 		b.Report(Admission{}, ledger.Block, users[:1], limited, start)
@@ -306,7 +306,7 @@ func TestStrikes(t *testing.T) {
 		b.Report(Admission{}, ledger.Block, users[1:], Verdict{Effect: EffectServed}, start)
 	}
 	b.Report(Admission{}, ledger.Block, users[:1], Verdict{Effect: EffectServed}, start)
-	if got := b.Evidence(users[:1]).strikes(users[0].User); got != 0 {
+	if got := b.Evidence(users[:1], false).strikes(users[0].User); got != 0 {
 		t.Errorf("%d strikes after it was served", got)
 	}
 }

@@ -184,48 +184,28 @@ func (r *reading) whole() Verdict {
 	}
 }
 
-// limited puts the users back in line: one half behind the other, and all of them behind the users
-// that wait. Else the user that the API always refuses would be in the call that finds out whether
-// a pause is over. It uses up an attempt of a single user alone that was limited often while others
-// were served. Users that were limited before are not blamed on the pace when other calls were
-// served since: they are called in halves.
+// limited puts the users back in line, behind those that wait. It uses up an attempt of a single user
+// alone that was limited often while others were served. Users that were limited before are not
+// blamed on the pace when other calls were served since: they are called in parts.
 func (r *reading) limited() Verdict {
 	v := Verdict{Effect: EffectNone, Limited: true, Limits: make([]user.ID, len(r.users))}
 	for i, u := range r.users {
 		v.Limits[i] = u.User
 	}
-	known := func(u ledger.Claimed) bool { _, ok := r.Evidence.Strikes[u.User]; return ok }
 	one := len(r.users) == 1
 	switch {
 	case one && r.Evidence.strikes(r.users[0].User) >= provenAttempts:
-		r.add(&v, nil, true)
+		r.add(&v, 0, true)
 		return v
 	case !one && r.struck():
 		v.Split = Halves
 		return v
 	}
-	behind := max(client.MetaOf(r.err).RetryAfter, min(time.Second<<min(r.Evidence.Limited, 6), time.Minute)) + 100*time.Millisecond
-	var first time.Duration
-	if r.Others || one && (known(r.users[0]) || r.Evidence.Limited > 0) {
-		first = behind
+	var behind time.Duration
+	if r.Others || one && (r.Evidence.known(r.users[0].User) || r.Evidence.Limited > 0) {
+		behind = max(client.MetaOf(r.err).RetryAfter, min(time.Second<<min(r.Evidence.Limited, 6), time.Minute)) + 100*time.Millisecond
 	}
-	n := 0 // users that were limited before
-	for _, u := range r.users {
-		if known(u) {
-			n++
-		}
-	}
-	odd := r.Jitter() < 0.5
-	r.add(&v, func(i int) time.Duration {
-		second := (i < len(r.users)/2) == odd
-		if 0 < n && n < len(r.users) {
-			second = known(r.users[i])
-		}
-		if second && !one {
-			return first + behind
-		}
-		return first
-	}, false)
+	r.add(&v, behind, false)
 	return v
 }
 
@@ -317,20 +297,33 @@ func (r *reading) lastAttempt(u ledger.Claimed) bool { return u.Attempts+1 >= r.
 // alike gives all users the verdict of the whole call's error.
 func (r *reading) alike(e Effect, counted bool) Verdict {
 	v := Verdict{Effect: e}
-	r.add(&v, nil, counted)
+	r.add(&v, 0, counted)
 	return v
 }
 
-// add settles all users alike; delay, if any, is for those that wait.
-func (r *reading) add(v *Verdict, delay func(i int) time.Duration, counted bool) {
-	failure := companyOf(r.err, r.rule, r.Now, len(r.users))
-	for i, u := range r.users {
+// add settles all users alike; behind, if above 0, is for those that wait.
+func (r *reading) add(v *Verdict, behind time.Duration, counted bool) {
+	failure := r.failure()
+	for _, u := range r.users {
 		s := r.settle(u, r.rule, failure, counted)
-		if delay != nil && s.Verdict == ledger.Wait {
-			s.Delay = delay(i)
+		if behind > 0 && s.Verdict == ledger.Wait {
+			s.Delay = behind
 		}
 		v.Settlements = append(v.Settlements, s)
 	}
+}
+
+// failure is failureOf for the call as a whole. From now on users of a call that timed out, and one that is known to be
+// limited whenever it is called, go apart from others.
+func (r *reading) failure() *ledger.Failure {
+	f := failureOf(r.err, r.rule, r.Now)
+	if isLimit(r.rule) {
+		f.Paused = client.MetaOf(r.err).RetryAfter.Milliseconds()
+	}
+	if timedOut(r.err) || isLimit(r.rule) && len(r.users) == 1 && r.Evidence.strikes(r.users[0].User) > 0 {
+		f.Company = len(r.users)
+	}
+	return f
 }
 
 // settle applies a rule to one user.

@@ -115,18 +115,12 @@ func onlyRetries(users []ledger.Claimed) bool {
 	return !slices.ContainsFunc(users, func(u ledger.Claimed) bool { return u.Attempts == 0 })
 }
 
-// companyOf is failureOf for a call of so many users.
-func companyOf(err error, rule client.Rule, now time.Time, users int) *ledger.Failure {
-	f := failureOf(err, rule, now)
-	if timedOut(err) {
-		f.Company = users
-	}
-	return f
-}
-
 // failureOf returns the part of an error that the ledger and the dead-letter queue keep.
 func failureOf(err error, rule client.Rule, now time.Time) *ledger.Failure {
 	f := &ledger.Failure{At: now.UnixMilli(), Message: rule.Name}
+	if isLimit(rule) {
+		f.Limited = f.At
+	}
 	if e, ok := errors.AsType[*client.APIError](err); ok {
 		f.Code, f.Details, f.FBTraceID = max(e.Code, 0), e.Details, e.FBTraceID
 		if e.Message != "" {

@@ -215,8 +215,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestLimitedUsersGoBehind: the next call, which may be the probe after a pause, is not made with
-// the same users.
+// TestLimitedUsersGoBehind: the next call is not made with the same users, while others wait.
 func TestLimitedUsersGoBehind(t *testing.T) {
 	t.Parallel()
 	p := testPolicy()
@@ -228,12 +227,49 @@ func TestLimitedUsersGoBehind(t *testing.T) {
 		}
 	}
 	p.Others = false
-	halves := map[time.Duration]int{}
 	for _, s := range Read(ledger.Block, claimed(t, 0, 0, 0, 0), nil, limit, p).Settlements {
-		halves[s.Delay]++
+		if s.Delay != 0 || s.Failure.Limited != p.Now.UnixMilli() {
+			t.Errorf("back after %v, with %+v; the limiter says when", s.Delay, s.Failure)
+		}
 	}
-	if len(halves) != 2 || halves[0] != 2 {
-		t.Errorf("delays %v, want one half at once and one later", halves)
+}
+
+// TestLimitIsOfItsUsers: of users who were limited before, a further limit is theirs once any worker's calls were served
+// since; they are told apart from the others of the call. So a pause that the API states for one user is kept once.
+func TestLimitIsOfItsUsers(t *testing.T) {
+	t.Parallel()
+	before, after := start.Add(-time.Minute), start.Add(-time.Second)
+	for name, c := range map[string]struct {
+		limited, served time.Time
+		paused          time.Duration // that the API stated then
+		probe, theirs   bool
+	}{
+		"never limited":                        {served: after},
+		"none was served since":                {limited: after, served: before},
+		"one was served since":                 {limited: before, served: after, theirs: true},
+		"a probe after a stated pause":         {limited: after, served: before, paused: time.Minute, probe: true},
+		"calls go again, after a stated pause": {limited: after, served: before, paused: time.Minute, theirs: true},
+		"calls go again, after one of our own": {limited: after, served: before},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, users, p := new(Breaker), claimed(t, 0, 0, 0), testPolicy()
+			b.Report(Admission{}, ledger.Block, users, Verdict{Effect: EffectServed}, c.served)
+			if !c.limited.IsZero() {
+				users[1].Limited, users[1].Paused = c.limited.UnixMilli(), c.paused.Milliseconds()
+			}
+			limit := &client.APIError{Code: 130429}
+			p.Evidence = b.Evidence(users, c.probe)
+			if v := Read(ledger.Block, users, nil, limit, p); (v.Split == Halves) != c.theirs || v.Observation.Limited == c.theirs {
+				t.Errorf("in company: %+v", v)
+			}
+			alone := users[1:2]
+			p.Evidence = b.Evidence(alone, c.probe)
+			v := Read(ledger.Block, alone, nil, limit, p)
+			if v.Observation.Limited == c.theirs || (v.Settlements[0].Failure.Company == 1) != c.theirs {
+				t.Errorf("alone: %+v with %+v", v, v.Settlements[0].Failure)
+			}
+		})
 	}
 }
 
