@@ -1,8 +1,13 @@
 package worker_test
 
 import (
+	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks"
@@ -54,39 +59,62 @@ func TestUsersOfADeadWorker(t *testing.T) {
 	})
 }
 
-// TestWorkerThatIsTakenForDead: one whose heartbeats are lost goes on to work beside one that takes its users over, and
-// each request ends once, as the last one wants it.
+// cutPulse lets the heartbeats of a worker fail after the first one.
+type cutPulse struct{ beats atomic.Int32 }
+
+func (c *cutPulse) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (c *cutPulse) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (c *cutPulse) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if cmds[0].Name() == "hincrby" && c.beats.Add(1) > 1 {
+			return errors.New("cut")
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// TestWorkerThatIsTakenForDead: one whose heartbeats fail goes on to work beside one that takes its users over, and
+// each request ends as the last one wants it.
 func TestWorkerThatIsTakenForDead(t *testing.T) {
 	t.Parallel()
-	inBubble(t, simulator.Scenario{Latency: simulator.Latency{Base: simulator.Duration(6 * time.Second)}}, func(t *testing.T, b *bubble) {
-		b.run()
-		b.run()
-		// Each worker's count is reset as fast as it goes up, and so seems to stand still.
-		ctx, done := t.Context(), make(chan struct{})
-		go func() {
-			for {
-				select {
-				case <-done:
-					return
-				case <-time.After(100 * time.Millisecond):
-					for id := range b.rdb.HGetAll(ctx, "wablock:workers:pulse").Val() {
-						b.rdb.HSet(ctx, "wablock:workers:pulse", id, 0)
-					}
-				}
-			}
-		}()
-		defer close(done)
-		var jobs []tasks.Job
-		for i := range 10 {
-			op := ledger.Block
+	inBubble(t, simulator.Scenario{Latency: simulator.Latency{Base: simulator.Duration(20 * time.Second)}}, func(t *testing.T, b *bubble) {
+		direct, ok := b.rdb.(*redis.Client)
+		if !ok {
+			t.Fatal("not one Redis")
+		}
+		cut := redis.NewClient(direct.Options())
+		defer func() { _ = cut.Close() }()
+		cut.AddHook(new(cutPulse))
+		b.cfg.Redis = cut
+		first := b.run()
+		jobs := []tasks.Job{b.enqueue(ledger.Block, numbersFrom(0, 5)...)}
+		<-time.After(2 * time.Second) // its call is out for 20 s
+		b.cfg.Redis = b.rdb
+		second := b.run()
+		for i := range 6 {
+			<-time.After(3 * time.Second)
+			op := ledger.Unblock
 			if i%2 == 1 {
-				op = ledger.Unblock
+				op = ledger.Block
 			}
 			jobs = append(jobs, b.enqueue(op, numbersFrom(i%3, 5)...))
-			<-time.After(3 * time.Second)
 		}
-		for _, job := range jobs {
-			b.settled(job)
+		for start := time.Now(); ; <-time.After(time.Second) {
+			pending := 0
+			for _, job := range jobs {
+				p, err := b.producer.Progress(t.Context(), phoneNumberID, job.Version, job.Users)
+				if err != nil {
+					t.Fatal(err)
+				}
+				pending += p.Pending
+			}
+			if pending == 0 {
+				break
+			}
+			if time.Since(start) > 10*time.Minute {
+				t.Fatalf("%d users are still pending", pending)
+			}
 		}
 		calls := b.sim.Journal()
 		operations := map[int64]simulator.Operation{}
@@ -102,5 +130,7 @@ func TestWorkerThatIsTakenForDead(t *testing.T) {
 		if same == 0 {
 			t.Error("no call was repeated beside another: the test proves nothing")
 		}
+		first()
+		second()
 	})
 }
