@@ -144,6 +144,16 @@ func sunk(status int, typ, body string) func(c *oddCall) bool {
 	}
 }
 
+// withHeader adds a header to answers to calls with the odd user.
+func withHeader(name, value string, answer func(c *oddCall) bool) func(c *oddCall) bool {
+	return func(c *oddCall) bool {
+		if c.has(oddUser) {
+			c.w.Header().Set(name, value)
+		}
+		return answer(c)
+	}
+}
+
 // named answers with the odd user in failed_users, and with no word of the others.
 func named(errors any) func(c *oddCall) bool {
 	return func(c *oddCall) bool {
@@ -195,6 +205,22 @@ func TestOddAnswers(t *testing.T) {
 		"only null users":     sunk(200, jsonType, `{"block_users":{"added_users":[null],"failed_users":[null]}}`),
 		"other users":         sunk(200, jsonType, `{"block_users":{"added_users":[{"input":"+16505550000","wa_id":"16505550000"}]}}`),
 		"huge body":           sunk(200, jsonType, `{"x":"`+strings.Repeat("x", 20<<20)+`"}`),
+		"200 login page":      sunk(200, html, "<html>log in"),
+		"408 html":            sunk(408, html, "<html>time"),
+		"425 html":            sunk(425, html, "<html>early"),
+		"599 json":            sunk(599, jsonType, "{}"),
+		"302 elsewhere":       withHeader("Location", "http://api/login", sunk(302, html, "")),
+		"307 to itself":       withHeader("Location", "http://api/v25.0/"+phoneNumberID+"/block_users", sunk(307, html, "")),
+		"303 of no scheme":    withHeader("Location", ":", sunk(303, html, "")),
+		"503 for a day":       withHeader("Retry-After", "86400", sunk(503, html, "")),
+		"200 for a day":       withHeader("Retry-After", "86400", sunk(200, jsonType, "{}")),
+		"error as text":       sunk(400, jsonType, `{"error":"bad"}`),
+		"error as list":       sunk(200, jsonType, `{"error":[]}`),
+		"code too large":      sunk(400, jsonType, `{"error":{"code":1e400,"message":"m"}}`),
+		"code as list":        sunk(500, jsonType, `{"error":{"code":[],"message":"m"}}`),
+		"deep":                sunk(200, jsonType, strings.Repeat("[", 20_000)),
+		"lists as list":       sunk(200, jsonType, `{"block_users":[]}`),
+		"users as text":       sunk(200, jsonType, `{"block_users":{"added_users":["x"]}}`),
 		"slow body": func(c *oddCall) bool {
 			if c.has(oddUser) {
 				<-c.ended
