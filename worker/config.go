@@ -125,12 +125,12 @@ func setDefault[T comparable](field *T, value T) {
 
 type noMetrics struct{}
 
-func (noMetrics) Call(string, string, string, int, time.Duration) {}
-func (noMetrics) Settled(string, string, string, int, int)        {}
-func (noMetrics) RateLimitHit(string, string)                     {}
-func (noMetrics) Limited(string, string, time.Duration)           {}
-func (noMetrics) Backlog(string, ledger.Backlog)                  {}
-func (noMetrics) InFlight(string, int)                            {}
-func (noMetrics) Learnt(string, float64, float64, int)            {}
-func (noMetrics) LaneState(string, string)                        {}
-func (noMetrics) LaneClosed(string)                               {}
+func (noMetrics) Call(string, string, string, int, time.Duration, string) {}
+func (noMetrics) Settled(string, string, string, int, int)                {}
+func (noMetrics) RateLimitHit(string, string)                             {}
+func (noMetrics) Limited(string, string, time.Duration)                   {}
+func (noMetrics) Backlog(string, ledger.Backlog)                          {}
+func (noMetrics) InFlight(string, int)                                    {}
+func (noMetrics) Learnt(string, float64, float64, int)                    {}
+func (noMetrics) LaneState(string, string)                                {}
+func (noMetrics) LaneClosed(string)                                       {}

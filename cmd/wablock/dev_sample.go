@@ -154,9 +154,9 @@ type tally struct {
 	calls, limitHits atomic.Int64
 }
 
-func (t *tally) Call(phoneNumberID, operation, outcome string, users int, took time.Duration) {
+func (t *tally) Call(phoneNumberID, operation, outcome string, users int, took time.Duration, traceID string) {
 	t.calls.Add(1)
-	t.Metrics.Call(phoneNumberID, operation, outcome, users, took)
+	t.Metrics.Call(phoneNumberID, operation, outcome, users, took, traceID)
 }
 
 func (t *tally) RateLimitHit(phoneNumberID, scope string) {

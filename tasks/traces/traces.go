@@ -106,6 +106,14 @@ func Received(ctx context.Context, h http.Header) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(h))
 }
 
+// Recorded returns the trace ID of the span in ctx if the trace is recorded, "" else.
+func Recorded(ctx context.Context) string {
+	if trace.SpanContextFromContext(ctx).IsSampled() {
+		return ID(ctx)
+	}
+	return ""
+}
+
 // ID returns the trace ID of the span in ctx, "" where there is none.
 func ID(ctx context.Context) string {
 	if sc := trace.SpanContextFromContext(ctx); sc.HasTraceID() {

@@ -20,10 +20,12 @@ type lane struct {
 	lastCall     time.Time // when the lane opened, before the first
 }
 
-// lanes is a collector of gauges over the lanes that are open. Those that share the label
+// lanes is a collector of gauges over the lanes that are open, and over the configured phone number IDs, open or not. Those that share the label
 // "other" are added up.
 type lanes struct {
 	numbers *capped
+
+	kept map[string]bool // phone number IDs whose series stay while nothing waits
 
 	mu   sync.Mutex
 	open map[string]*lane // by phone number ID; the worker bounds how many are open
@@ -31,24 +33,30 @@ type lanes struct {
 	waiting, oldest, later, inFlight, state, rate, anchor, paused, usersPerCall, lastCall *prometheus.Desc
 }
 
-func newLanes(numbers *capped) *lanes {
+func newLanes(numbers *capped, configured []string) *lanes {
 	gauge := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, append([]string{number}, labels...), nil)
 	}
-	return &lanes{
+	c := &lanes{
 		numbers:      numbers,
 		open:         make(map[string]*lane),
+		kept:         make(map[string]bool),
 		waiting:      gauge("waiting_users", "Users that could be sent now, as of the lane's last look.", "queue"),
 		oldest:       gauge("oldest_waiting_timestamp_seconds", "When the user that waits longest was asked for, in Unix time, as of the lane's last look; absent when none waits."),
 		later:        gauge("later_users", "Users that are in flight anywhere or wait for their next attempt, as of the lane's last look."),
 		inFlight:     gauge("in_flight_users", "Users in calls of this process."),
 		state:        gauge("lane_state", "Lanes of this process in a state: 1 or 0, more only under \"other\".", "state"),
-		rate:         gauge("rate_limit", "Calls a second that are allowed now."),
+		rate:         gauge("rate_limit", "Calls a second that are allowed, as of the lane's last look."),
 		anchor:       gauge("rate_anchor", "Calls a second at which the API last pushed back; 0 while it never did."),
 		paused:       gauge("rate_paused_seconds", "Seconds that the rate limit's pause has left."),
 		usersPerCall: gauge("users_per_call", "Users that a call may carry now."),
 		lastCall:     gauge("last_call_timestamp_seconds", "When this process last began a call, or opened the lane, in Unix time."),
 	}
+	for _, id := range configured {
+		c.kept[id] = true
+		c.change(id, func(*lane) {})
+	}
+	return c
 }
 
 func (c *lanes) change(phoneNumberID string, f func(l *lane)) {
@@ -70,11 +78,17 @@ func (c *lanes) LaneState(phoneNumberID, state string) {
 	c.change(phoneNumberID, func(l *lane) { l.state = state })
 }
 
-// LaneClosed removes a lane that has no more work.
+// LaneClosed removes a lane that has no more work. Of a configured phone number ID it leaves what was learnt: rules and
+// dashboards tell a series that ends from a worker that has gone.
 func (c *lanes) LaneClosed(phoneNumberID string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.open, phoneNumberID)
+	l := c.open[phoneNumberID]
+	if l == nil || !c.kept[phoneNumberID] {
+		delete(c.open, phoneNumberID)
+		return
+	}
+	c.open[phoneNumberID] = &lane{state: laneStates[0], rate: l.rate, anchor: l.anchor, usersPerCall: l.usersPerCall, pausedUntil: l.pausedUntil, lastCall: l.lastCall}
 }
 
 // Backlog sets the users that wait for a phone number ID.

@@ -40,7 +40,7 @@ func New(version string, configured ...string) *Metrics {
 	numbers := newCapped(maxNumbers, configured...)
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
-		lanes:    newLanes(numbers),
+		lanes:    newLanes(numbers, configured),
 		runs:     newRuns(numbers),
 		webhooks: newWebhooks(),
 		numbers:  numbers,
@@ -74,9 +74,12 @@ func counter(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 }
 
+// histogram returns a classic histogram that is a native one, too, for scrapers that ask for it.
 func histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(
-		prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: namespace, Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+	}, labels)
 }
 
 // Registry returns the registry behind /metrics, where other collectors may be registered.
@@ -85,11 +88,20 @@ func (m *Metrics) Registry() *prometheus.Registry {
 }
 
 // Call counts one call of the API with its users and its duration. The outcome is a short name
-// out of a fixed set, not an error text.
-func (m *Metrics) Call(phoneNumberID, operation, outcome string, users int, took time.Duration) {
+// out of a fixed set, not an error text. The trace ID, "" for none, is the exemplar of the duration.
+func (m *Metrics) Call(phoneNumberID, operation, outcome string, users int, took time.Duration, traceID string) {
 	m.calls.WithLabelValues(m.numbers.label(phoneNumberID), operation, m.outcomes.label(outcome)).Inc()
-	m.duration.WithLabelValues(operation).Observe(took.Seconds())
+	observe(m.duration.WithLabelValues(operation), took.Seconds(), traceID)
 	m.users.WithLabelValues(operation).Observe(float64(users))
+}
+
+// observe adds a value to a histogram, with the trace that it is of as an exemplar, if there is one.
+func observe(h prometheus.Observer, value float64, traceID string) {
+	if e, ok := h.(prometheus.ExemplarObserver); ok && traceID != "" {
+		e.ObserveWithExemplar(value, prometheus.Labels{"trace_id": traceID})
+		return
+	}
+	h.Observe(value)
 }
 
 // Settled counts n users with the same verdict. The code is the API's, 0 for none.

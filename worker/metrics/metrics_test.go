@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -14,18 +15,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/worker/metrics"
+	"github.com/wablock/wablock/worker/reconcile"
 )
 
 func TestCounters(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("v1.2.3")
-	m.Call("1", "block", "answered", 1000, 150*time.Millisecond)
-	m.Call("1", "block", "answered", 3, 90*time.Millisecond)
+	m.Call("1", "block", "answered", 1000, 150*time.Millisecond, "")
+	m.Call("1", "block", "answered", 3, 90*time.Millisecond, "")
 	m.Settled("1", "block", "succeeded", 0, 1001)
 	m.Settled("1", "block", "dead", 131047, 2)
 	m.RateLimitHit("106", "phone number")
@@ -80,6 +83,66 @@ wablock_waiting_users{phone_number_id="106",queue="reconcile"} 0
 	})
 }
 
+// TestIdleLanesKeepTheirSeries: a configured phone number ID has its series before its first call and while nothing waits, so that
+// a series that ends means a worker that has gone.
+func TestIdleLanesKeepTheirSeries(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("", "106")
+	names := []string{"wablock_waiting_users", "wablock_lane_state", "wablock_last_call_timestamp_seconds", "wablock_later_users", "wablock_rate_limit", "wablock_users_per_call", "wablock_in_flight_users"}
+	before := scrape(t, m, names...)
+	if len(before) != 3+4+1+1+1 {
+		t.Errorf("before the first call: %q", before)
+	}
+	for _, id := range []string{"106", "999"} {
+		m.Backlog(id, ledger.Backlog{Bulk: 40, Later: 7})
+		m.LaneState(id, "halted")
+		m.Learnt(id, 12.5, 10, 500)
+		m.LaneClosed(id)
+	}
+	expect(t, m, `
+wablock_lane_state{phone_number_id="106",state="running"} 1
+wablock_lane_state{phone_number_id="106",state="halted"} 0
+wablock_lane_state{phone_number_id="106",state="full"} 0
+wablock_lane_state{phone_number_id="106",state="outage"} 0
+wablock_later_users{phone_number_id="106"} 0
+wablock_rate_limit{phone_number_id="106"} 12.5
+wablock_users_per_call{phone_number_id="106"} 500
+wablock_waiting_users{phone_number_id="106",queue="bulk"} 0
+wablock_waiting_users{phone_number_id="106",queue="interactive"} 0
+wablock_waiting_users{phone_number_id="106",queue="reconcile"} 0
+`, "wablock_waiting_users", "wablock_lane_state", "wablock_later_users", "wablock_rate_limit", "wablock_users_per_call")
+}
+
+// TestNames holds the metrics to Prometheus's conventions, as its own linter has them.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	m := metrics.New("v1.2.3", "106")
+	if err := errors.Join(m.WatchQueues(rdb), m.WatchPauses(rdb, []string{"106"})); err != nil {
+		t.Fatal(err)
+	}
+	m.Call("106", "block", "answered", 2, time.Second, "")
+	m.Settled("106", "block", "dead", 131047, 2)
+	m.RateLimitHit("106", "phone number")
+	m.Limited("106", "pace", time.Second)
+	m.Learnt("106", 1, 1, 1)
+	m.Backlog("106", ledger.Backlog{Bulk: 1, Oldest: 1_500_000})
+	m.Kept("106", 1, 1)
+	m.Reconciled(reconcile.Record{PhoneNumberID: "106", EndedAt: time.Now(), Actual: 10})
+	m.Standing("106", reconcile.Standing{Planned: reconcile.Record{EndedAt: time.Now(), Actual: 10}, Overdue: time.Now()})
+	families, err := m.Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
 func TestLabelsAreBounded(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("")
@@ -88,7 +151,7 @@ func TestLabelsAreBounded(t *testing.T) {
 		m.RateLimitHit(id, "phone number")
 		m.Backlog(id, ledger.Backlog{Bulk: 1})
 		m.Settled(id, "block", "dead", i+1, 1)
-		m.Call(id, "block", fmt.Sprint("outcome ", i), 1, time.Second)
+		m.Call(id, "block", fmt.Sprint("outcome ", i), 1, time.Second, "")
 	}
 	for name, want := range map[string]int{
 		"wablock_rate_limit_hits_total": 101, "wablock_users_settled_total": 101, "wablock_calls_total": 101,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks/pause"
@@ -168,7 +171,7 @@ func TestReadyIsAskedOnceASecond(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("v1.2.3")
-	m.Call("1", "block", "answered", 2, time.Second)
+	m.Call("1", "block", "answered", 2, time.Second, "")
 	f := setup(t, func(c *web.Config) { c.Gatherer = m.Registry() })
 	got := f.get("/metrics")
 	for _, want := range []string{`wablock_calls_total{operation="block",outcome="answered",phone_number_id="1"} 1`, "go_goroutines", "process_start_time_seconds"} {
@@ -182,6 +185,47 @@ func TestMetrics(t *testing.T) {
 }
 
 // One broken collector must not hide what the others know.
+// TestMetricsForScrapers: a scraper that asks for protobuf gets native histograms beside the classic ones, and each format that has
+// exemplars has that of the last traced call.
+func TestMetricsForScrapers(t *testing.T) {
+	t.Parallel()
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	m := metrics.New("v1.2.3")
+	m.Call(businessNumber, "block", "answered", 2, time.Second, trace)
+	f := setup(t, func(cfg *web.Config) { cfg.Gatherer = m.Registry() })
+
+	text := f.do(http.MethodGet, "/metrics", "", "Accept: application/openmetrics-text;version=1.0.0")
+	if want := `wablock_call_duration_seconds_bucket{operation="block",le="1.0"} 1 # {trace_id="` + trace + `"} 1.0`; !strings.Contains(text.body, want) || !strings.HasSuffix(text.body, "# EOF\n") {
+		t.Errorf("%s: nothing of %s in %.3000s", text.header.Get("Content-Type"), want, text.body)
+	}
+
+	binary := f.do(http.MethodGet, "/metrics", "", "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
+	decoder := expfmt.NewDecoder(strings.NewReader(binary.body), expfmt.ResponseFormat(binary.header))
+	found := false
+	for {
+		var family dto.MetricFamily
+		if err := decoder.Decode(&family); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("%s: %v", binary.header.Get("Content-Type"), err)
+		}
+		if family.GetName() != "wablock_call_duration_seconds" {
+			continue
+		}
+		h := family.GetMetric()[0].GetHistogram()
+		found = len(h.GetBucket()) == 12 && len(h.GetPositiveSpan()) == 1 && len(h.GetExemplars()) == 1 && h.GetExemplars()[0].GetLabel()[0].GetValue() == trace
+		if !found {
+			t.Errorf("the histogram is %v", h)
+		}
+	}
+	if !found {
+		t.Error("protobuf has no histogram of both kinds")
+	}
+	if plain := f.get("/metrics"); !strings.Contains(plain.body, `wablock_call_duration_seconds_bucket{operation="block",le="1"} 1`+"\n") {
+		t.Errorf("as text: %.3000s", plain.body)
+	}
+}
+
 func TestMetricsWithABrokenCollector(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("")

@@ -98,9 +98,10 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	if cfg.Gatherer != nil {
 		closed.Handle("GET /metrics", promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{
-			ErrorLog:      slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
-			ErrorHandling: promhttp.ContinueOnError,
-			Timeout:       metricsTimeout,
+			ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+			ErrorHandling:     promhttp.ContinueOnError,
+			Timeout:           metricsTimeout,
+			EnableOpenMetrics: true, // exemplars are in no other text format
 		}))
 	}
 	closed.Handle("GET "+monitorRoot, http.RedirectHandler(monitorRoot+"/", http.StatusMovedPermanently))

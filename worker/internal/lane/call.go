@@ -177,7 +177,7 @@ func (c *call) once(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdi
 	}
 	traces.End(span, v.Outcome, v.Err)
 	c.logCall(ctx, len(users), v, took)
-	c.cfg.Metrics.Call(c.number.ID, string(c.op), v.Outcome, len(users), took)
+	c.cfg.Metrics.Call(c.number.ID, string(c.op), v.Outcome, len(users), took, traces.Recorded(ctx))
 	return v
 }
 

@@ -44,8 +44,8 @@ type PhoneNumber struct {
 // concurrent use, and quick.
 type Metrics interface {
 	// Call counts an API call: how it ended ("answered" or a rule's name) and how many users it
-	// carried.
-	Call(phoneNumberID, operation, outcome string, users int, took time.Duration)
+	// carried; the trace ID is "" where the call's trace is not recorded.
+	Call(phoneNumberID, operation, outcome string, users int, took time.Duration, traceID string)
 	// Settled counts what became of users after a call. code is 0 for none.
 	Settled(phoneNumberID, operation, state string, code, users int)
 	// RateLimitHit counts a limit error, by whose limit it was.

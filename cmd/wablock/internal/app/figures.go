@@ -15,8 +15,8 @@ type figured struct {
 }
 
 // Call implements [worker.Metrics].
-func (f figured) Call(phoneNumberID, operation, outcome string, users int, took time.Duration) {
-	f.Metrics.Call(phoneNumberID, operation, outcome, users, took)
+func (f figured) Call(phoneNumberID, operation, outcome string, users int, took time.Duration, traceID string) {
+	f.Metrics.Call(phoneNumberID, operation, outcome, users, took, traceID)
 	f.figures.Add(phoneNumberID, figures.Counts{Calls: 1})
 }
 

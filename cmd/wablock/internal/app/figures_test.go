@@ -14,8 +14,8 @@ func TestFiguresComeFromLanes(t *testing.T) {
 	t.Parallel()
 	_, rdb := redistest.Mini(t)
 	f := figured{metrics.New(""), figures.NewRecorder(rdb)}
-	f.Call("1", "block", "answered", 10, time.Second)
-	f.Call("1", "block", "rate_limit", 10, time.Second)
+	f.Call("1", "block", "answered", 10, time.Second, "")
+	f.Call("1", "block", "rate_limit", 10, time.Second, "")
 	f.RateLimitHit("1", "phone")
 	for state, n := range map[string]int{"succeeded": 7, "dead": 2, "waiting": 1, "superseded": 3} {
 		f.Settled("1", "block", state, 0, n)
