@@ -239,9 +239,12 @@ func (r *reading) blamed() Verdict {
 		return r.alike(EffectServed, true)
 	case r.rule.Remedy == client.Halt:
 		return r.alike(EffectRefused, false) // probes will tell
-	default:
+	case errors.Is(r.Check.Err, ErrNotChecked):
 		r.err, r.rule = ErrNotChecked, ruleNotChecked
 		return r.alike(EffectNone, false)
+	default: // the list call failed as well, in another way: that is a sign of an outage
+		r.rule.Remedy, r.rule.UsesAttempt = client.Retry, false
+		return r.alike(EffectFailed, false)
 	}
 }
 

@@ -150,7 +150,7 @@ func TestRead(t *testing.T) {
 		},
 		"the same, not listed":   {attempts: []int{0}, err: &client.APIError{Code: 100}, check: refusedBy(100), unlisted: true, want: "d", effect: EffectServed},
 		"not checked":            {attempts: []int{2}, err: &client.APIError{Code: 100}, check: Check{Done: true, Err: ErrNotChecked}, want: "w", outcome: "not checked yet"},
-		"check meets an outage":  {attempts: []int{2}, err: &client.APIError{Code: 100}, check: refusedBy(2), want: "w", outcome: "not checked yet"},
+		"check meets an outage":  {attempts: []int{2}, err: &client.APIError{Code: 100}, check: refusedBy(2), want: "w", effect: EffectFailed},
 		"own number among many":  {attempts: []int{0, 0}, err: &client.APIError{Code: 131021}, check: passed, want: "split", effect: EffectServed},
 		"unknown ID":             {attempts: []int{0, 0}, err: &client.APIError{Code: 803}, check: refusedBy(803), want: "ww", effect: EffectRefused},
 		"unknown ID, not listed": {attempts: []int{0, 0}, err: &client.APIError{Code: 803}, check: refusedBy(803), unlisted: true, want: "dd", effect: EffectServed},
