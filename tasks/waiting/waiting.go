@@ -71,7 +71,7 @@ const staleFigures = 5 * time.Second
 
 // Of decides what a user waits for.
 func (f Facts) Of(u User) Reason {
-	l, known := f.lane(u.Operation)
+	l, known := f.Lane(u.Operation)
 	if p, ok := pause.Stops(f.Pauses, f.PhoneNumberID, u.Operation); ok {
 		return f.paused(p, u)
 	}
@@ -100,8 +100,8 @@ func (f Facts) Of(u User) Reason {
 	return f.inLine(u, known)
 }
 
-// lane returns the lane that tells most of an operation: the one whose calls stopped last, unless another's were served since.
-func (f Facts) lane(op ledger.Operation) (lane fleet.Lane, known bool) {
+// Lane returns the lane that tells most of an operation: the one whose calls stopped last, unless another's were served since.
+func (f Facts) Lane(op ledger.Operation) (lane fleet.Lane, known bool) {
 	var stopped, running fleet.Lane
 	for _, l := range f.Lanes {
 		switch {
@@ -202,7 +202,7 @@ func (f Facts) OfJob(j Job, ahead ledger.Ahead) Reason {
 }
 
 func (f Facts) expected(u User) time.Time {
-	l, _ := f.lane(u.Operation)
+	l, _ := f.Lane(u.Operation)
 	return f.DoneBy(f.ahead(u), l.LimitedUntil)
 }
 

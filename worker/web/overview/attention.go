@@ -11,6 +11,7 @@ import (
 	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
+	"github.com/wablock/wablock/tasks/waiting"
 	"github.com/wablock/wablock/worker/reconcile/plan"
 )
 
@@ -103,18 +104,10 @@ type standing struct {
 	pauses      []pause.Pause
 }
 
-// standing decides the state: what stops most counts.
+// standing decides the state, in the order in which waiting.Facts looks for what a block waits for.
 func (f attention) standing(n NumberFacts, p PhoneNumber) standing {
 	lanes := f.lanes(n.ID)
-	for _, s := range []struct {
-		lane fleet.State
-		to   State
-		says string
-	}{{fleet.Halted, Halted, "The API refuses all calls"}, {fleet.Outage, Outage, "The API fails all calls"}} {
-		if i := slices.IndexFunc(lanes, func(l fleet.Lane) bool { return l.State == s.lane }); i >= 0 {
-			return f.stopped(s.to, s.says, lanes[i])
-		}
-	}
+	tells, _ := waiting.Facts{Lanes: lanes}.Lane(ledger.Block)
 	var held []pause.Pause
 	for _, op := range []ledger.Operation{ledger.Block, ledger.Unblock} {
 		if by, ok := pause.Stops(f.Pauses, n.ID, op); ok {
@@ -124,10 +117,14 @@ func (f attention) standing(n NumberFacts, p PhoneNumber) standing {
 	if len(held) == 2 {
 		return standing{state: Paused, text: "Calls are paused: " + held[0].Reason, since: held[0].Since, pauses: held}
 	}
-	if i := slices.IndexFunc(lanes, func(l fleet.Lane) bool { return l.State == fleet.Full }); i >= 0 {
-		s := f.stopped(Full, "The blocklist is full: blocks wait, unblocks go on", lanes[i])
-		s.pauses = held
-		return s
+	switch tells.State {
+	case fleet.Halted:
+		return f.stopped(Halted, "The API refuses all calls", tells, held)
+	case fleet.Outage:
+		return f.stopped(Outage, "The API fails all calls", tells, held)
+	case fleet.Full:
+		return f.stopped(Full, "The blocklist is full: blocks wait, unblocks go on", tells, held)
+	case fleet.Running:
 	}
 	if len(held) > 0 {
 		return standing{state: Paused, text: fmt.Sprintf("Calls to %s are paused: %s", held[0].Operation, held[0].Reason), since: held[0].Since, pauses: held}
@@ -144,7 +141,18 @@ func (f attention) standing(n NumberFacts, p PhoneNumber) standing {
 	return standing{state: Running, text: f.runs(n, p)}
 }
 
-func (f attention) stopped(to State, says string, l fleet.Lane) standing {
+// refused returns a lane whose calls the API refuses although that is not the state of the phone number ID: they are paused
+// too, or another worker's are served.
+func (f attention) refused(id string) (fleet.Lane, bool) {
+	lanes := f.lanes(id)
+	i := slices.IndexFunc(lanes, func(l fleet.Lane) bool { return l.State == fleet.Halted })
+	if i < 0 {
+		return fleet.Lane{}, false
+	}
+	return lanes[i], true
+}
+
+func (f attention) stopped(to State, says string, l fleet.Lane, held []pause.Pause) standing {
 	reason := l.Reason
 	if l.Code != 0 {
 		reason = fmt.Sprintf("%d, %s", l.Code, reason)
@@ -152,7 +160,7 @@ func (f attention) stopped(to State, says string, l fleet.Lane) standing {
 	if reason != "" && to != Full {
 		says += ": " + reason
 	}
-	return standing{state: to, text: says, since: l.Since, next: l.NextTrial, lane: l}
+	return standing{state: to, text: says, since: l.Since, next: l.NextTrial, lane: l, pauses: held}
 }
 
 // runs describes the calls of a phone number ID that go.
@@ -199,6 +207,10 @@ func (f attention) notices(n NumberFacts, p PhoneNumber, s standing) []Notice {
 				"Give a worker its token (phone_numbers in the --config file, or WABLOCK_PHONE_NUMBER_ID), and see the workers' logs.")
 		}
 	case Running, Idle, Paused:
+		if l, ok := f.refused(n.ID); ok {
+			reason := f.stopped(Halted, "The API refuses the calls of a worker", l, nil).text
+			all = append(all, Notice{Slow, CauseHalted, n.ID, sentence(reason), cmp.Or(l.Help, "See the worker's log, and `wablock doctor`.")})
+		}
 	}
 	own := slices.DeleteFunc(slices.Clone(s.pauses), func(p pause.Pause) bool { return p.PhoneNumberID == "" })
 	for _, notice := range pausedNotices(own, f.Now) {

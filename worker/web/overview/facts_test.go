@@ -1,6 +1,7 @@
 package overview_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -230,9 +231,32 @@ func TestWorstStopCounts(t *testing.T) {
 	if p := overview.Of(f).PhoneNumbers[0]; p.State != overview.Paused {
 		t.Errorf("full and paused: %q", p.State)
 	}
-	f.Workers = append(f.Workers, fleet.Worker{Lanes: []fleet.Lane{{PhoneNumberID: id, State: fleet.Halted}}})
-	if p := overview.Of(f).PhoneNumbers[0]; p.State != overview.Halted {
-		t.Errorf("halted for one of two workers: %q", p.State)
+	f.Workers = append(f.Workers, fleet.Worker{Lanes: []fleet.Lane{{PhoneNumberID: id, State: fleet.Halted, Reason: "access token expired"}}})
+	o = overview.Of(f)
+	refused := slices.ContainsFunc(o.Attention, func(n overview.Notice) bool {
+		return n.Cause == overview.CauseHalted && strings.Contains(n.Text, "access token expired")
+	})
+	if p := o.PhoneNumbers[0]; p.State != overview.Paused || !refused {
+		t.Errorf("paused, and halted for one of two workers: %q, %+v", p.State, o.Attention)
+	}
+}
+
+// TestStateAsStatusSays: of two workers one is refused. Where the other's calls are served since, that is told as a worker's
+// trouble; where they are not, all calls are halted. Status, job and `limits show` say the same of a block.
+func TestStateAsStatusSays(t *testing.T) {
+	t.Parallel()
+	for served, want := range map[time.Duration]overview.State{time.Second: overview.Running, -time.Second: overview.Halted} {
+		f := working()
+		stopped := now.Add(-time.Minute)
+		lane(fleet.Lane{State: fleet.Running, LastServed: stopped.Add(served)})(&f)
+		f.Workers = append(f.Workers, fleet.Worker{Lanes: []fleet.Lane{{PhoneNumberID: id, State: fleet.Halted, Reason: "access token expired", Since: stopped}}})
+		o := overview.Of(f)
+		if p := o.PhoneNumbers[0]; p.State != want {
+			t.Errorf("served %v after the other stopped: %q, want %q", served, p.State, want)
+		}
+		if !slices.ContainsFunc(o.Attention, func(n overview.Notice) bool { return n.Cause == overview.CauseHalted }) {
+			t.Errorf("served %v after the other stopped: the refused worker is not told: %+v", served, o.Attention)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
+	"github.com/wablock/wablock/tasks/waiting"
 )
 
 // Limit is the answer of `limits show` for one phone number ID.
@@ -111,14 +112,18 @@ func LimiterOf(cfg *config.Config, rdb redis.UniversalClient, workers []fleet.Wo
 	})
 }
 
-// laneOf returns the state that a worker has reported of a phone number ID whose calls don't go.
+// laneOf returns the state of a phone number ID whose calls don't go, by what its workers report; "" where they go.
 func laneOf(workers []fleet.Worker, id string) string {
+	f := waiting.Facts{}
 	for _, w := range workers {
 		for _, l := range w.Lanes {
-			if l.PhoneNumberID == id && l.State != fleet.Running {
-				return string(l.State)
+			if l.PhoneNumberID == id {
+				f.Lanes = append(f.Lanes, l)
 			}
 		}
+	}
+	if l, known := f.Lane(ledger.Block); known && l.State != fleet.Running {
+		return string(l.State)
 	}
 	return ""
 }
