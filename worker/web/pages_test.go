@@ -76,10 +76,7 @@ func buttons(t *testing.T, f *fixture, b *browsertest.Browser, site string) {
 		}
 	}
 	b.Visit(site+"/monitor/queues/dead-letter?status=scheduled", "monitor-dead-letter.png", "Re-engagement")
-	reveal := func() {
-		browsertest.Run(b, "show a row's buttons", chromedp.Click(chromedp.CSS(`tbody tr:first-of-type td:last-of-type button`)))
-	}
-	reveal()
+	browsertest.Run(b, "show a row's buttons", chromedp.Click(chromedp.CSS(`tbody tr:first-of-type td:last-of-type button`)))
 	b.Picture("monitor-buttons.png")
 	if n := browsertest.Run(b, "actions", chromedp.Evaluate[[]string](offered)); len(n) != 2 {
 		t.Errorf("a dead letter offers %q; want Run and Delete", n)
@@ -88,14 +85,13 @@ func buttons(t *testing.T, f *fixture, b *browsertest.Browser, site string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	browsertest.Run(b, "delete", chromedp.Click(chromedp.CSS(`button[title="Delete"]`)))
+	press(b, "Delete")
 	await(t, func() bool {
 		info, err := f.inspector.GetQueueInfo(queues.DeadLetter)
 		return err == nil && info.Scheduled == before.Scheduled-1 && info.Pending == 0
 	})
 	b.Visit(site+"/monitor/queues/dead-letter?status=scheduled", "monitor-dead-letter.png", "Re-engagement")
-	reveal()
-	browsertest.Run(b, "run", chromedp.Click(chromedp.CSS(`button[title="Run"]`)))
+	press(b, "Run")
 	await(t, func() bool {
 		info, err := f.inspector.GetQueueInfo(queues.DeadLetter)
 		return err == nil && info.Scheduled == before.Scheduled-2 && info.Pending == 1
@@ -106,6 +102,17 @@ func buttons(t *testing.T, f *fixture, b *browsertest.Browser, site string) {
 		t.Errorf("the page says %q", reason)
 	}
 	b.Picture("monitor-refused.png")
+}
+
+// press presses a button of the first row. The page is drawn anew every few seconds, and hides the buttons then: they are
+// shown and pressed at once, and shown again where that came in between.
+func press(b *browsertest.Browser, title string) {
+	browsertest.Run(b, title, chromedp.Poll[bool](fmt.Sprintf(`(() => {
+		const button = document.querySelector('button[title="%s"]')
+		const row = document.querySelector("tbody tr:first-of-type td:last-of-type button")
+		;(button || row)?.click()
+		return Boolean(button)
+	})()`, title)))
 }
 
 // busy fills the queues as a working system would, and returns the users in them.
