@@ -22,7 +22,7 @@ type Ended struct {
 	Blocks int
 	// Next is the end of the next one; zero when there is none.
 	Next time.Time
-	// Dead are users whose block never succeeded, and whose dead letter is to go with it.
+	// Dead are users whose block never succeeded, and whose dead letter, also of an older request, is to go with it.
 	Dead []user.ID
 }
 

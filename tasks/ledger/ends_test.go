@@ -71,6 +71,14 @@ func TestTimedBlockEnds(t *testing.T) {
 			},
 			want: end{State: ledger.Waiting, Operation: ledger.Unblock, Counts: ledger.Counts{Canceled: 1}},
 		},
+		"it never went out, and an older block is dead": {
+			before: func(f *fixture, u user.ID) {
+				f.timed("dead", false, u)
+				f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Kill, Failure: &ledger.Failure{Code: 131047}})
+				f.timed("between", false, u)
+			},
+			want: end{State: ledger.Succeeded, Operation: ledger.Unblock, Dead: 1, Counts: ledger.Counts{Canceled: 1}},
+		},
 		"it succeeded": {
 			after: func(f *fixture) { f.settle(f.claim(1, ""), succeed) },
 			want:  end{State: ledger.Waiting, Operation: ledger.Unblock, Counts: ledger.Counts{Succeeded: 1}},

@@ -23,7 +23,8 @@ for i = 1, #due, 2 do users[#users + 1], scores[#scores + 1] = due[i], due[i + 1
 local function finish(writes, user, r, w)
   local pending = r.state == 'w' or r.state == 'f'
   local called = r.state == 's' or r.claim ~= NONE or w.base == 'b' or w.flags ~= NONE
-  if r.state == 'd' then dead[#dead + 1] = user end
+  -- No call follows that would take the dead letter away, be it of an older request.
+  if r.state == 'd' or not called and string.find(';' .. w.stack, ';b,d,', 1, true) then dead[#dead + 1] = user end
   -- What was in flight went out; what was not is withdrawn.
   if pending then count_at(r.version, r.state == 'f' and 'n' or 'c', 1) end
   local new = {op = 'u', state = 'w', queue = 'b', attempts = '0', version = whole(tonumber(r.version) + 1),
