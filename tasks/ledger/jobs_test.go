@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -211,6 +212,38 @@ func TestDropTexts(t *testing.T) {
 		drop(&ledger.UsedTexts{}, 1)
 		if kept() {
 			t.Error("a text that is not in use was kept")
+		}
+	})
+}
+
+// TestVersionsStayOneJobsOwn: with the clock set back versions count up one by one, and a version that was taken out of
+// turn, for an undo, is passed over.
+func TestVersionsStayOneJobsOwn(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		ahead := time.Now().Add(time.Hour).UnixMicro()
+		if err := f.rdb.Set(t.Context(), "wablock:{"+phoneNumberID+"}:version", ahead, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		seen := map[ledger.Version]bool{}
+		take := func(id string, wanted ledger.Version, ends int64) ledger.Version {
+			v := f.register(ledger.JobRecord{ID: id, Operation: ledger.Block, Queue: ledger.Bulk, Accepted: 1, Parts: 1, Ends: ends}, wanted, ledger.JobLimits{})
+			if seen[v] || ends > 0 && seen[v+1] {
+				t.Errorf("job %s has version %d, which another one has", id, v)
+			}
+			seen[v] = true
+			if ends > 0 {
+				seen[v+1] = true // of the end
+			}
+			return v
+		}
+		for n := range 6 {
+			ends := int64(0)
+			if n%2 == 0 {
+				ends = ahead
+			}
+			v := take(fmt.Sprint("job ", n), 0, ends)
+			take(fmt.Sprint("undo of ", n), v+2, 0)
 		}
 	})
 }

@@ -57,23 +57,30 @@ if before then
   end
 end
 
-local version
+-- taken reports whether a version is another job's, or the end of its blocks.
+local function taken(version)
+  if redis.call('HEXISTS', JOBS, whole(version)) == 1 then return true end
+  local before = redis.call('HGET', JOBS, whole(version - 1))
+  return before and string.find(before, '"until":', 1, true) ~= nil
+end
+
+local version, given = nil, tonumber(redis.call('GET', VERSION) or '') or 0
 if ARGV[5] == '0' then
   version = now
-  local last = tonumber(redis.call('GET', VERSION) or '') or 0
-  if version <= last then version = last + 1 end
+  if version <= given then version = given + 1 end
 else
   local wanted = tonumber(ARGV[5])
   version = wanted
   local spread = 1
-  while redis.call('HEXISTS', JOBS, whole(version)) == 1 and spread < 2 ^ 24 do
+  while taken(version) and spread < 2 ^ 24 do
     spread = spread * 2 -- the version of another job: many may be of the same second
     version = wanted + (now % spread)
   end
 end
 local last = version
 if ARGV[12] == '1' then last = version + 1 end
-if last > (tonumber(redis.call('GET', VERSION) or '') or 0) and ARGV[5] == '0' then redis.call('SET', VERSION, whole(last)) end
+-- One that is wanted counts as given out where new ones count up one by one, as they do while the clock is set back.
+if last > given and (ARGV[5] == '0' or last <= given + 1000) then redis.call('SET', VERSION, whole(last)) end
 version = whole(version)
 
 -- What frees memory goes first: see record.lua.
