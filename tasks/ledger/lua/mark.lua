@@ -63,6 +63,21 @@ local function mark(writes, user, old, op, queue, version, text, ends)
   put(writes, user, r)
 end
 
+-- slip_under keeps a request that is marked later than one that is newer and still waits, as if it had been displaced by
+-- that: it comes back when the newer one is canceled. Without words nothing is kept.
+local function slip_under(writes, user, newer, op, queue, version, text, ends)
+  local w = newer and (newer.state == 'w' or newer.state == 'f') and counted(newer) and words(newer)
+  if not w then return end
+  local list, place = beneath(w.stack), 1
+  while list[place] and tonumber(string.match(list[place], '^%l,%l,%l,%d+,(%d+)')) > tonumber(version) do place = place + 1 end
+  local r = {op = op, state = 'w', queue = queue, attempts = '0', version = version, settled = '0', first = '0', failure = ''}
+  table.insert(list, place, entry(r, {text = text, ends = ends, base = w.base, flags = w.flags}))
+  if #list > STACK then table.remove(list, #list - 1) end
+  w.stack = table.concat(list, ';')
+  set_words(newer, w)
+  put(writes, user, newer)
+end
+
 -- look returns op, state and version of what parse would take for a record, at less cost.
 local function look(line)
   if not line then return nil end
@@ -115,7 +130,14 @@ while i <= #ARGV do
       if whole_part then count_at(version, 'n', 1) end -- asked for under another name of the person
     elseif has and tonumber(has) >= wanted then -- two requests share a version: the first one keeps it
       states[#states + 1] = 'n'
-      if whole_part then count_at(version, 'n', 1) end
+      if whole_part then
+        count_at(version, 'n', 1)
+        local user = users[j]
+        if tonumber(has) > wanted and not canceled and not marked[user] then
+          slip_under(writes, user, parse(lines[j]), op, queue, version, text, ends)
+          marked[user] = true
+        end
+      end
     elseif canceled then
       states[#states + 1] = 'c'
       if whole_part then count_at(version, 'c', 1) end
