@@ -66,6 +66,32 @@ func (f *fixture) wablockWith(ctx context.Context, stdin string, args ...string)
 	return result{f.T, code, out.String(), err.String()}
 }
 
+// until runs the program until it has said a text to people, and interrupts it then.
+func (f *fixture) until(text string, args ...string) result {
+	f.Helper()
+	ctx, cancel := context.WithTimeout(f.Context(), patience)
+	defer cancel()
+	var out bytes.Buffer
+	said := &listener{text: text, heard: cancel}
+	code := execute(ctx, args, f.env, strings.NewReader(""), &out, said)
+	return result{f.T, code, out.String(), said.String()}
+}
+
+// listener calls heard once text was written to it.
+type listener struct {
+	bytes.Buffer
+	text  string
+	heard func()
+}
+
+func (l *listener) Write(b []byte) (int, error) {
+	n, err := l.Buffer.Write(b)
+	if strings.Contains(l.String(), l.text) {
+		l.heard()
+	}
+	return n, err
+}
+
 // without runs with a variable of the environment away.
 func (f *fixture) without(name string) *fixture {
 	g := *f

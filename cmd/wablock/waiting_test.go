@@ -72,7 +72,7 @@ func TestWaitSaysWhy(t *testing.T) {
 			t.Parallel()
 			g := *f
 			g.T = t
-			g.wablock(append(args, "--wait", "--timeout", "6s")...).exits(exitFailed).says("the job why waits: calls to block are paused", "wrong file")
+			g.until("waits:", append(args, "--wait")...).exits(exitInterrupted).says("the job why waits: calls to block are paused", "wrong file")
 		})
 	}
 }
