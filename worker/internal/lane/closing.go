@@ -2,8 +2,11 @@ package lane
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks/heard"
 	"github.com/wablock/wablock/tasks/ledger"
@@ -16,32 +19,46 @@ const (
 	closingEvery  = time.Minute   // between two looks
 )
 
-// hasten lets blocks that wait for long go before the windows of their users close: after that the API refuses them until
-// the users write again. Failing costs their place alone.
-func (l *lane) hasten(ctx context.Context) {
-	if time.Since(l.hastened) < closingEvery {
+// closing lets blocks that wait for long go before the windows of their users close: after that the API refuses them until
+// the users write again.
+type closing struct {
+	redis  redis.UniversalClient
+	ledger *ledger.Ledger
+	log    *slog.Logger
+	looked time.Time // last
+}
+
+// hasten looks for such blocks, where it has not for a while. Failing costs their place alone.
+func (c *closing) hasten(ctx context.Context) {
+	if time.Since(c.looked) < closingEvery {
 		return
 	}
-	l.hastened = time.Now()
+	c.looked = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, redisRetryDelay)
 	defer cancel()
-	closing, err := heard.Closing(ctx, l.cfg.Redis, l.number.ID, closingWithin, closingMost)
-	moved := 0
+	moved, err := c.move(ctx)
+	if err != nil {
+		c.log.Warn("lane: blocks whose users can't be blocked for much longer keep their place", keyError, err.Error())
+	}
+	if moved > 0 {
+		c.log.Info("lane: blocks go first whose users can't be blocked for much longer", keyUsers, moved)
+	}
+}
+
+func (c *closing) move(ctx context.Context) (moved int, err error) {
+	users, err := heard.Closing(ctx, c.redis, c.ledger.PhoneNumberID(), closingWithin, closingMost)
+	if err != nil {
+		return 0, err
+	}
 	var names []user.ID
-	for _, u := range closing {
+	for _, u := range users {
 		names = append(names, user.Spellings(u)...)
 	}
 	for chunk := range slices.Chunk(names, ledger.MaxBatch) {
-		var n int
-		if err == nil {
-			n, err = l.ledger.Hasten(ctx, chunk)
+		n, err := c.ledger.Hasten(ctx, chunk)
+		if moved += n; err != nil {
+			return moved, err
 		}
-		moved += n
 	}
-	if err != nil {
-		l.log.Warn("lane: blocks whose users can't be blocked for much longer keep their place", keyError, err.Error())
-	}
-	if moved > 0 {
-		l.log.Info("lane: blocks go first whose users can't be blocked for much longer", keyUsers, moved)
-	}
+	return moved, nil
 }

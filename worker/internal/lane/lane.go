@@ -40,7 +40,7 @@ type lane struct {
 	claims       int64
 	unackedClaim string
 
-	hastened time.Time // when it was looked last for windows that close
+	closing closing // run alone uses it
 
 	unserved bool // there is no token for the phone number ID
 
@@ -56,6 +56,7 @@ func newLane(cfg *Config, number PhoneNumber, breaker *verdict.Breaker, claimPre
 		wake: make(chan struct{}, 1), scarce: make(chan struct{}, 1), slots: make(chan struct{}, maxCalls),
 	}
 	l.pauses = &pauses{rdb: cfg.Redis, id: number.ID, log: l.log}
+	l.closing = closing{redis: cfg.Redis, ledger: l.ledger, log: l.log}
 	l.follower = newFollower(l.ledger, l.breaker, l.load, l.wakeUp, l.why, l.log)
 	return l
 }
@@ -247,7 +248,7 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 		return func() { l.probe(c.calls, adm, grant) }, 0, nil
 	}
 	if adm.Only != ledger.Unblock {
-		l.hasten(ctx)
+		l.closing.hasten(ctx)
 	}
 	asked := time.Now()
 	claim, err := l.claim(ctx, adm, grant)
