@@ -199,3 +199,15 @@ func entries(ctx context.Context, rdb redis.UniversalClient) (map[string]Worker,
 	}
 	return live, nil
 }
+
+// LanesOf returns the lanes of a phone number ID, of all workers.
+func LanesOf(workers []Worker, phoneNumberID string) (lanes []Lane) {
+	for _, w := range workers {
+		for _, l := range w.Lanes {
+			if l.PhoneNumberID == phoneNumberID {
+				lanes = append(lanes, l)
+			}
+		}
+	}
+	return lanes
+}

@@ -12,9 +12,6 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// ahead bounds how far in the future the time of an event may lie.
-const ahead = 5 * time.Minute
-
 // Heard is as of [tasks.Producer]: users whose blocks the test has let fail with [tasks.CodeWindow] are asked for again.
 func (p *Producer) Heard(ctx context.Context, events ...tasks.HeardEvent) (tasks.HeardReport, error) {
 	var report tasks.HeardReport
@@ -30,7 +27,7 @@ func (p *Producer) Heard(ctx context.Context, events ...tasks.HeardEvent) (tasks
 		switch {
 		case err != nil:
 			reason = err.Error()
-		case time.Until(e.At) > ahead:
+		case time.Until(e.At) > heard.Ahead:
 			reason = tasks.ReasonTooFar
 		}
 		if reason != "" {

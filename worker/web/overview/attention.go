@@ -106,7 +106,7 @@ type standing struct {
 
 // standing decides the state, in the order in which waiting.Facts looks for what a block waits for.
 func (f attention) standing(n NumberFacts, p PhoneNumber) standing {
-	lanes := f.lanes(n.ID)
+	lanes := fleet.LanesOf(f.Workers, n.ID)
 	tells, _ := waiting.Facts{Lanes: lanes}.Lane(ledger.Block)
 	var held []pause.Pause
 	for _, op := range []ledger.Operation{ledger.Block, ledger.Unblock} {
@@ -144,7 +144,7 @@ func (f attention) standing(n NumberFacts, p PhoneNumber) standing {
 // refused returns a lane whose calls the API refuses although that is not the state of the phone number ID: they are paused
 // too, or another worker's are served.
 func (f attention) refused(id string) (fleet.Lane, bool) {
-	lanes := f.lanes(id)
+	lanes := fleet.LanesOf(f.Workers, id)
 	i := slices.IndexFunc(lanes, func(l fleet.Lane) bool { return l.State == fleet.Halted })
 	if i < 0 {
 		return fleet.Lane{}, false

@@ -212,23 +212,11 @@ func reconciliation(r reconcile.Record) *Reconciliation {
 	return &Reconciliation{At: r.EndedAt, Good: r.Good(), Text: text, Applied: r.Applied}
 }
 
-// lanes returns the lanes of a phone number ID, of all workers.
-func (f Facts) lanes(id string) (lanes []fleet.Lane) {
-	for _, w := range f.Workers {
-		for _, l := range w.Lanes {
-			if l.PhoneNumberID == id {
-				lanes = append(lanes, l)
-			}
-		}
-	}
-	return lanes
-}
-
 // expected returns when what waits now will have gone out, as status and job would say it of the last one.
 func (f Facts) expected(n NumberFacts, p PhoneNumber) time.Time {
 	if p.Waiting.InLine() == 0 {
 		return time.Time{}
 	}
 	learnt := fleet.Lane{Pace: n.Limit.Rate, UsersPerCall: n.Limit.MaxUsers} // which lanes that make no calls don't tell
-	return waiting.Facts{Now: f.Now, Lanes: append(f.lanes(n.ID), learnt)}.DoneBy(p.Waiting.InLine(), n.Limit.PausedUntil)
+	return waiting.Facts{Now: f.Now, Lanes: append(fleet.LanesOf(f.Workers, n.ID), learnt)}.DoneBy(p.Waiting.InLine(), n.Limit.PausedUntil)
 }

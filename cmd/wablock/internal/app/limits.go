@@ -114,15 +114,7 @@ func LimiterOf(cfg *config.Config, rdb redis.UniversalClient, workers []fleet.Wo
 
 // laneOf returns the state of a phone number ID whose calls don't go, by what its workers report; "" where they go.
 func laneOf(workers []fleet.Worker, id string) string {
-	f := waiting.Facts{}
-	for _, w := range workers {
-		for _, l := range w.Lanes {
-			if l.PhoneNumberID == id {
-				f.Lanes = append(f.Lanes, l)
-			}
-		}
-	}
-	if l, known := f.Lane(ledger.Block); known && l.State != fleet.Running {
+	if l, known := (waiting.Facts{Lanes: fleet.LanesOf(workers, id)}).Lane(ledger.Block); known && l.State != fleet.Running {
 		return string(l.State)
 	}
 	return ""

@@ -9,7 +9,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/config"
-	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/worker/web/webhook"
@@ -36,7 +35,7 @@ func newWebhooks(base *webhook.Config, cfg *config.Config, rdb redis.UniversalCl
 	if base == nil {
 		return webhook.Off(), nil
 	}
-	producer, err := tasks.NewProducer(rdb, tasks.ProducerConfig{Jobs: JobLimits(cfg), Names: NameLimits(cfg), Logger: log})
+	producer, err := NewProducer(cfg, rdb, "", log)
 	if err != nil {
 		return nil, err
 	}
