@@ -62,7 +62,7 @@ func (c *heard) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	producer, err := tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: number.ID, Jobs: app.JobLimits(cfg)})
+	producer, err := app.NewProducer(cfg, rdb, number.ID, logger(c.cli, cfg, c.err))
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web/access"
 	"github.com/wablock/wablock/worker/web/overview"
@@ -46,6 +47,9 @@ type Config struct {
 	PhoneNumberID string
 	// Country is the one whose national numbers may be looked up; zero for none.
 	Country user.Country
+	// Jobs and Names bound what is kept of jobs and of users' names; the zero values are those of [tasks.ProducerConfig].
+	Jobs  ledger.JobLimits
+	Names ledger.NameLimits
 	// Release lets the rate limit of a phone number ID be learnt again. Nil: no page offers it.
 	Release func(ctx context.Context, phoneNumberID string) error
 	// Version is shown on the first page, where Overview is nil; it may be empty.
@@ -82,7 +86,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	people, err := pages.New(pages.Config{
 		Redis: cfg.Redis, Access: cfg.Access, Overview: cfg.Overview, PhoneNumberID: cfg.PhoneNumberID, Country: cfg.Country,
-		Release: cfg.Release, Metrics: cfg.Gatherer != nil, Logger: cfg.Logger,
+		Jobs: cfg.Jobs, Names: cfg.Names, Release: cfg.Release, Metrics: cfg.Gatherer != nil, Logger: cfg.Logger,
 		State: func(ctx context.Context) (string, []string) {
 			state := ready.now(ctx)
 			return state.Reason, state.Problems

@@ -189,7 +189,7 @@ func (p *pages) redriving(ctx context.Context, in input, dryRun bool) (deadlette
 	if err != nil {
 		return deadletter.RedriveReport{}, err
 	}
-	producer, err := tasks.NewProducer(p.cfg.Redis, tasks.ProducerConfig{PhoneNumberID: in.PhoneNumberID, Logger: p.cfg.Logger})
+	producer, err := p.anyProducer(in.PhoneNumberID)
 	if err != nil {
 		return deadletter.RedriveReport{}, err
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/deadletter"
+	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web/access"
 	"github.com/wablock/wablock/worker/web/overview"
@@ -38,6 +39,9 @@ type Config struct {
 	PhoneNumberID string
 	// Country is the one whose national numbers may be looked up; zero for none.
 	Country user.Country
+	// Jobs and Names bound what is kept of jobs and of users' names; the zero values are those of [tasks.ProducerConfig].
+	Jobs  ledger.JobLimits
+	Names ledger.NameLimits
 	// Release lets the rate limit of a phone number ID be learnt again. Nil: the action is not offered.
 	Release func(ctx context.Context, phoneNumberID string) error
 	// State returns why this worker can't work, "" when it can, and what keeps it from some of its work.
@@ -254,11 +258,18 @@ func (p *pages) job(ctx context.Context, r *http.Request, v *view) error {
 
 // producer returns the producer of a phone number ID.
 func (p *pages) producer(phoneNumberID string) (*tasks.Producer, error) {
-	producer, err := tasks.NewProducer(p.cfg.Redis, tasks.ProducerConfig{PhoneNumberID: phoneNumberID, Logger: p.cfg.Logger, Via: via})
+	producer, err := p.anyProducer(phoneNumberID)
 	if err != nil || phoneNumberID == "" {
 		return nil, &problem{http.StatusBadRequest, "The phone number ID is missing, or is none.", "It is the 1 to 32 digits of the Graph ID, not the number itself."}
 	}
 	return producer, nil
+}
+
+// anyProducer is producer, "" for jobs that each name their phone number ID.
+func (p *pages) anyProducer(phoneNumberID string) (*tasks.Producer, error) {
+	return tasks.NewProducer(p.cfg.Redis, tasks.ProducerConfig{
+		PhoneNumberID: phoneNumberID, Jobs: p.cfg.Jobs, Names: p.cfg.Names, Logger: p.cfg.Logger, Via: via,
+	})
 }
 
 // via says in the audit log where a change came from.

@@ -44,7 +44,7 @@ type fixture struct {
 	released []string
 }
 
-func setup(t *testing.T, rdb redis.UniversalClient, readOnly bool) *fixture {
+func setup(t *testing.T, rdb redis.UniversalClient, readOnly bool, options ...func(*web.Config)) *fixture {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "tokens")
 	lines := "cat read " + reader + "\nwes write " + writer + "\nana admin " + admin + "\n"
@@ -59,11 +59,14 @@ func setup(t *testing.T, rdb redis.UniversalClient, readOnly bool) *fixture {
 	if f.producer, err = tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: id}); err != nil {
 		t.Fatal(err)
 	}
-	f.handler, err = web.New(web.Config{
+	cfg := web.Config{
 		Redis: rdb, Access: control, PhoneNumberID: id, Overview: overview.NewReader(overview.Config{Redis: rdb, PhoneNumberIDs: []string{id}}), Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Release: func(_ context.Context, id string) error { f.released = append(f.released, id); return nil },
-	})
-	if err != nil {
+	}
+	for _, o := range options {
+		o(&cfg)
+	}
+	if f.handler, err = web.New(cfg); err != nil {
 		t.Fatal(err)
 	}
 	return f
@@ -265,6 +268,26 @@ func TestActions(t *testing.T) {
 			t.Errorf("recorded %s", got)
 		}
 	})
+}
+
+// TestActionsKeepTheBoundsOfJobs: jobs that actions ask for drop no other jobs than the configured bounds say.
+func TestActionsKeepTheBoundsOfJobs(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	f := setup(t, rdb, false, func(c *web.Config) { c.Jobs.Jobs = 1 })
+	f.fill("spam-42", 10, 4, 131047)
+	if _, done := f.confirm(writer, "/actions/redrive?code=131047", nil); done.status != http.StatusOK {
+		t.Fatalf("%d: %s", done.status, done.body)
+	}
+	kept := 0
+	for _, err := range f.producer.Jobs(t.Context(), tasks.JobsFilter{}) {
+		if kept++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept != 1 {
+		t.Errorf("%d jobs are kept", kept)
+	}
 }
 
 // TestActionsAreRefused: without the scope, from another site, without the form's token, or where nothing may change.

@@ -145,7 +145,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 		return nil, err
 	}
 	pages, err := web.New(web.Config{
-		Redis: rdb, Access: a.access, API: calls, Webhooks: hooks, Gatherer: m.Registry(), Ready: s.worker.Ready, Problems: func() []string { return append(s.worker.Problems(), pauses(rdb, configured)...) }, Overview: reader, PhoneNumberID: a.proposed(), Country: a.cfg.DefaultCountry, Logger: a.log,
+		Redis: rdb, Access: a.access, API: calls, Webhooks: hooks, Gatherer: m.Registry(), Ready: s.worker.Ready, Problems: func() []string { return append(s.worker.Problems(), pauses(rdb, configured)...) }, Overview: reader, PhoneNumberID: a.proposed(), Country: a.cfg.DefaultCountry, Jobs: JobLimits(a.cfg), Names: NameLimits(a.cfg), Logger: a.log,
 		Release: func(ctx context.Context, id string) error {
 			_, err := NewLimiter(a.cfg, rdb).Release(ctx, id)
 			return err
