@@ -72,11 +72,17 @@ func night(t *testing.T, s *system, b *browsertest.Browser, site, job string) {
 		t.Error("a refresh has moved focus or scroll")
 	}
 
-	b.Visit(site+"/numbers", "number-form.png", "Find a number")
-	browsertest.Run(b, "fill", chromedp.Evaluate[chromedp.Void](`(() => { document.getElementById('number').value = '+1 650 555 2059' })()`))
-	b.Click("find", "form button")
-	b.Says("the story", "asked to block by ana, in the job night-job")
-	b.Says("why it waits", "failed (code 139103): tried again at")
+	const why = "failed (code 139103): tried again at"
+	for try := 0; ; try++ { // now and then the user is in a call again
+		b.Visit(site+"/numbers", "number-form.png", "Find a number")
+		browsertest.Run(b, "fill", chromedp.Evaluate[chromedp.Void](`(() => { document.getElementById('number').value = '+1 650 555 2059' })()`))
+		b.Click("find", "form button")
+		b.Says("the story", "asked to block by ana, in the job night-job")
+		if try == 10 || strings.Contains(browsertest.Run(b, "the page", chromedp.Text("body")), why) {
+			break
+		}
+	}
+	b.Says("why it waits", why)
 	if at := browsertest.Run(b, "address", chromedp.Evaluate[string](`location.href`)); strings.Contains(at, "650") {
 		t.Errorf("the number is in the address %s", at)
 	}

@@ -51,7 +51,7 @@ func Open(t *testing.T, header map[string]any) *Browser {
 		}
 		t.Skip(why)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
@@ -170,7 +170,10 @@ func (b *Browser) Says(what, text string) {
 	b.t.Helper()
 	poll := chromedp.Poll[bool](fmt.Sprintf("document.body.innerText.includes(%q)", text))
 	for range 3 { // a page that is just being left ends the first
-		if _, err := chromedp.Run(b.ctx, poll); err == nil {
+		ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
+		_, err := chromedp.Run(ctx, poll)
+		cancel()
+		if err == nil {
 			return
 		}
 	}
