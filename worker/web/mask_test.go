@@ -191,9 +191,11 @@ func FuzzShowPayload(f *testing.F) {
 	f.Add(queues.TypeDeadLetter, []byte(`{"user":"+16505551234","malformed":{"payload":"KzE2"}}`))
 	f.Add("email", []byte("\xff16505551234"))
 	f.Add("email", []byte(`{"a":1.6505551234E10}`))
+	f.Add("email", []byte("A16505 !551234 "))
 	f.Fuzz(func(t *testing.T, typ string, payload []byte) {
-		shown := showPayload(typ, append(payload, "\n+16505551234"...))
-		if strings.Contains(onlyDigits(shown), "16505551234") {
+		// No seed has this number: the fuzzer would cut one that it knows into pieces, which are shown.
+		shown := showPayload(typ, append(payload, "\n+4915798103462"...))
+		if strings.Contains(onlyDigits(shown), "4915798103462") {
 			t.Errorf("%q shows the number", shown)
 		}
 		if len(shown) > 64<<10 {
