@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
@@ -22,6 +23,12 @@ import (
 const hashKeyName = "wablock:dead-letter:key"
 
 const malformedPrefix = "malformed"
+
+var idShape = regexp.MustCompile(`^(?:[0-9]{1,32}|` + malformedPrefix + `):[a-p]{32}$`)
+
+// IsID reports whether a text has the shape of an entry's ID, such as Filter.After continues at. The entry itself
+// may be gone.
+func IsID(text string) bool { return idShape.MatchString(text) }
 
 // hasher makes task IDs.
 type hasher struct{ key []byte }

@@ -37,6 +37,11 @@ func TestPutAndGet(t *testing.T) {
 		if !strings.HasPrefix(got.ID, phoneNumberID+":") || strings.Contains(got.ID, num(1).Reveal()[1:]) {
 			t.Errorf("task ID %s", got.ID)
 		}
+		for id, want := range map[string]bool{got.ID: true, "": false, got.ID[1:]: true, got.ID[:len(got.ID)-1]: false, got.ID + "a": false, "x" + got.ID: false, got.ID + "\n": false} {
+			if deadletter.IsID(id) != want {
+				t.Errorf("IsID(%q) = %v", id, !want)
+			}
+		}
 		if _, ok := f.get(3); ok {
 			t.Error("found an entry that was never put")
 		}

@@ -245,6 +245,8 @@ func TestWrongRequests(t *testing.T) {
 	}
 	for path, code := range map[string]string{
 		"/v1/dead-letters?limit=0": "invalid-limit", "/v1/dead-letters?limit=1001": "invalid-limit", "/v1/dead-letters?cursor=%25": "invalid-cursor",
+		"/v1/dead-letters?cursor=zz": "invalid-cursor", "/v1/dead-letters?cursor=MTA2NTQwMzUyMjQyOTIyOmFi": "invalid-cursor",
+		"/v1/jobs?limit=0": "invalid-limit", "/v1/jobs?state=x": "invalid-state",
 		"/v1/dead-letters?code=x": "invalid-code", "/v1/dead-letters?older_than=x": "invalid-older-than", "/v1/limits?phone_number_id=x": "invalid-phone-number-id",
 	} {
 		f.problem(f.do(http.MethodGet, path, ""), http.StatusUnprocessableEntity, code)

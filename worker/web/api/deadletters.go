@@ -54,7 +54,7 @@ func (s *server) listDeadLetters(ctx context.Context, r *http.Request, _ body) (
 		}
 	}
 	after, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || len(after) > 1000 {
+	if err != nil || cursor != "" && !deadletter.IsID(string(after)) {
 		return answer{}, invalid("cursor", "cursor is the next_cursor of an earlier answer, or left out")
 	}
 	f.After = string(after)
