@@ -3,17 +3,17 @@ package tasks_test
 import (
 	"testing"
 
-	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 )
 
-const phoneNumberID = tasktest.PhoneNumberID
+const phoneNumberID = taskfixture.PhoneNumberID
 
-type fixture = tasktest.Fixture
+type fixture = taskfixture.Fixture
 
 var (
-	num, nums   = tasktest.Num, tasktest.Nums
-	setup, each = tasktest.New, tasktest.Each
-	compareIDs  = tasktest.CompareIDs
+	num, nums   = taskfixture.Num, taskfixture.Nums
+	setup, each = taskfixture.New, taskfixture.Each
+	compareIDs  = taskfixture.CompareIDs
 )
 
-func must[T any](v T, err error) func(testing.TB) T { return tasktest.Must(v, err) }
+func must[T any](v T, err error) func(testing.TB) T { return taskfixture.Must(v, err) }

@@ -16,7 +16,7 @@ type backoffRedis struct{ redis.UniversalClient }
 func (r backoffRedis) EvalSha(ctx context.Context, sha1 string, keys []string, args ...any) *redis.Cmd {
 	cmd := r.UniversalClient.EvalSha(ctx, sha1, keys, args...)
 	if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "NOSCRIPT") {
-		pause(ctx, redisRetryDelay)
+		sleep(ctx, redisRetryDelay)
 	}
 	return cmd
 }

@@ -33,7 +33,7 @@ type ends struct {
 func (e *ends) run(ctx context.Context) {
 	failing := false
 	for {
-		if pause(ctx, endsPoll); ctx.Err() != nil {
+		if sleep(ctx, endsPoll); ctx.Err() != nil {
 			return
 		}
 		err := e.pass(ctx)

@@ -9,7 +9,7 @@ import (
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
-	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -45,7 +45,7 @@ func TestTimedBlocksEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.eventually("the dead letter is gone", func() bool {
-			_, found := tasktest.Letter(t, w.dead, phoneNumberID, id)
+			_, found := taskfixture.Letter(t, w.dead, phoneNumberID, id)
 			return !found
 		})
 		w.eventually("it is settled", func() bool { return w.entry(alice).State == ledger.Succeeded })

@@ -24,7 +24,7 @@ func (w *Worker) RunLanes(ctx context.Context, tasks ...*asynq.Task) {
 				if err == nil {
 					return
 				}
-				pause(ctx, retryDelay(0, err, t))
+				sleep(ctx, retryDelay(0, err, t))
 			}
 		}()
 	}

@@ -20,10 +20,10 @@ const (
 	orphanBatch = 200             // of a queue that are looked at, at a time
 )
 
-// orphans takes over the users of tasks whose worker has died: it marks those that the dead
-// worker had no time to mark, sees to the dead letters that it had no time to put, and opens their lane, which claims them anew when the dead
-// worker's claim has run out. asynq itself gives such a task to another worker after 30 to
-// 120 s, and until then other workers may not know that its phone number ID has work.
+// orphans takes over the users of tasks whose worker has died: it marks those that the dead worker had
+// no time to mark, sees to the dead letters that it had no time to put, and opens their lane, which
+// claims them anew when the dead worker's claim has run out. asynq itself gives such a task to another
+// worker after 30 to 120 s, and until then other workers may not know that its phone number ID has work.
 type orphans struct {
 	redis redis.UniversalClient
 	lanes *lane.Pool
@@ -36,7 +36,7 @@ type orphans struct {
 // run looks for orphans until ctx ends.
 func (o *orphans) run(ctx context.Context) {
 	for {
-		if pause(ctx, orphanPoll/2+rand.N(orphanPoll)); ctx.Err() != nil {
+		if sleep(ctx, orphanPoll/2+rand.N(orphanPoll)); ctx.Err() != nil {
 			return
 		}
 		o.pass(ctx)
@@ -73,46 +73,4 @@ func (o *orphans) take(ctx context.Context, q ledger.Queue, p queues.Payload) bo
 	}
 	dead, err := o.lanes.Mark(ctx, p, q)
 	return err == nil && o.ensure(ctx, p, dead) == nil
-}
-
-// wakeWaiting opens the lanes of phone number IDs that have users waiting, once at a worker's start:
-// no task need be left that would lead there. While Redis fails it tries again.
-func wakeWaiting(ctx context.Context, rdb redis.UniversalClient, phoneNumberIDs []string, wake func(string)) {
-	for _, id := range phoneNumberIDs {
-		for ctx.Err() == nil {
-			b, err := ledger.New(rdb, id).Backlog(ctx)
-			if err == nil && !b.Empty() {
-				wake(id)
-			}
-			if err == nil {
-				break
-			}
-			pause(ctx, redisRetryDelay)
-		}
-	}
-}
-
-// indexEvery is the time between two looks for tasks that producers of an older version enqueued.
-const indexEvery = 24 * time.Hour
-
-// indexTasks puts them into the indexes of their phone number IDs.
-func indexTasks(ctx context.Context, rdb redis.UniversalClient, log *slog.Logger) {
-	for wait := rand.N(staleFirst); ; wait = spread(indexEvery) {
-		if pause(ctx, wait); ctx.Err() != nil {
-			return
-		}
-		if err := queues.IndexAll(ctx, rdb); err != nil && ctx.Err() == nil {
-			log.Error("worker: the tasks of older producers could not be indexed", keyError, err.Error())
-		}
-	}
-}
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

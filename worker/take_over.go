@@ -30,7 +30,7 @@ func (t *takeOver) run(ctx context.Context) {
 	idle := make(chan struct{}, 1)
 	idle <- struct{}{}
 	failing := false
-	for ; ctx.Err() == nil; pause(ctx, fleet.PulseEvery) {
+	for ; ctx.Err() == nil; sleep(ctx, fleet.PulseEvery) {
 		silent, err := t.pulse.Beat(ctx, time.Now())
 		if err != nil && ctx.Err() == nil && !failing {
 			t.log.Warn("worker: its heartbeat fails; other workers may repeat its calls, and it takes over none of theirs", keyError, err.Error())

@@ -210,7 +210,7 @@ func (w *Worker) watchLimits(ctx context.Context) {
 			w.lanes.Learnt(s.PhoneNumberID, learnt)
 			w.cfg.Metrics.Learnt(s.PhoneNumberID, learnt.Rate, learnt.Anchor, learnt.MaxUsers)
 		}
-		pause(ctx, watchLimitsEvery)
+		sleep(ctx, watchLimitsEvery)
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/redistest"
-	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker"
 )
@@ -268,10 +268,10 @@ func TestEveryFate(t *testing.T) {
 		for n, code := range dead {
 			id, _ := user.Parse(n)
 			w.eventually(n+" is in the dead-letter queue", func() bool {
-				_, ok := tasktest.Letter(t, w.dead, phoneNumberID, id)
+				_, ok := taskfixture.Letter(t, w.dead, phoneNumberID, id)
 				return ok
 			})
-			d, _ := tasktest.Letter(t, w.dead, phoneNumberID, id)
+			d, _ := taskfixture.Letter(t, w.dead, phoneNumberID, id)
 			if d.Code != code || d.Operation != ledger.Block || d.Attempts == 0 || d.FirstFailedAt.IsZero() || d.Message == "" {
 				t.Errorf("%s: %+v", n, d)
 			}

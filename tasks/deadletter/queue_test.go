@@ -11,14 +11,14 @@ import (
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
-	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 )
 
 var ignoreID = cmpopts.IgnoreFields(deadletter.Letter{}, "ID")
 
 func (f *fixture) get(n int) (deadletter.Letter, bool) {
 	f.Helper()
-	return tasktest.Letter(f, f.dead, phoneNumberID, num(n))
+	return taskfixture.Letter(f, f.dead, phoneNumberID, num(n))
 }
 
 func TestPutAndGet(t *testing.T) {
@@ -144,7 +144,7 @@ func TestEntriesOutliveALostKey(t *testing.T) {
 		}
 		f.put(entry(2, 1))
 		other := deadletter.New(f.Redis) // another process
-		if _, ok := tasktest.Letter(t, other, phoneNumberID, num(2)); !ok {
+		if _, ok := taskfixture.Letter(t, other, phoneNumberID, num(2)); !ok {
 			t.Error("not found after the data was lost")
 		}
 		registered, err := f.Inspector.Queues()

@@ -10,34 +10,34 @@ import (
 
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
-	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 	"github.com/wablock/wablock/tasks/user"
 )
 
-const phoneNumberID = tasktest.PhoneNumberID
+const phoneNumberID = taskfixture.PhoneNumberID
 
 var (
-	num, nums  = tasktest.Num, tasktest.Nums
-	compareIDs = tasktest.CompareIDs
+	num, nums  = taskfixture.Num, taskfixture.Nums
+	compareIDs = taskfixture.CompareIDs
 )
 
-func must[T any](v T, err error) func(testing.TB) T { return tasktest.Must(v, err) }
+func must[T any](v T, err error) func(testing.TB) T { return taskfixture.Must(v, err) }
 
 // fixture adds the dead-letter queue to what most tests want of a Redis.
 type fixture struct {
-	*tasktest.Fixture
+	*taskfixture.Fixture
 	dead *deadletter.Queue
 }
 
 func setup(t testing.TB, rdb redis.UniversalClient) *fixture {
 	t.Helper()
-	return &fixture{Fixture: tasktest.New(t, rdb), dead: deadletter.New(rdb)}
+	return &fixture{Fixture: taskfixture.New(t, rdb), dead: deadletter.New(rdb)}
 }
 
 // each runs body on miniredis and on a real Redis.
 func each(t *testing.T, body func(t *testing.T, f *fixture)) {
 	t.Helper()
-	tasktest.Each(t, func(t *testing.T, f *tasktest.Fixture) { body(t, setup(t, f.Redis)) })
+	taskfixture.Each(t, func(t *testing.T, f *taskfixture.Fixture) { body(t, setup(t, f.Redis)) })
 }
 
 // entry is a dead letter of user n at version v.

@@ -3,8 +3,8 @@
 // tasks that wait or lost their worker. Producers need the package tasks alone.
 //
 // Files: types.go (names, limits, options), payload.go (one chunk of a job), result.go, live.go
-// (which tasks have not ended, and which have lost their worker), redis.go (asynq's keys and
-// errors).
+// (which tasks have not ended), orphans.go (which have lost their worker), redis.go (asynq's keys
+// and errors).
 //
 //	p, err := queues.Decode(task.Type(), task.Payload())
 //

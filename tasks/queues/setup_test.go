@@ -7,20 +7,20 @@ import (
 
 	"github.com/hibiken/asynq"
 
-	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 )
 
-const phoneNumberID = tasktest.PhoneNumberID
+const phoneNumberID = taskfixture.PhoneNumberID
 
-type fixture = tasktest.Fixture
+type fixture = taskfixture.Fixture
 
 var (
-	nums       = tasktest.Nums
-	each       = tasktest.Each
-	compareIDs = tasktest.CompareIDs
+	nums       = taskfixture.Nums
+	each       = taskfixture.Each
+	compareIDs = taskfixture.CompareIDs
 )
 
-func must[T any](v T, err error) func(testing.TB) T { return tasktest.Must(v, err) }
+func must[T any](v T, err error) func(testing.TB) T { return taskfixture.Must(v, err) }
 
 // complete lets an asynq server end so many tasks of a queue.
 func complete(f *fixture, queue string, n int) {

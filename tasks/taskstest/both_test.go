@@ -17,8 +17,8 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/protect"
 	"github.com/wablock/wablock/tasks/redistest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 	"github.com/wablock/wablock/tasks/taskstest"
-	"github.com/wablock/wablock/tasks/tasktest"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -45,7 +45,7 @@ var (
 )
 
 const (
-	phoneNumberID   = tasktest.PhoneNumberID
+	phoneNumberID   = taskfixture.PhoneNumberID
 	one, two, three = "+16505550001", "+16505550002", "+16505550003"
 )
 
@@ -79,7 +79,7 @@ func both(t *testing.T, body func(t *testing.T, r *rig)) {
 		body(t, r)
 	})
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
-		f := tasktest.New(t, rdb)
+		f := taskfixture.New(t, rdb)
 		r := &rig{T: t, producer: f.Producer}
 		settle := func(verdict ledger.Verdict, failure *ledger.Failure, numbers []string) {
 			id := fmt.Sprint("claim-", time.Now().UnixNano())
@@ -103,7 +103,7 @@ func both(t *testing.T, body func(t *testing.T, r *rig)) {
 		r.protect = func(reason string, numbers ...string) {
 			users := make([]user.ID, len(numbers))
 			for i, n := range numbers {
-				users[i] = tasktest.Must(user.Parse(n))(t)
+				users[i] = taskfixture.Must(user.Parse(n))(t)
 			}
 			r.check(protect.Add(t.Context(), rdb, "", users, reason, "test"))
 		}
@@ -113,13 +113,13 @@ func both(t *testing.T, body func(t *testing.T, r *rig)) {
 
 func (r *rig) block(id string, inputs ...string) tasks.Job {
 	r.Helper()
-	return tasktest.Must(r.Block(r.Context(), inputs, tasks.WithJobID(id)))(r)
+	return taskfixture.Must(r.Block(r.Context(), inputs, tasks.WithJobID(id)))(r)
 }
 
 // counts compares what is counted of a job.
 func (r *rig) counts(id string, want tasks.JobStatus) {
 	r.Helper()
-	got := tasktest.Must(r.Job(r.Context(), id))(r)
+	got := taskfixture.Must(r.Job(r.Context(), id))(r)
 	ignored := cmpopts.IgnoreFields(tasks.JobStatus{}, "RequestedAt", "PlannedAt", "SettledAt", "ExpectedAt", "WaitingFor", "WaitingText", "Version", "Until", "ID", "PhoneNumberID", "Queue", "Tasks", "Operation")
 	if d := cmp.Diff(want, got, ignored); d != "" || got.ID != id || got.PhoneNumberID != phoneNumberID || got.SettledAt.IsZero() != (got.Pending > 0) || got.RequestedAt.IsZero() {
 		r.Errorf("job %s: %s %+v", id, d, got)
@@ -129,7 +129,7 @@ func (r *rig) counts(id string, want tasks.JobStatus) {
 func TestBothTakeAndSettle(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, r *rig) {
-		job := tasktest.Must(r.Block(t.Context(), []string{"+1 650 555 0001", two, "call me", two, three}, tasks.WithJobID("a"),
+		job := taskfixture.Must(r.Block(t.Context(), []string{"+1 650 555 0001", two, "call me", two, three}, tasks.WithJobID("a"),
 			tasks.WithRequester("ana"), tasks.WithReason("spam"), tasks.WithReference("T-1")))(t)
 		if job.ID != "a" || job.Accepted != 3 || job.Tasks != 1 || job.Queue != tasks.Interactive || job.PhoneNumberID != phoneNumberID || job.Version <= 0 || job.Repeated ||
 			len(job.Rejected) != 1 || job.Rejected[0].Line != 3 || len(job.Users) != 3 || job.Users[0].Reveal() != one {
@@ -251,7 +251,7 @@ func TestBothRefuse(t *testing.T) {
 		if err != nil || job.Accepted != 1 || len(job.Rejected) != 1 || job.Rejected[0].Line != 0 || job.Rejected[0].Input != two {
 			t.Errorf("%+v, %v", job, err)
 		}
-		if s := tasktest.Must(r.Job(t.Context(), "a"))(t); s.Rejected != 1 {
+		if s := taskfixture.Must(r.Job(t.Context(), "a"))(t); s.Rejected != 1 {
 			t.Errorf("%d are rejected", s.Rejected)
 		}
 		if job, err := r.Block(t.Context(), []string{two}); !errors.Is(err, tasks.ErrNoUsers) || len(job.Rejected) != 1 {
@@ -289,14 +289,14 @@ func TestBothRefuse(t *testing.T) {
 // TestFail: requests fail as when Redis is away, and the same request goes through afterwards.
 func TestFail(t *testing.T) {
 	t.Parallel()
-	p := tasktest.Must(taskstest.New(tasks.ProducerConfig{PhoneNumberID: phoneNumberID}))(t)
+	p := taskfixture.Must(taskstest.New(tasks.ProducerConfig{PhoneNumberID: phoneNumberID}))(t)
 	p.Fail(tasks.ErrRedisFull)
 	job, err := p.Block(t.Context(), []string{one})
 	if failed, ok := errors.AsType[*tasks.EnqueueError](err); !ok || !errors.Is(err, tasks.ErrRedisFull) || failed.JobID != job.ID || job.ID == "" {
 		t.Fatalf("%+v, %v", job, err)
 	}
 	p.Fail(nil)
-	if again := tasktest.Must(p.Block(t.Context(), []string{one}, tasks.WithJobID(job.ID)))(t); again.Repeated || again.ID != job.ID {
+	if again := taskfixture.Must(p.Block(t.Context(), []string{one}, tasks.WithJobID(job.ID)))(t); again.Repeated || again.ID != job.ID {
 		t.Errorf("%+v", again)
 	}
 	if err := p.Succeed(job.ID, three); err == nil {

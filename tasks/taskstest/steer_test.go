@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/wablock/wablock/tasks"
-	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -49,7 +49,7 @@ func TestBothUndo(t *testing.T) {
 		if u, err := r.Undo(t.Context(), "wrong", tasks.UndoRequest{DryRun: true}); err != nil || u != want {
 			t.Errorf("a dry run: %+v, %v", u, err)
 		}
-		u := tasktest.Must(r.Undo(t.Context(), "wrong", tasks.UndoRequest{Requester: "ana", Reason: "wrong file"}))(t)
+		u := taskfixture.Must(r.Undo(t.Context(), "wrong", tasks.UndoRequest{Requester: "ana", Reason: "wrong file"}))(t)
 		want.DryRun, want.UndoJobID = false, u.UndoJobID
 		if u != want || u.UndoJobID == "" {
 			t.Errorf("%+v", u)
@@ -57,7 +57,7 @@ func TestBothUndo(t *testing.T) {
 		if d := cmp.Diff(map[string]tasks.UserState{two: tasks.UserPending}, r.rows(u.UndoJobID)); d != "" {
 			t.Error(d)
 		}
-		undoing := tasktest.Must(r.Job(t.Context(), u.UndoJobID))(t)
+		undoing := taskfixture.Must(r.Job(t.Context(), u.UndoJobID))(t)
 		if undoing.Operation != tasks.Unblock || undoing.UndoOf != "wrong" || undoing.RequestedBy != "ana" || undoing.Reason != "wrong file" {
 			t.Errorf("%+v", undoing)
 		}
@@ -108,7 +108,7 @@ func TestBothEverywhere(t *testing.T) {
 		r.protect("staff", two)
 		request := tasks.Request{JobID: "a", Reason: "spam"}
 		for _, n := range []string{one, two, three} {
-			request.Users = append(request.Users, tasktest.Must(user.Parse(n))(t))
+			request.Users = append(request.Users, taskfixture.Must(user.Parse(n))(t))
 		}
 		ids := []string{phoneNumberID, "200000000000001"}
 		for repeated := range 2 {

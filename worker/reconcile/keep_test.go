@@ -7,7 +7,7 @@ import (
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/deadletter"
 	"github.com/wablock/wablock/tasks/ledger"
-	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 )
 
 // TestKeepPutsMissingDeadLetters: the worker that made a user dead died before the dead-letter
@@ -34,7 +34,7 @@ func TestKeepPutsMissingDeadLetters(t *testing.T) {
 		if _, err := w.runner.Keep(t.Context(), phoneNumberID); err != nil {
 			t.Fatal(err)
 		}
-		e, found := tasktest.Letter(t, deadletter.New(w.rdb), phoneNumberID, num(1))
+		e, found := taskfixture.Letter(t, deadletter.New(w.rdb), phoneNumberID, num(1))
 		if !found || e.Code != 131047 || e.Version != v {
 			t.Errorf("%v %+v", found, e)
 		}

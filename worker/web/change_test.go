@@ -20,7 +20,7 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/protect"
 	"github.com/wablock/wablock/tasks/redistest"
-	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web"
 	"github.com/wablock/wablock/worker/web/access"
@@ -154,7 +154,7 @@ func TestOneDeadLetter(t *testing.T) {
 		users := f.fail(l, "+16505550001", "+16505550002")
 		f.enqueue("x", "{}", asynq.Queue("dead-letter"), asynq.TaskID("stray"), asynq.ProcessIn(time.Hour))
 		path := func(u user.ID) string {
-			e, ok := tasktest.Letter(t, dead, businessNumber, u)
+			e, ok := taskfixture.Letter(t, dead, businessNumber, u)
 			if !ok {
 				t.Fatal("no dead letter")
 			}

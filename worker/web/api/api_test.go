@@ -24,7 +24,7 @@ import (
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/reply"
-	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web/api"
 )
@@ -80,7 +80,7 @@ func TestEverywhere(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		f := setup(t, rdb, func(c *api.Config) { c.PhoneNumberID, c.PhoneNumberIDs = "", []string{"41", "42", "43"} })
-		if err := protect.Add(t.Context(), rdb, "42", []user.ID{tasktest.Must(user.Parse(num(1)))(t)}, "own", ""); err != nil {
+		if err := protect.Add(t.Context(), rdb, "42", []user.ID{taskfixture.Must(user.Parse(num(1)))(t)}, "own", ""); err != nil {
 			t.Fatal(err)
 		}
 		body := `{"users":["` + num(1) + `","none"],"everywhere":true}`

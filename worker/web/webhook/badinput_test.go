@@ -21,27 +21,27 @@ import (
 	"github.com/wablock/wablock/tasks/heard"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
-	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web/webhook"
 )
 
 // refuse blocks users and lets that fail for good with 131047.
-func refuse(t *testing.T, f *tasktest.Fixture, users []user.ID) {
+func refuse(t *testing.T, f *taskfixture.Fixture, users []user.ID) {
 	t.Helper()
 	texts := make([]string, len(users))
 	for i, u := range users {
 		texts[i] = u.Reveal()
 	}
-	_ = tasktest.Must(f.Producer.Block(t.Context(), texts))(t)
+	_ = taskfixture.Must(f.Producer.Block(t.Context(), texts))(t)
 	for done := 0; done < len(users); {
 		id := fmt.Sprint("claim-", done)
-		c := tasktest.Must(f.Ledger.Claim(t.Context(), ledger.ClaimOptions{ID: id, Max: ledger.MaxBatch, Hold: time.Minute}))(t)
+		c := taskfixture.Must(f.Ledger.Claim(t.Context(), ledger.ClaimOptions{ID: id, Max: ledger.MaxBatch, Hold: time.Minute}))(t)
 		settled := make([]ledger.Settlement, len(c.Users))
 		for i, u := range c.Users {
 			settled[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Kill, Failure: &ledger.Failure{Code: tasks.CodeWindow, Message: "m"}}
 		}
-		if n := len(tasktest.Must(f.Ledger.Settle(t.Context(), id, settled))(t)); n == 0 {
+		if n := len(taskfixture.Must(f.Ledger.Settle(t.Context(), id, settled))(t)); n == 0 {
 			t.Fatalf("%d of %d are refused", done, len(users))
 		}
 		done += len(c.Users)
@@ -53,7 +53,7 @@ func refuse(t *testing.T, f *tasktest.Fixture, users []user.ID) {
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
-		f := tasktest.New(t, rdb)
+		f := taskfixture.New(t, rdb)
 		r := newReceiver(t, func(c *webhook.Config) {
 			quiet := slog.New(slog.DiscardHandler)
 			c.Consumers = []webhook.Consumer{webhook.Heard(f.Producer, quiet), webhook.Learn(f.Producer, quiet)}
@@ -64,7 +64,7 @@ func TestBadInput(t *testing.T) {
 		}
 		type post struct{ body, signature string }
 		signed := func(body string) []post { return []post{{body, sign(appSecret, body)}} }
-		now := tasktest.Must(rdb.Time(t.Context()).Result())(t).Unix()
+		now := taskfixture.Must(rdb.Time(t.Context()).Result())(t).Unix()
 		cases := []struct {
 			name  string
 			posts func(waID, at string) []post
@@ -133,7 +133,7 @@ func TestBadInput(t *testing.T) {
 			}, false, false},
 		}
 		const crowd = 1000
-		users := tasktest.Nums(len(cases) + crowd)
+		users := taskfixture.Nums(len(cases) + crowd)
 		refuse(t, f, users)
 		status := map[string]int{"no signature": 401, "a wrong one": 401, "a short one": 401}
 		for i, c := range cases {
@@ -159,9 +159,9 @@ func TestBadInput(t *testing.T) {
 		}
 		var entries []ledger.Entry
 		for some := range slices.Chunk(users, ledger.MaxBatch) {
-			entries = append(entries, tasktest.Must(f.Ledger.Entries(t.Context(), some))(t)...)
+			entries = append(entries, taskfixture.Must(f.Ledger.Entries(t.Context(), some))(t)...)
 		}
-		last := tasktest.Must(heard.Last(t.Context(), rdb, phoneNumberID, entries))(t)
+		last := taskfixture.Must(heard.Last(t.Context(), rdb, phoneNumberID, entries))(t)
 		jobs := map[string]int{}
 		for i, e := range entries {
 			name, kept, asked := "1,000 updates", true, true

@@ -13,14 +13,14 @@ import (
 	"github.com/wablock/wablock/tasks/heard"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
-	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/web/webhook"
 )
 
 // folding is a run of webhooks about persons, and what a fold over their times says of each person.
 type folding struct {
-	*tasktest.Fixture
+	*taskfixture.Fixture
 	rng      *rand.Rand
 	now      int64         // Unix seconds
 	wrote    map[int]int64 // by person, Unix seconds
@@ -64,7 +64,7 @@ func (f *folding) body() string {
 	if mover(n) && f.rng.IntN(8) == 0 {
 		f.followed[n] = true
 		return envelope("messages", fmt.Sprintf(`"messages":[{"from":"%s","timestamp":"%d","type":"system","system":{"type":"user_changed_number","wa_id":"%s"}}]`,
-			tasktest.Num(n).Reveal()[1:], f.now+30, tasktest.Num(moved(n)).Reveal()[1:]))
+			taskfixture.Num(n).Reveal()[1:], f.now+30, taskfixture.Num(moved(n)).Reveal()[1:]))
 	}
 	h := hooks()[f.rng.IntN(len(hooks()))]
 	var at int64
@@ -82,7 +82,7 @@ func (f *folding) body() string {
 	if h.asks && at >= f.now && refused(n) {
 		f.asked[n] = true
 	}
-	return envelope(h.field, fmt.Sprintf(h.value, tasktest.Num(n).Reveal()[1:], at))
+	return envelope(h.field, fmt.Sprintf(h.value, taskfixture.Num(n).Reveal()[1:], at))
 }
 
 // TestFold: webhooks of mixed kinds, shuffled and repeated, leave for each user what a fold over the times of their
@@ -91,7 +91,7 @@ func TestFold(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		f := &folding{
-			Fixture: tasktest.New(t, rdb), rng: rand.New(rand.NewPCG(1, 2)),
+			Fixture: taskfixture.New(t, rdb), rng: rand.New(rand.NewPCG(1, 2)),
 			wrote: map[int]int64{}, asked: map[int]bool{}, followed: map[int]bool{},
 		}
 		r := newReceiver(t, func(c *webhook.Config) {
@@ -101,11 +101,11 @@ func TestFold(t *testing.T) {
 		var names []user.ID
 		for n := range foldPersons {
 			if refused(n) {
-				names = append(names, tasktest.Num(n))
+				names = append(names, taskfixture.Num(n))
 			}
 		}
 		refuse(t, f.Fixture, names)
-		f.now = tasktest.Must(rdb.Time(t.Context()).Result())(t).Unix() + 1
+		f.now = taskfixture.Must(rdb.Time(t.Context()).Result())(t).Unix() + 1
 		var bodies []string
 		for range redistest.Rounds(t, 1000, 3400) {
 			body := f.body()
@@ -128,10 +128,10 @@ func (f *folding) compare(t *testing.T, webhooks int) {
 	t.Helper()
 	var users []user.ID
 	for n := range foldPersons {
-		users = append(users, tasktest.Num(n), tasktest.Num(moved(n)))
+		users = append(users, taskfixture.Num(n), taskfixture.Num(moved(n)))
 	}
-	entries := tasktest.Must(f.Ledger.Entries(t.Context(), users))(t)
-	last := tasktest.Must(heard.Last(t.Context(), f.Redis, phoneNumberID, entries))(t)
+	entries := taskfixture.Must(f.Ledger.Entries(t.Context(), users))(t)
+	last := taskfixture.Must(heard.Last(t.Context(), f.Redis, phoneNumberID, entries))(t)
 	wrong := map[string]int{}
 	for n := range foldPersons {
 		at, e, other := last[2*n], entries[2*n], entries[2*n+1]

@@ -19,7 +19,7 @@ const (
 // long, between the two leaves entries of users who have succeeded, and dead users without one.
 func syncDeadLetters(ctx context.Context, dead *deadletter.Queue, phoneNumberIDs []string, log *slog.Logger) {
 	for wait := rand.N(staleFirst); ; wait = spread(staleEvery) {
-		if pause(ctx, wait); ctx.Err() != nil {
+		if sleep(ctx, wait); ctx.Err() != nil {
 			return
 		}
 		pass, cancel := context.WithTimeout(ctx, stalePass)

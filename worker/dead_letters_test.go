@@ -6,7 +6,7 @@ import (
 
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/ledger"
-	"github.com/wablock/wablock/tasks/tasktest"
+	"github.com/wablock/wablock/tasks/taskfixture"
 	"github.com/wablock/wablock/tasks/user"
 )
 
@@ -21,7 +21,7 @@ func TestStaleDeadLetterIsRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		there := func() bool {
-			_, found := tasktest.Letter(t, w.dead, phoneNumberID, id)
+			_, found := taskfixture.Letter(t, w.dead, phoneNumberID, id)
 			return found
 		}
 		stop := w.run()

@@ -1,6 +1,6 @@
-// Package tasktest gives tests of the task packages a Redis with a producer, a ledger and an
+// Package taskfixture gives tests of the task packages a Redis with a producer, a ledger and an
 // inspector of its queues, and finds dead letters in it.
-package tasktest
+package taskfixture
 
 import (
 	"fmt"
