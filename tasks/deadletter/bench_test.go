@@ -12,11 +12,11 @@ import (
 func deadLetters10000(b *testing.B) *fixture {
 	b.Helper()
 	f := setup(b, redistest.Real(b))
-	entries := make([]deadletter.Letter, 10_000)
-	for i := range entries {
-		entries[i] = entry(i, 1)
+	letters := make([]deadletter.Letter, 10_000)
+	for i := range letters {
+		letters[i] = letter(i, 1)
 	}
-	f.put(entries...)
+	f.put(letters...)
 	return f
 }
 
@@ -36,7 +36,7 @@ func BenchmarkPutDeadLetter(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		v++
-		f.put(entry(1, v))
+		f.put(letter(1, v))
 	}
 }
 
@@ -50,7 +50,7 @@ func BenchmarkGetDeadLetter(b *testing.B) {
 	}
 }
 
-// A worker removes after each call of 1,000 users, who have no entry.
+// A worker removes after each call of 1,000 users, who have no letter.
 func BenchmarkRemoveNothing1000(b *testing.B) {
 	f := deadLetters10000(b)
 	users := nums(20_000)[19_000:]

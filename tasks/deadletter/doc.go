@@ -1,7 +1,7 @@
 // Package deadletter is the queue of what failed for good: users whose requests the API refuses,
 // and tasks that can't be read. Nothing leaves it by age or count.
 //
-// Files: letter.go (an entry and its JSON), ids.go (the task IDs of entries), store.go (asynq's side
+// Files: letter.go (a letter and its JSON), ids.go (the task IDs of letters), store.go (asynq's side
 // of the queue), queue.go (put, remove, list, discard, and Sync, which makes the queue fit the
 // ledger), filter.go, redrive.go (asking again, by command or by the web UI).
 //

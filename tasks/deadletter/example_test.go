@@ -26,7 +26,7 @@ func ExampleQueue() {
 		log.Fatal(err)
 	}
 	dead := deadletter.New(rdb)
-	if err := dead.Put(ctx, entry(1, 1), entry(2, 1)); err != nil { // as a worker does
+	if err := dead.Put(ctx, letter(1, 1), letter(2, 1)); err != nil { // as a worker does
 		log.Fatal(err)
 	}
 

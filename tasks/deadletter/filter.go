@@ -7,10 +7,10 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// Filter chooses entries of the dead-letter queue; an entry must pass everything that is set.
+// Filter chooses letters of the dead-letter queue; a letter must pass everything that is set.
 // The zero Filter chooses all.
 type Filter struct {
-	// IDs are those of the entries' tasks, which are found at once.
+	// IDs are those of the letters' tasks, which are found at once.
 	IDs           []string
 	PhoneNumberID string
 	// Users are found under every name of theirs that is known, at once when PhoneNumberID is set, else by reading
@@ -19,14 +19,14 @@ type Filter struct {
 	Codes []int
 	// FailedBefore and FailedAfter bound the last failure: the age.
 	FailedBefore, FailedAfter time.Time
-	// After leaves out the entries whose ID is not behind this one: reading goes on there. Entries
+	// After leaves out the letters whose ID is not behind this one: reading goes on there. Letters
 	// come in the order of their IDs.
 	After string
 	// Kind is users, malformed tasks or both.
 	Kind Kind
 }
 
-// Kind tells the two kinds of entries apart.
+// Kind tells the two kinds of letters apart.
 type Kind int
 
 // The kinds. Everything else in a Filter but the times speaks of users alone, and lets no

@@ -19,14 +19,14 @@ import (
 
 // hashKeyName holds the key of the hashes in task IDs. It is read with every batch,
 // never kept: after a FLUSHDB two processes with different keys would not find each other's
-// entries.
+// letters.
 const hashKeyName = "wablock:dead-letter:key"
 
 const malformedPrefix = "malformed"
 
 var idShape = regexp.MustCompile(`^(?:[0-9]{1,32}|` + malformedPrefix + `):[a-p]{32}$`)
 
-// IsID reports whether a text has the shape of an entry's ID, such as Filter.After continues at. The entry itself
+// IsID reports whether a text has the shape of a letter's ID, such as Filter.After continues at. The letter itself
 // may be gone.
 func IsID(text string) bool { return idShape.MatchString(text) }
 

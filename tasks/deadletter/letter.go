@@ -16,7 +16,7 @@ import (
 // Letter is one entry of the dead-letter queue: a user whose request failed for good, or
 // a task that is malformed.
 type Letter struct {
-	// ID is the entry's task ID in the queue. It shows no number. Put ignores it.
+	// ID is the letter's task ID in the queue. It shows no number. Put ignores it.
 	ID string
 
 	// Of a user:
@@ -34,7 +34,7 @@ type Letter struct {
 	Malformed *Malformed
 
 	// Ends is the end of a timed block in Unix milliseconds, 0 for none; it is read from the ledger when the
-	// entry is redriven, and not kept here.
+	// letter is redriven, and not kept here.
 	Ends int64
 	// Standing says that the block is wanted until a newer request comes; read from the ledger as Ends is.
 	Standing bool
@@ -54,7 +54,7 @@ type Malformed struct {
 // Truncated reports whether Payload is less than the task had.
 func (m *Malformed) Truncated() bool { return m.Size > len(m.Payload) }
 
-// NewMalformed returns the entry for a task that reason, the error of queues.Decode, speaks of.
+// NewMalformed returns the letter for a task that reason, the error of queues.Decode, speaks of.
 func NewMalformed(typ, queue, taskID string, payload []byte, reason error) Letter {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	sum := sha256.Sum256(payload)
@@ -81,8 +81,8 @@ func cut(s string) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-// Of returns the entry for a user that the ledger holds dead; the ledger knows all
-// that an entry says. Its times may be of two clocks; the last failure is never before the first.
+// Of returns the letter for a user that the ledger holds dead; the ledger knows all
+// that a letter says. Its times may be of two clocks; the last failure is never before the first.
 func Of(phoneNumberID string, e ledger.Entry) Letter {
 	d := Letter{
 		PhoneNumberID: phoneNumberID, User: e.User, Operation: e.Operation, Version: e.Version,
@@ -151,7 +151,7 @@ func milli(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 // maxDeadLetter leaves room for a malformed payload in base64.
 const maxDeadLetter = 2 * queues.MaxPayload
 
-// decodeDeadLetter reads an entry; the error wraps queues.ErrMalformed.
+// decodeDeadLetter reads a letter; the error wraps queues.ErrMalformed.
 func decodeDeadLetter(typ string, payload []byte) (Letter, error) {
 	if typ != queues.TypeDeadLetter {
 		return Letter{}, queues.Malformed("a task of another type than %s in the queue %s", queues.TypeDeadLetter, queues.DeadLetter)
@@ -179,7 +179,7 @@ func decodeDeadLetter(typ string, payload []byte) (Letter, error) {
 	return d, nil
 }
 
-// fault returns the reason why a user's entry is invalid, "" for none.
+// fault returns the reason why a user's letter is invalid, "" for none.
 func (d Letter) fault() string {
 	if err := queues.CheckPhoneNumberID(d.PhoneNumberID); err != nil {
 		return err.Error()

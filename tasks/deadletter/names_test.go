@@ -9,7 +9,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// TestFilterByAnyName finds a person's entry by each of the names that are known, whichever it stands under.
+// TestFilterByAnyName finds a person's letter by each of the names that are known, whichever it stands under.
 func TestFilterByAnyName(t *testing.T) {
 	t.Parallel()
 	const number, id = "+5511987654321", "BR.77"

@@ -9,23 +9,23 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// ErrProtected is wrapped by the errors over an entry of a user who must not be blocked. The entry stays.
+// ErrProtected is wrapped by the errors over a letter of a user who must not be blocked. The letter stays.
 var ErrProtected = errors.New("the user is protected, and is not blocked")
 
-// partProtected parts the entries of a group by whether they would block a user who is protected, and returns why
+// partProtected parts the letters of a group by whether they would block a user who is protected, and returns why
 // each of those is.
-func partProtected(ctx context.Context, d *Queue, g group, entries []Letter) (others, protected []Letter, why map[user.ID]protect.Entry, err error) {
-	if g.operation != ledger.Block || len(entries) == 0 {
-		return entries, nil, nil, nil
+func partProtected(ctx context.Context, d *Queue, g group, letters []Letter) (others, protected []Letter, why map[user.ID]protect.Entry, err error) {
+	if g.operation != ledger.Block || len(letters) == 0 {
+		return letters, nil, nil, nil
 	}
-	users := make([]user.ID, len(entries))
-	for i, e := range entries {
+	users := make([]user.ID, len(letters))
+	for i, e := range letters {
 		users[i] = e.User
 	}
 	if why, err = protect.Check(ctx, d.rdb, g.phoneNumberID, users); err != nil || len(why) == 0 {
-		return entries, nil, nil, err
+		return letters, nil, nil, err
 	}
-	for _, e := range entries {
+	for _, e := range letters {
 		if _, found := why[e.User]; found {
 			protected = append(protected, e)
 		} else {
@@ -35,7 +35,7 @@ func partProtected(ctx context.Context, d *Queue, g group, entries []Letter) (ot
 	return others, protected, why, nil
 }
 
-// CheckRedrive returns why redriving the entry of a task ID would leave it where it is, nil when it would not. The
+// CheckRedrive returns why redriving the letter of a task ID would leave it where it is, nil when it would not. The
 // error wraps ErrProtected, or is that of Redis.
 func CheckRedrive(ctx context.Context, d *Queue, id string) error {
 	for e, err := range d.All(ctx, Filter{IDs: []string{id}, Kind: UsersOnly}) {
@@ -49,7 +49,7 @@ func CheckRedrive(ctx context.Context, d *Queue, id string) error {
 	return nil
 }
 
-// checkProtected returns why the user of an entry may not be blocked, nil for one who may.
+// checkProtected returns why the user of a letter may not be blocked, nil for one who may.
 func checkProtected(ctx context.Context, d *Queue, e Letter) error {
 	_, protected, why, err := partProtected(ctx, d, group{e.PhoneNumberID, e.Operation}, []Letter{e})
 	if err != nil || len(protected) == 0 {

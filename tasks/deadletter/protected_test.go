@@ -54,7 +54,7 @@ func TestRedriveSkipsProtected(t *testing.T) {
 	})
 }
 
-// TestRedriveTaskRefusesProtected: an entry of a protected user that is run from the web page rests again, with the reason.
+// TestRedriveTaskRefusesProtected: a letter of a protected user that is run from the web page rests again, with the reason.
 func TestRedriveTaskRefusesProtected(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {

@@ -21,7 +21,7 @@ import (
 // Queue is the dead-letter queue: users whose requests failed for good, and malformed tasks, until
 // they are redriven or discarded. Each is one asynq task in queues.DeadLetter, scheduled for the
 // year 2099, so that the web UI shows it and nothing drops it. Its ID is made of the phone number
-// ID and a keyed hash of the user: one entry a user, found at once. Safe for concurrent use.
+// ID and a keyed hash of the user: one letter a user, found at once. Safe for concurrent use.
 //
 // The ledger is true, and written first. Putting and removing are several commands each, and two
 // processes may do both for one user at the same time, one of them late: so each looks at the
@@ -34,30 +34,30 @@ func New(rdb redis.UniversalClient) *Queue {
 	return &Queue{store{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}}
 }
 
-// Put takes entries in. A user's entry replaces an older one; putting the same again changes
+// Put takes letters in. A user's letter replaces an older one; putting the same again changes
 // nothing; one that the ledger says succeeded or was discarded meanwhile is dropped. After an
 // error some may have been put: put all again.
-func (d *Queue) Put(ctx context.Context, entries ...Letter) error {
-	if len(entries) == 0 {
+func (d *Queue) Put(ctx context.Context, letters ...Letter) error {
+	if len(letters) == 0 {
 		return nil
 	}
-	if err := d.put(ctx, entries); err != nil {
+	if err := d.put(ctx, letters); err != nil {
 		return fmt.Errorf("tasks: put dead letters: %w", queues.Explain(err))
 	}
 	return nil
 }
 
-func (d *Queue) put(ctx context.Context, entries []Letter) error {
+func (d *Queue) put(ctx context.Context, letters []Letter) error {
 	h, err := readHasher(ctx, d.rdb)
 	if err != nil {
 		return err
 	}
-	byID := make(map[string]Letter, len(entries))
+	byID := make(map[string]Letter, len(letters))
 	byNumber := make(map[string]map[user.ID]ledger.Version)
-	for _, e := range entries {
+	for _, e := range letters {
 		if e.Malformed == nil {
 			if reason := e.fault(); reason != "" {
-				return errors.New("an entry with " + reason)
+				return errors.New("a dead letter with " + reason)
 			}
 		}
 		e.ID = h.of(e)
@@ -83,9 +83,9 @@ func (d *Queue) put(ctx context.Context, entries []Letter) error {
 	return nil
 }
 
-// write puts the index first, then the entries, and the index again: a failover in between may have lost
-// it alone, and then no success would find the entries.
-func (d *Queue) write(ctx context.Context, entries []Letter, byNumber map[string]map[user.ID]ledger.Version) error {
+// write puts the index first, then the letters, and the index again: a failover in between may have lost
+// it alone, and then no success would find the letters.
+func (d *Queue) write(ctx context.Context, letters []Letter, byNumber map[string]map[user.ID]ledger.Version) error {
 	index := func() error {
 		for number, users := range byNumber {
 			if err := d.index(ctx, number, slices.Collect(maps.Keys(users))); err != nil {
@@ -100,7 +100,7 @@ func (d *Queue) write(ctx context.Context, entries []Letter, byNumber map[string
 	// Of its own: a Client registers a queue once in its life, and not again after Redis has
 	// lost its data.
 	client := asynq.NewClientFromRedisClient(d.rdb)
-	err := parallel.Each(ctx, entries, func(ctx context.Context, e Letter) error {
+	err := parallel.Each(ctx, letters, func(ctx context.Context, e Letter) error {
 		return d.putOne(ctx, client, e)
 	})
 	if err != nil {
@@ -109,7 +109,7 @@ func (d *Queue) write(ctx context.Context, entries []Letter, byNumber map[string
 	return index()
 }
 
-// index notes that users may have an entry.
+// index notes that users may have a letter.
 func (d *Queue) index(ctx context.Context, phoneNumberID string, users []user.ID) error {
 	for chunk := range slices.Chunk(users, ledger.MaxBatch) {
 		if err := d.rdb.SAdd(ctx, ledger.DeadKey(phoneNumberID), revealed(chunk)...).Err(); err != nil {
@@ -131,7 +131,7 @@ func revealed(users []user.ID) []any {
 // in the meantime, and the process that changed it looks as well.
 const alignRounds = 3
 
-// align makes the entries of some users fit the ledger: have is the version of the entry that
+// align makes the letters of some users fit the ledger: have is the version of the letter that
 // was just written for each, 0 when it was removed.
 func (d *Queue) align(ctx context.Context, h hasher, phoneNumberID string, have map[user.ID]ledger.Version) error {
 	l := ledger.New(d.rdb, phoneNumberID)
@@ -139,11 +139,11 @@ func (d *Queue) align(ctx context.Context, h hasher, phoneNumberID string, have 
 		var put []Letter
 		var drop []user.ID
 		for chunk := range slices.Chunk(slices.Collect(maps.Keys(have)), ledger.MaxBatch) {
-			entries, err := l.Entries(ctx, chunk)
+			records, err := l.Entries(ctx, chunk)
 			if err != nil {
 				return err
 			}
-			for _, e := range entries {
+			for _, e := range records {
 				switch {
 				case e.State == ledger.Dead && e.Version > have[e.User]:
 					dead := Of(phoneNumberID, e)
@@ -175,8 +175,8 @@ func (d *Queue) align(ctx context.Context, h hasher, phoneNumberID string, have 
 	return nil
 }
 
-// drop deletes entries of users of one phone number ID, then takes the users off the index, and looks
-// again: a failover in between may have brought back the entries alone, and then no success would find them.
+// drop deletes letters of users of one phone number ID, then takes the users off the index, and looks
+// again: a failover in between may have brought back the letters alone, and then no success would find them.
 func (d *Queue) drop(ctx context.Context, phoneNumberID string, users []user.ID, ids []string) error {
 	for range alignRounds {
 		if len(users) == 0 {
@@ -198,7 +198,7 @@ func (d *Queue) drop(ctx context.Context, phoneNumberID string, users []user.ID,
 	return d.index(ctx, phoneNumberID, users) // for Sync
 }
 
-// there reports which entries are in the queue.
+// there reports which letters are in the queue.
 func (d *Queue) there(ctx context.Context, ids []string) ([]bool, error) {
 	pipe := d.rdb.Pipeline()
 	cmds := make([]*redis.IntCmd, len(ids))
@@ -215,8 +215,8 @@ func (d *Queue) there(ctx context.Context, ids []string) ([]bool, error) {
 	return there, nil
 }
 
-// Remove deletes the entries of users that succeeded since. It costs one round trip when none
-// of them has one. An entry that the ledger still holds dead comes back: to end it is
+// Remove deletes the letters of users that succeeded since. It costs one round trip when none
+// of them has one. A letter that the ledger still holds dead comes back: to end it is
 // [Queue.Discard].
 func (d *Queue) Remove(ctx context.Context, phoneNumberID string, users ...user.ID) error {
 	for chunk := range slices.Chunk(users, ledger.MaxBatch) {
@@ -252,10 +252,10 @@ func (d *Queue) remove(ctx context.Context, phoneNumberID string, users []user.I
 	return d.align(ctx, h, phoneNumberID, have)
 }
 
-// Sync makes the queue fit the ledger, for these phone number IDs and all that have an entry: it
-// puts the entries of dead users who have none, and removes those of users who have succeeded or
+// Sync makes the queue fit the ledger, for these phone number IDs and all that have a letter: it
+// puts the letters of dead users who have none, and removes those of users who have succeeded or
 // were discarded since. It reads the IDs of the queue's tasks, then a thousand users at a time:
-// some microseconds an entry.
+// some microseconds a letter.
 func (d *Queue) Sync(ctx context.Context, phoneNumberIDs ...string) (Synced, error) {
 	ids, err := d.ids(ctx, Filter{})
 	if err != nil {
@@ -279,17 +279,17 @@ func (d *Queue) Sync(ctx context.Context, phoneNumberIDs ...string) (Synced, err
 	return run.sum, nil
 }
 
-// dropEntries deletes entries of one phone number ID as they were read, by their own IDs: so
+// dropLetters deletes letters of one phone number ID as they were read, by their own IDs: so
 // those go too that were put under a key of the hashes that is lost. What died again meanwhile
 // comes back.
-func (d *Queue) dropEntries(ctx context.Context, phoneNumberID string, entries []Letter) error {
+func (d *Queue) dropLetters(ctx context.Context, phoneNumberID string, letters []Letter) error {
 	h, err := readHasher(ctx, d.rdb)
 	if err != nil {
 		return err
 	}
-	users, ids := make([]user.ID, len(entries)), make([]string, len(entries))
-	have := make(map[user.ID]ledger.Version, len(entries))
-	for i, e := range entries {
+	users, ids := make([]user.ID, len(letters)), make([]string, len(letters))
+	have := make(map[user.ID]ledger.Version, len(letters))
+	for i, e := range letters {
 		users[i], ids[i] = e.User, e.ID
 		have[e.User] = 0
 	}
@@ -299,7 +299,7 @@ func (d *Queue) dropEntries(ctx context.Context, phoneNumberID string, entries [
 	return d.align(ctx, h, phoneNumberID, have)
 }
 
-// All yields the entries that pass the filter, each once, those of one phone number ID together
+// All yields the letters that pass the filter, each once, those of one phone number ID together
 // and in no order otherwise. What is in the queue all the while is yielded; what comes or goes
 // meanwhile may be. It reads in chunks, and the loop's body may put, redrive and discard. An
 // error ends it.
@@ -323,11 +323,11 @@ func (d *Queue) All(ctx context.Context, f Filter) iter.Seq2[Letter, error] {
 type DiscardOptions struct {
 	// DryRun changes nothing.
 	DryRun bool
-	// Each, if set, is told of each entry.
+	// Each, if set, is told of each letter.
 	Each func(e Letter)
 }
 
-// Discard deletes the entries that pass f without another try; their users may be asked for anew.
+// Discard deletes the letters that pass f without another try; their users may be asked for anew.
 // It returns how many. After an error it is safe to repeat.
 func (d *Queue) Discard(ctx context.Context, f Filter, o DiscardOptions) (int, error) {
 	n := 0
@@ -348,27 +348,27 @@ func (d *Queue) Discard(ctx context.Context, f Filter, o DiscardOptions) (int, e
 	return n, nil
 }
 
-// discard tells the ledger first: else a task that runs again puts the entry back.
-func (d *Queue) discard(ctx context.Context, entries []Letter) error {
+// discard tells the ledger first: else a task that runs again puts the letter back.
+func (d *Queue) discard(ctx context.Context, letters []Letter) error {
 	byNumber := make(map[string][]Letter)
 	var malformed []string
-	for _, e := range entries {
+	for _, e := range letters {
 		if e.Malformed != nil {
 			malformed = append(malformed, e.ID)
 			continue
 		}
 		byNumber[e.PhoneNumberID] = append(byNumber[e.PhoneNumberID], e)
 	}
-	for number, entries := range byNumber {
+	for number, letters := range byNumber {
 		l := ledger.New(d.rdb, number)
-		err := parallel.Each(ctx, entries, func(ctx context.Context, e Letter) error {
+		err := parallel.Each(ctx, letters, func(ctx context.Context, e Letter) error {
 			_, err := l.Discard(ctx, e.User, e.Version) // false: a newer request has taken its place
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if err := d.dropEntries(ctx, number, entries); err != nil {
+		if err := d.dropLetters(ctx, number, letters); err != nil {
 			return err
 		}
 	}

@@ -24,8 +24,8 @@ func (f *fixture) get(n int) (deadletter.Letter, bool) {
 func TestPutAndGet(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		want := entry(1, 10)
-		f.put(want, entry(2, 10))
+		want := letter(1, 10)
+		f.put(want, letter(2, 10))
 		got, ok := f.get(1)
 		if diff := cmp.Diff(want, got, compareIDs, ignoreID); !ok || diff != "" {
 			t.Fatal(ok, diff)
@@ -52,9 +52,9 @@ func TestPutKeepsTheNewest(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		for _, v := range []ledger.Version{10, 12, 11, 12, 5} {
-			f.put(entry(1, v))
+			f.put(letter(1, v))
 		}
-		f.put(entry(2, 7), entry(2, 9), entry(2, 8))
+		f.put(letter(2, 7), letter(2, 9), letter(2, 8))
 		if n := f.count(); n != 2 {
 			t.Errorf("%d entries, want 2", n)
 		}
@@ -69,7 +69,7 @@ func TestPutKeepsTheNewest(t *testing.T) {
 func TestPutReplacesWhateverItsState(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		f.put(entry(1, 1), entry(2, 1))
+		f.put(letter(1, 1), letter(2, 1))
 		run, _ := f.get(1)
 		archived, _ := f.get(2)
 		if err := f.Inspector.RunTask(queues.DeadLetter, run.ID); err != nil {
@@ -78,7 +78,7 @@ func TestPutReplacesWhateverItsState(t *testing.T) {
 		if err := f.Inspector.ArchiveTask(queues.DeadLetter, archived.ID); err != nil {
 			t.Fatal(err)
 		}
-		f.put(entry(1, 2), entry(2, 2))
+		f.put(letter(1, 2), letter(2, 2))
 		for _, e := range f.all(deadletter.Filter{}) {
 			if info := f.Task(queues.DeadLetter, e.ID); e.Version != 2 || info.NextProcessAt.Year() < 2098 {
 				t.Errorf("version %d, %v", e.Version, info.State)
@@ -90,7 +90,7 @@ func TestPutReplacesWhateverItsState(t *testing.T) {
 func TestRemove(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		f.put(entry(1, 1), entry(2, 1))
+		f.put(letter(1, 1), letter(2, 1))
 		if err := f.dead.Remove(t.Context(), phoneNumberID, nums(2000)[1:]...); err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func TestRemove(t *testing.T) {
 		if n := must(f.Redis.SCard(t.Context(), "wablock:{"+phoneNumberID+"}:dead").Result())(t); n != 0 {
 			t.Errorf("%d users are left in the index", n)
 		}
-		f.put(entry(1, 2))
+		f.put(letter(1, 2))
 		if _, ok := f.get(1); !ok {
 			t.Error("not found after it was put again")
 		}
@@ -115,7 +115,7 @@ func TestTheLedgerDecides(t *testing.T) {
 		newer := f.die(ledger.Unblock, num(3))
 		f.Mark(ledger.Unblock, num(2)) // last: it stays waiting
 		// A worker that was stopped in between puts all three at last.
-		f.put(entry(1, died), entry(2, died), entry(3, died))
+		f.put(letter(1, died), letter(2, died), letter(3, died))
 		if _, ok := f.get(1); ok {
 			t.Error("an entry of a user that succeeded since")
 		}
@@ -138,11 +138,11 @@ func TestTheLedgerDecides(t *testing.T) {
 func TestEntriesOutliveALostKey(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		f.put(entry(1, 1))
+		f.put(letter(1, 1))
 		if err := f.Redis.FlushDB(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		f.put(entry(2, 1))
+		f.put(letter(2, 1))
 		other := deadletter.New(f.Redis) // another process
 		if _, ok := taskfixture.Letter(t, other, phoneNumberID, num(2)); !ok {
 			t.Error("not found after the data was lost")

@@ -62,8 +62,8 @@ func TestRedriveYieldsToNewRequests(t *testing.T) {
 	}
 }
 
-// TestPutAcrossAFailover: Redis loses its last second while an entry is put, so that its user waits again; the user's
-// success must find the entry.
+// TestPutAcrossAFailover: Redis loses its last second while a letter is put, so that its user waits again; the user's
+// success must find the letter.
 func TestPutAcrossAFailover(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
@@ -92,21 +92,21 @@ func TestPutAcrossAFailover(t *testing.T) {
 	})
 }
 
-// TestRemoveAcrossAFailover: Redis loses its last second between the two halves of a removal, so that the entry is back,
+// TestRemoveAcrossAFailover: Redis loses its last second between the two halves of a removal, so that the letter is back,
 // and the index still lacks it.
 func TestRemoveAcrossAFailover(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		f.fail(ledger.Block, 1)
 		id := must(f.Redis.ZRange(t.Context(), "asynq:{dead-letter}:scheduled", 0, 0).Result())(t)[0]
-		entry, back := f.Task(queues.DeadLetter, id), false
+		letter, back := f.Task(queues.DeadLetter, id), false
 		other := redis.NewClient(f.Redis.(*redis.Client).Options())
 		t.Cleanup(func() { _ = other.Close() })
 		client := asynq.NewClientFromRedisClient(other)
 		f.Redis.(*redis.Client).AddHook(&redistest.Hook{Before: func(cmd redis.Cmder) {
 			if cmd.Name() == "srem" && redistest.Touches(cmd, indexKey) && !back {
 				back = true
-				_ = must(client.Enqueue(asynq.NewTask(entry.Type, entry.Payload), asynq.TaskID(id), asynq.Queue(queues.DeadLetter),
+				_ = must(client.Enqueue(asynq.NewTask(letter.Type, letter.Payload), asynq.TaskID(id), asynq.Queue(queues.DeadLetter),
 					asynq.ProcessAt(time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC))))(t)
 			}
 		}})

@@ -17,10 +17,10 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// Action names the outcome of an entry that was to be redriven.
+// Action names the outcome of a letter that was to be redriven.
 type Action string
 
-// The actions. An entry is Obsolete when its user succeeded since or is wanted in a newer
+// The actions. A letter is Obsolete when its user succeeded since or is wanted in a newer
 // request: it is discarded. A malformed task that still can't be read is Refused, and stays; so does the
 // block of a user who is Protected.
 const (
@@ -38,7 +38,7 @@ type RedriveOptions struct {
 	Queue ledger.Queue
 	// Requester and Reason say who redrives and why; default "redrive", and "dead letters".
 	Requester, Reason string
-	// Each, if set, is told of each entry; reason says why one was refused, or is protected.
+	// Each, if set, is told of each letter; reason says why one was refused, or is protected.
 	Each func(e Letter, a Action, reason string)
 }
 
@@ -52,8 +52,8 @@ type RedriveReport struct {
 // ErrRefused is wrapped by RedriveTask's error over a malformed task that still can't be read.
 var ErrRefused = errors.New("the task is still malformed: discard it")
 
-// Redrive asks again for what the entries that pass f asked for, as new versions, and then
-// deletes them. After an error it is safe to repeat: entries that were redriven, but not yet
+// Redrive asks again for what the letters that pass f asked for, as new versions, and then
+// deletes them. After an error it is safe to repeat: letters that were redriven, but not yet
 // deleted, are obsolete then. The report counts what was done until then.
 func Redrive(ctx context.Context, d *Queue, p *tasks.Producer, f Filter, o RedriveOptions) (RedriveReport, error) {
 	r := &redriving{d: d, p: p, o: o, groups: make(map[group][]Letter)}
@@ -108,16 +108,16 @@ func (r *redriving) run(ctx context.Context, f Filter) error {
 }
 
 func (r *redriving) flush(ctx context.Context, g group) error {
-	entries := r.groups[g]
+	letters := r.groups[g]
 	delete(r.groups, g)
 	var v ledger.Version
 	if !r.o.DryRun {
 		var err error
-		if v, err = r.p.VersionAgain(ctx, g.phoneNumberID, again(entries)); err != nil {
+		if v, err = r.p.VersionAgain(ctx, g.phoneNumberID, again(letters)); err != nil {
 			return err
 		}
 	}
-	live, obsolete, err := sift(ctx, r.d, g.phoneNumberID, entries)
+	live, obsolete, err := sift(ctx, r.d, g.phoneNumberID, letters)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (r *redriving) flush(ctx context.Context, g group) error {
 				return err
 			}
 		}
-		if err := r.d.dropEntries(ctx, g.phoneNumberID, slices.Concat(live, obsolete)); err != nil {
+		if err := r.d.dropLetters(ctx, g.phoneNumberID, slices.Concat(live, obsolete)); err != nil {
 			return err
 		}
 	}
@@ -148,11 +148,11 @@ func (r *redriving) flush(ctx context.Context, g group) error {
 	return nil
 }
 
-func (r *redriving) tell(entries []Letter, a Action, reason string) {
+func (r *redriving) tell(letters []Letter, a Action, reason string) {
 	if r.o.Each == nil {
 		return
 	}
-	for _, e := range entries {
+	for _, e := range letters {
 		r.o.Each(e, a, reason)
 	}
 }
@@ -180,10 +180,10 @@ func (r *redriving) malformed(ctx context.Context, e Letter) error {
 	return nil
 }
 
-// sift parts the entries that the ledger still holds dead from those that are obsolete.
-func sift(ctx context.Context, d *Queue, phoneNumberID string, entries []Letter) (live, obsolete []Letter, err error) {
-	users := make([]user.ID, len(entries))
-	for i, e := range entries {
+// sift parts the letters that the ledger still holds dead from those that are obsolete.
+func sift(ctx context.Context, d *Queue, phoneNumberID string, letters []Letter) (live, obsolete []Letter, err error) {
+	users := make([]user.ID, len(letters))
+	for i, e := range letters {
 		users[i] = e.User
 	}
 	l := ledger.New(d.rdb, phoneNumberID)
@@ -200,32 +200,32 @@ func sift(ctx context.Context, d *Queue, phoneNumberID string, entries []Letter)
 		return nil, nil, err
 	}
 	for i, s := range states {
-		entries[i].Ends, entries[i].Standing = s.Job.Ends, texts[s.Job.Text].Standing
-		ended := s.Job.Ends > 0 && s.Job.Ends <= time.Now().UnixMilli() && s.Version == entries[i].Version // a timed block
-		ended = ended || s.Version == entries[i].Version && (s.State == ledger.Succeeded || s.State == ledger.Discarded)
-		if s.Version > entries[i].Version || ended {
-			obsolete = append(obsolete, entries[i])
+		letters[i].Ends, letters[i].Standing = s.Job.Ends, texts[s.Job.Text].Standing
+		ended := s.Job.Ends > 0 && s.Job.Ends <= time.Now().UnixMilli() && s.Version == letters[i].Version // a timed block
+		ended = ended || s.Version == letters[i].Version && (s.State == ledger.Succeeded || s.State == ledger.Discarded)
+		if s.Version > letters[i].Version || ended {
+			obsolete = append(obsolete, letters[i])
 		} else {
-			live = append(live, entries[i])
+			live = append(live, letters[i])
 		}
 	}
 	return live, obsolete, nil
 }
 
-// again returns the entries as requests that ended.
-func again(entries []Letter) []tasks.Ended {
-	all := make([]tasks.Ended, len(entries))
-	for i, e := range entries {
+// again returns the letters as requests that ended.
+func again(letters []Letter) []tasks.Ended {
+	all := make([]tasks.Ended, len(letters))
+	for i, e := range letters {
 		all[i] = tasks.Ended{User: e.User, Version: e.Version, Ends: e.Ends, Standing: e.Standing}
 	}
 	return all
 }
 
-func enqueueAgain(ctx context.Context, p *tasks.Producer, g group, entries []Letter, v ledger.Version, o RedriveOptions) ([]tasks.Job, error) {
+func enqueueAgain(ctx context.Context, p *tasks.Producer, g group, letters []Letter, v ledger.Version, o RedriveOptions) ([]tasks.Job, error) {
 	return p.Again(ctx, tasks.Request{
 		Operation: g.operation, PhoneNumberID: g.phoneNumberID, Queue: o.Queue, Version: v,
 		Requester: cmp.Or(o.Requester, "redrive"), Reason: cmp.Or(o.Reason, "redriven from the dead letters"),
-	}, again(entries))
+	}, again(letters))
 }
 
 // readable decodes a malformed task, which an older worker may have put here; reason says why
@@ -248,8 +248,8 @@ func forgotten(ctx context.Context, d *Queue, p queues.Payload) (reason string, 
 	if time.Since(p.Version.Time()) < ledger.ForgetAfter {
 		return "", nil
 	}
-	entries, err := ledger.New(d.rdb, p.PhoneNumberID).Entries(ctx, p.Users)
-	for _, e := range entries {
+	records, err := ledger.New(d.rdb, p.PhoneNumberID).Entries(ctx, p.Users)
+	for _, e := range records {
 		if e.State == ledger.Unknown {
 			return "it is of " + p.Version.Time().UTC().Format(time.DateOnly) +
 				", and what was asked for since may be forgotten: ask anew for its users, then discard it", err
@@ -292,9 +292,9 @@ func enqueueOriginal(ctx context.Context, d *Queue, m *Malformed, payload queues
 	return ErrBusy
 }
 
-// RedriveTask is the handler for queues.DeadLetter: "run" in the web UI makes an entry pending,
-// and the worker that consumes the queue redrives it. asynq deletes the entry when it returns
-// nil. After an error, as over a user who is protected, the entry stays; use [RedriveDelay] for the time until the next try.
+// RedriveTask is the handler for queues.DeadLetter: "run" in the web UI makes a letter pending,
+// and the worker that consumes the queue redrives it. asynq deletes the letter when it returns
+// nil. After an error, as over a user who is protected, the letter stays; use [RedriveDelay] for the time until the next try.
 func RedriveTask(ctx context.Context, d *Queue, p *tasks.Producer, t *asynq.Task) error {
 	e, err := decodeDeadLetter(t.Type(), t.Payload())
 	if err != nil {
@@ -309,7 +309,7 @@ func RedriveTask(ctx context.Context, d *Queue, p *tasks.Producer, t *asynq.Task
 }
 
 // adoptStray takes in a task of another kind in the queue: it goes where it belongs if it can be
-// read, and else becomes an entry.
+// read, and else becomes a letter.
 func adoptStray(ctx context.Context, d *Queue, t *asynq.Task, reason error) error {
 	id := ""
 	if w := t.ResultWriter(); w != nil {
@@ -352,11 +352,11 @@ func redriveOne(ctx context.Context, d *Queue, p *tasks.Producer, e Letter) erro
 	return err
 }
 
-// redriveRetry is the time until an entry is tried again whose redriving failed, because of
+// redriveRetry is the time until a letter is tried again whose redriving failed, because of
 // Redis most likely.
 const redriveRetry = 5 * time.Second
 
-// RedriveDelay is the RetryDelayFunc of an asynq server that consumes queues.DeadLetter: an entry
+// RedriveDelay is the RetryDelayFunc of an asynq server that consumes queues.DeadLetter: a letter
 // that was refused rests again until 2099, with the reason on it.
 func RedriveDelay(_ int, err error, _ *asynq.Task) time.Duration {
 	if errors.Is(err, ErrRefused) || errors.Is(err, ErrProtected) {

@@ -83,12 +83,12 @@ func TestRedrive(t *testing.T) {
 func TestRedriveWithFilter(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		old, other, foreign := entry(1, 1), entry(2, 1), entry(3, 1)
+		old, other, foreign := letter(1, 1), letter(2, 1), letter(3, 1)
 		old.LastFailedAt = old.LastFailedAt.Add(-time.Hour)
 		other.Code = 131021
 		foreign.PhoneNumberID = "7"
-		f.put(old, other, foreign, entry(4, 1), garbage("x"))
-		at := entry(4, 1).LastFailedAt
+		f.put(old, other, foreign, letter(4, 1), garbage("x"))
+		at := letter(4, 1).LastFailedAt
 		for name, c := range map[string]struct {
 			filter deadletter.Filter
 			want   []int
@@ -163,7 +163,7 @@ func TestDiscard(t *testing.T) {
 		if n := must(f.dead.Discard(t.Context(), deadletter.Filter{IDs: []string{"none"}}, deadletter.DiscardOptions{}))(t); n != 0 {
 			t.Errorf("%d discarded under an ID that does not exist", n)
 		}
-		f.put(entry(2, died)) // a task that runs again
+		f.put(letter(2, died)) // a task that runs again
 		if _, ok := f.get(2); ok {
 			t.Error("a discarded entry came back")
 		}
@@ -408,15 +408,15 @@ func TestManyEntriesStayAndAreFoundWhileOthersGo(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		const n = 2200
-		entries := make([]deadletter.Letter, n)
+		letters := make([]deadletter.Letter, n)
 		var half []user.ID
-		for i := range entries {
-			entries[i] = entry(i, 1)
+		for i := range letters {
+			letters[i] = letter(i, 1)
 			if i%2 == 0 {
 				half = append(half, num(i))
 			}
 		}
-		f.put(entries...)
+		f.put(letters...)
 		if got := f.count(); got != n {
 			t.Fatalf("%d entries", got)
 		}

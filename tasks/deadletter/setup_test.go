@@ -40,8 +40,8 @@ func each(t *testing.T, body func(t *testing.T, f *fixture)) {
 	taskfixture.Each(t, func(t *testing.T, f *taskfixture.Fixture) { body(t, setup(t, f.Redis)) })
 }
 
-// entry is a dead letter of user n at version v.
-func entry(n int, v ledger.Version) deadletter.Letter {
+// letter is a dead letter of user n at version v.
+func letter(n int, v ledger.Version) deadletter.Letter {
 	return deadletter.Letter{
 		PhoneNumberID: phoneNumberID, User: num(n), Operation: ledger.Block, Version: v, Code: 131047,
 		Message: "Re-engagement message", Details: "more than 24 hours", FBTraceID: "Atrace", Attempts: 1,
@@ -49,14 +49,14 @@ func entry(n int, v ledger.Version) deadletter.Letter {
 	}
 }
 
-func (f *fixture) put(entries ...deadletter.Letter) {
+func (f *fixture) put(letters ...deadletter.Letter) {
 	f.Helper()
-	if err := f.dead.Put(f.Context(), entries...); err != nil {
+	if err := f.dead.Put(f.Context(), letters...); err != nil {
 		f.Fatal(err)
 	}
 }
 
-// all returns every entry that the filter lets through, by user or reason.
+// all returns every letter that the filter lets through, by user or reason.
 func (f *fixture) all(filter deadletter.Filter) map[string]deadletter.Letter {
 	f.Helper()
 	out := make(map[string]deadletter.Letter)
@@ -104,7 +104,7 @@ func (f *fixture) settle(op ledger.Operation, verdict ledger.Verdict, failure *l
 	return v
 }
 
-// count returns how many entries there are.
+// count returns how many letters there are.
 func (f *fixture) count() int {
 	f.Helper()
 	return len(f.all(deadletter.Filter{}))

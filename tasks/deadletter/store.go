@@ -23,19 +23,19 @@ type store struct {
 	inspector *asynq.Inspector
 }
 
-// restsUntil is the time at which asynq would run the entries: later than any plan.
+// restsUntil is the time at which asynq would run the letters: later than any plan.
 var restsUntil = time.Date(2099, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// An entry that is just being redriven can't be replaced; it is for milliseconds.
+// A letter that is just being redriven can't be replaced; it is for milliseconds.
 const (
 	putTries = 40
 	putPause = 50 * time.Millisecond
 )
 
-// ErrBusy is wrapped when an entry stays in the hands of a handler: do it again later.
-var ErrBusy = errors.New("the entry is being redriven at this moment: do it again")
+// ErrBusy is wrapped when a letter stays in the hands of a handler: do it again later.
+var ErrBusy = errors.New("the dead letter is being redriven at this moment: do it again")
 
-// fetch returns the entry of a task ID, nil when there is none.
+// fetch returns the letter of a task ID, nil when there is none.
 func (s *store) fetch(id string) (*Letter, error) {
 	info, err := s.inspector.GetTaskInfo(queues.DeadLetter, id)
 	if queues.IsGone(err) {
@@ -48,7 +48,7 @@ func (s *store) fetch(id string) (*Letter, error) {
 	return &e, nil
 }
 
-// Read decodes the payload of a task in the queue. A task that is not an entry comes out as a
+// Read decodes the payload of a task in the queue. A task that is not a letter comes out as a
 // malformed one.
 func Read(typ, id string, payload []byte) Letter {
 	e, err := decodeDeadLetter(typ, payload)
@@ -80,7 +80,7 @@ func (s *store) putOne(ctx context.Context, client *asynq.Client, e Letter) erro
 	return ErrBusy
 }
 
-// replace puts e in the place of the entry of the same ID, if that is older. Neither done nor
+// replace puts e in the place of the letter of the same ID, if that is older. Neither done nor
 // an error means that e is to be enqueued again.
 func (s *store) replace(ctx context.Context, e Letter, payload []byte) (done bool, err error) {
 	info, err := s.inspector.GetTaskInfo(queues.DeadLetter, e.ID)
@@ -109,7 +109,7 @@ func (s *store) replace(ctx context.Context, e Letter, payload []byte) (done boo
 	return false, err
 }
 
-// deleteTasks deletes entries, waiting for a handler that holds one.
+// deleteTasks deletes letters, waiting for a handler that holds one.
 func (s *store) deleteTasks(ctx context.Context, ids []string) error {
 	return parallel.Each(ctx, ids, func(ctx context.Context, id string) error {
 		for range putTries {
@@ -128,9 +128,9 @@ func (s *store) deleteTasks(ctx context.Context, ids []string) error {
 	})
 }
 
-// asynq's keys of the queue, by what they hold: a sorted set or a list of task IDs. An entry
+// asynq's keys of the queue, by what they hold: a sorted set or a list of task IDs. A letter
 // rests in scheduled; "run" in the web UI moves it on, in the order of these. They are read
-// directly because asynq's own listing pages by position, and would miss entries whenever
+// directly because asynq's own listing pages by position, and would miss letters whenever
 // others go.
 var (
 	restingKeys = []string{queueKey("scheduled")}
@@ -140,11 +140,11 @@ var (
 
 func queueKey(state string) string { return queues.Key(queues.DeadLetter, state) }
 
-// chunkSize bounds the entries that are read, redriven or discarded at a time.
+// chunkSize bounds the letters that are read, redriven or discarded at a time.
 const chunkSize = 1000
 
-// chunks yields the entries that pass f, in chunks of 1 to chunkSize. The IDs are all read
-// first, 6 MB for 100,000, so that the loop's body may delete entries; the entries are read
+// chunks yields the letters that pass f, in chunks of 1 to chunkSize. The IDs are all read
+// first, 6 MB for 100,000, so that the loop's body may delete letters; the letters are read
 // chunk by chunk.
 func (s *store) chunks(ctx context.Context, f Filter) iter.Seq2[[]Letter, error] {
 	return func(yield func([]Letter, error) bool) {
@@ -161,18 +161,18 @@ func (s *store) chunks(ctx context.Context, f Filter) iter.Seq2[[]Letter, error]
 			yield(nil, fmt.Errorf("tasks: read dead letters: %w", err))
 			return
 		}
-		behind, _ := slices.BinarySearch(ids, f.After) // only the entry itself is left for match
+		behind, _ := slices.BinarySearch(ids, f.After) // only the letter itself is left for match
 		for chunk := range slices.Chunk(ids[behind:], chunkSize) {
-			entries, err := s.fetchAll(ctx, chunk)
+			letters, err := s.fetchAll(ctx, chunk)
 			if err == nil {
-				entries = slices.DeleteFunc(entries, func(e Letter) bool { return !w.filter(ctx, f, e.PhoneNumberID).match(e) })
+				letters = slices.DeleteFunc(letters, func(e Letter) bool { return !w.filter(ctx, f, e.PhoneNumberID).match(e) })
 				err = w.err
 			}
 			if err != nil {
 				yield(nil, fmt.Errorf("tasks: read dead letters: %w", err))
 				return
 			}
-			if len(entries) > 0 && !yield(entries, nil) {
+			if len(letters) > 0 && !yield(letters, nil) {
 				return
 			}
 		}
@@ -180,7 +180,7 @@ func (s *store) chunks(ctx context.Context, f Filter) iter.Seq2[[]Letter, error]
 }
 
 // widening widens a filter's users to all names of their persons, which each phone number ID has of its own: an
-// entry stands under the name by which its user was asked for.
+// letter stands under the name by which its user was asked for.
 type widening struct {
 	store *store
 	users []user.ID
@@ -188,7 +188,7 @@ type widening struct {
 	err   error                // the first one
 }
 
-// filter returns f as it is for entries of a phone number ID, "" for those of none.
+// filter returns f as it is for letters of a phone number ID, "" for those of none.
 func (w *widening) filter(ctx context.Context, f Filter, phoneNumberID string) Filter {
 	if len(w.users) == 0 || phoneNumberID == "" || w.err != nil {
 		return f
@@ -209,7 +209,7 @@ func (w *widening) filter(ctx context.Context, f Filter, phoneNumberID string) F
 	return f
 }
 
-// fetchAll returns those of the entries that exist.
+// fetchAll returns those of the letters that exist.
 func (s *store) fetchAll(ctx context.Context, ids []string) ([]Letter, error) {
 	found := make([]*Letter, len(ids))
 	err := parallel.Each(ctx, parallel.UpTo(0, len(ids)), func(_ context.Context, i int) (err error) {
@@ -219,13 +219,13 @@ func (s *store) fetchAll(ctx context.Context, ids []string) ([]Letter, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries := make([]Letter, 0, len(found))
+	letters := make([]Letter, 0, len(found))
 	for _, e := range found {
 		if e != nil {
-			entries = append(entries, *e)
+			letters = append(letters, *e)
 		}
 	}
-	return entries, nil
+	return letters, nil
 }
 
 // ids returns the task IDs that may pass f, each once, those of a phone number ID together.

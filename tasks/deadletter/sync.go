@@ -18,7 +18,7 @@ type syncing struct {
 	sum   Synced
 }
 
-// number goes through the users that the index of a phone number ID names, then through those of the entries, given by
+// number goes through the users that the index of a phone number ID names, then through those of the letters, given by
 // ID, that it does not name: a failover may have lost a part of the index.
 func (s *syncing) number(ctx context.Context, phoneNumberID string, ids []string) error {
 	h, err := readHasher(ctx, s.queue.rdb)
@@ -67,12 +67,12 @@ func (s *syncing) users(ctx context.Context, h hasher, phoneNumberID string, use
 	if err != nil {
 		return err
 	}
-	entries, err := ledger.New(s.queue.rdb, phoneNumberID).Entries(ctx, users)
+	records, err := ledger.New(s.queue.rdb, phoneNumberID).Entries(ctx, users)
 	if err != nil {
 		return err
 	}
 	have := make(map[user.ID]ledger.Version)
-	for i, e := range entries {
+	for i, e := range records {
 		switch {
 		case e.State == ledger.Dead && !there[i]:
 			have[e.User] = 0
@@ -87,7 +87,7 @@ func (s *syncing) users(ctx context.Context, h hasher, phoneNumberID string, use
 	return s.queue.align(ctx, h, phoneNumberID, have)
 }
 
-// unnamed removes those of some entries whose users have succeeded or were discarded, and puts the
+// unnamed removes those of some letters whose users have succeeded or were discarded, and puts the
 // others' users into the index.
 func (s *syncing) unnamed(ctx context.Context, phoneNumberID string, ids []string) error {
 	letters, err := s.queue.fetchAll(ctx, ids)
@@ -102,16 +102,16 @@ func (s *syncing) unnamed(ctx context.Context, phoneNumberID string, ids []strin
 	if err := s.queue.index(ctx, phoneNumberID, users); err != nil {
 		return err
 	}
-	entries, err := ledger.New(s.queue.rdb, phoneNumberID).Entries(ctx, users)
+	records, err := ledger.New(s.queue.rdb, phoneNumberID).Entries(ctx, users)
 	if err != nil {
 		return err
 	}
 	var ended []Letter
-	for i, e := range entries {
+	for i, e := range records {
 		if e.State == ledger.Succeeded || e.State == ledger.Discarded {
 			ended = append(ended, letters[i])
 		}
 	}
 	s.sum.Removed += len(ended)
-	return s.queue.dropEntries(ctx, phoneNumberID, ended)
+	return s.queue.dropLetters(ctx, phoneNumberID, ended)
 }

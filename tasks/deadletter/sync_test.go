@@ -36,7 +36,7 @@ func (f *fixture) has(users ...user.ID) {
 }
 
 // TestSyncRemoves: users succeeded, or were discarded, and the process that should have removed
-// their entries died before it could.
+// their letters died before it could.
 func TestSyncRemoves(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
@@ -52,7 +52,7 @@ func TestSyncRemoves(t *testing.T) {
 		}
 		f.succeed(ledger.Unblock, num(3), num(4))
 		f.Mark(ledger.Unblock, num(2))
-		other := entry(9, v)
+		other := letter(9, v)
 		other.PhoneNumberID = "7" // unknown to the ledger
 		f.put(other, deadletter.NewMalformed("t", "bulk", "id", []byte("x"), queues.ErrMalformed))
 		if n := must(f.dead.Sync(t.Context()))(t); n != (deadletter.Synced{Removed: 3}) {
@@ -87,7 +87,7 @@ func TestSyncYieldsToALatePut(t *testing.T) {
 	})
 }
 
-// TestSyncPuts: users are dead, and the process that should have put their entries died before it
+// TestSyncPuts: users are dead, and the process that should have put their letters died before it
 // could.
 func TestSyncPuts(t *testing.T) {
 	t.Parallel()
