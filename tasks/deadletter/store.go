@@ -179,7 +179,7 @@ func (s *store) chunks(ctx context.Context, f Filter) iter.Seq2[[]Letter, error]
 	}
 }
 
-// widening widens a filter's users to all names of their persons, which each phone number ID has of its own: an
+// widening widens a filter's users to all names of their persons, which each phone number ID has of its own: a
 // letter stands under the name by which its user was asked for.
 type widening struct {
 	store *store
