@@ -178,6 +178,12 @@ func limitRow(o app.Limit) []string {
 		state += ": the API refuses the token or the account"
 	}
 	texts := []string{state}
+	if o.PinnedBy != "" {
+		texts = append(texts, "pinned by "+o.PinnedBy+" at "+o.PinnedAt.Format(time.RFC3339))
+	}
+	if o.CappedBy != "" {
+		texts = append(texts, "capped by "+o.CappedBy+" at "+o.CappedAt.Format(time.RFC3339))
+	}
 	for _, p := range o.Pauses {
 		texts = append(texts, p.String())
 	}

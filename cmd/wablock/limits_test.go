@@ -35,13 +35,16 @@ func TestLimits(t *testing.T) {
 		t.Errorf("the slowest: %v", o)
 	}
 	f.wablock("limits", "show", "--rate", "0.009").exits(exitUsage)
-	if o := show("pin", "7.5"); o["pinned"] != 7.5 || o["rate"] != 7.5 {
+	if o := show("pin", "7.5", "--by", "ana"); o["pinned"] != 7.5 || o["rate"] != 7.5 || o["pinned_by"] != "ana" || o["pinned_at"] == nil {
 		t.Errorf("pinned: %v", o)
 	}
-	if o := show("cap", "3"); o["capped"] != 3.0 || o["rate"] != 3.0 {
+	if o := show("cap", "3", "--by", "ben"); o["capped"] != 3.0 || o["rate"] != 3.0 || o["pinned_by"] != "ana" || o["capped_by"] != "ben" {
 		t.Errorf("capped: %v", o)
 	}
-	if o := show("release"); o["pinned"] != nil || o["capped"] != nil {
+	if r := f.wablock("limits", "show"); !strings.Contains(r.out, "pinned by ana at 2") || !strings.Contains(r.out, "capped by ben at 2") {
+		t.Errorf("for people: %s", r.out)
+	}
+	if o := show("release"); o["pinned"] != nil || o["capped"] != nil || o["pinned_by"] != nil {
 		t.Errorf("released: %v", o)
 	}
 	if r := f.wablock("limits", "show"); r.code != 0 || !strings.Contains(r.out, phoneNumberID) || !strings.Contains(r.out, "unused: no call yet") {

@@ -126,6 +126,23 @@ func Changes(ctx context.Context, rdb redis.UniversalClient, since time.Time, li
 	return read(ctx, rdb, streamKey, since, limit)
 }
 
+// maxSearched bounds the events among which Last looks for one.
+const maxSearched = 2000
+
+// Last returns the newest event of an action on a phone number ID among the last 2,000 changes, false where there is
+// none.
+func Last(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, action Action) (Event, bool, error) {
+	events, err := read(ctx, rdb, streamKey, time.Time{}, maxSearched)
+	if err != nil {
+		return Event{}, false, err
+	}
+	i := slices.IndexFunc(events, func(e Event) bool { return e.Action == action && e.PhoneNumberID == phoneNumberID })
+	if i < 0 {
+		return Event{}, false, nil
+	}
+	return events[i], true, nil
+}
+
 // Read returns the events since a time (zero for all that are kept), newest first, at most limit.
 func Read(ctx context.Context, rdb redis.UniversalClient, since time.Time, limit int) ([]Event, error) {
 	events, err := read(ctx, rdb, streamKey, since, limit)

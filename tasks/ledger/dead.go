@@ -27,7 +27,7 @@ func (l *Ledger) DeadByCode(ctx context.Context, limit int) (codes []DeadCode, l
 	}
 	byCode, read := map[int]DeadCode{}, map[string]bool{}
 	for cursor := uint64(0); total > 0 && len(read) < limit; {
-		names, next, err := l.rdb.SScan(ctx, l.deadKey, cursor, "", MaxBatch).Result()
+		names, next, err := l.rdb.SScan(ctx, l.deadKey, cursor, "", int64(min(MaxBatch, limit))).Result()
 		if err != nil {
 			return nil, 0, fmt.Errorf("ledger: dead by code: %w", err)
 		}

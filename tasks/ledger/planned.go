@@ -47,6 +47,15 @@ func (l *Ledger) plan(ctx context.Context, what string, p Planned, users []user.
 
 func (l *Ledger) plannedKey() string { return strings.TrimSuffix(l.jobsPrefix, "jobs") + "planned" }
 
+// PlannedUsers counts the users who have planned requests.
+func (l *Ledger) PlannedUsers(ctx context.Context) (int, error) {
+	n, err := l.rdb.HLen(ctx, l.plannedKey()).Result()
+	if err != nil {
+		return 0, fmt.Errorf("ledger: planned: %w", err)
+	}
+	return int(n), nil
+}
+
 // PlannedOf returns what is planned for each user, in the order given; at most MaxBatch users.
 func (l *Ledger) PlannedOf(ctx context.Context, users []user.ID) ([][]Planned, error) {
 	if len(users) == 0 {

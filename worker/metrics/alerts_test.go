@@ -1,7 +1,9 @@
 package metrics_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/worker/metrics"
+	"github.com/wablock/wablock/worker/web/overview"
 )
 
 // rules is the part of deploy/prometheus-rules.yaml that is compared with other files.
@@ -117,7 +120,7 @@ func described(t *testing.T) map[string][]string {
 	t.Helper()
 	_, rdb := redistest.Mini(t)
 	m := metrics.New("v1.2.3")
-	if err := m.WatchQueues(rdb); err != nil {
+	if err := errors.Join(m.WatchQueues(rdb), m.WatchOverview(func(context.Context) overview.Overview { return overview.Overview{} })); err != nil {
 		t.Fatal(err)
 	}
 	ch := make(chan *prometheus.Desc)

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"time"
@@ -8,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/wablock/wablock/worker/web/overview"
 )
 
 const (
@@ -148,6 +151,15 @@ func (m *Metrics) WatchQueues(rdb redis.UniversalClient) error {
 func (m *Metrics) WatchPauses(rdb redis.UniversalClient, phoneNumberIDs []string) error {
 	if err := m.registry.Register(newPauses(rdb, phoneNumberIDs)); err != nil {
 		return fmt.Errorf("metrics: watch pauses: %w", err)
+	}
+	return nil
+}
+
+// WatchOverview adds what the overview shows of phone number IDs, whichever workers call for them. now is asked at each
+// scrape, and keeps its answer for a while.
+func (m *Metrics) WatchOverview(now func(context.Context) overview.Overview) error {
+	if err := m.registry.Register(newOverview(now, m.numbers, m.codes)); err != nil {
+		return fmt.Errorf("metrics: watch the overview: %w", err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/worker/metrics"
 	"github.com/wablock/wablock/worker/reconcile"
+	"github.com/wablock/wablock/worker/web/overview"
 )
 
 func TestCounters(t *testing.T) {
@@ -113,12 +115,41 @@ wablock_waiting_users{phone_number_id="106",queue="reconcile"} 0
 `, "wablock_waiting_users", "wablock_lane_state", "wablock_later_users", "wablock_rate_limit", "wablock_users_per_call")
 }
 
+// TestOverview: what the overview shows of a phone number ID is in the metrics, those beyond the bound of labels summed up.
+func TestOverview(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(1_795_000_000, 0)
+	m := metrics.New("", "106", "107")
+	if err := m.WatchOverview(func(context.Context) overview.Overview {
+		return overview.Overview{PhoneNumbers: []overview.PhoneNumber{
+			{ID: "106", ExpectedAt: at, Limit: overview.Limit{Pinned: 2.5}, Planned: 7, Dead: 13, DeadCodes: []ledger.DeadCode{{Code: 131047, Users: 9, Oldest: at.Add(-time.Hour)}, {Users: 1}}},
+			{ID: "107", Limit: overview.Limit{Capped: 4}},
+		}}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, m, `
+wablock_dead_letter_oldest_timestamp_seconds{code="131047",phone_number_id="106"} 1.7949964e+09
+wablock_dead_letter_users{code="",phone_number_id="106"} 1
+wablock_dead_letter_users{code="131047",phone_number_id="106"} 9
+wablock_dead_letter_users{code="not counted",phone_number_id="106"} 3
+wablock_expected_end_timestamp_seconds{phone_number_id="106"} 1.795e+09
+wablock_planned_users{phone_number_id="106"} 7
+wablock_planned_users{phone_number_id="107"} 0
+wablock_rate_capped{phone_number_id="106"} 0
+wablock_rate_capped{phone_number_id="107"} 4
+wablock_rate_pinned{phone_number_id="106"} 2.5
+wablock_rate_pinned{phone_number_id="107"} 0
+`, "wablock_dead_letter_oldest_timestamp_seconds", "wablock_dead_letter_users", "wablock_expected_end_timestamp_seconds", "wablock_planned_users",
+		"wablock_rate_capped", "wablock_rate_pinned")
+}
+
 // TestNames holds the metrics to Prometheus's conventions, as its own linter has them.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	_, rdb := redistest.Mini(t)
 	m := metrics.New("v1.2.3", "106")
-	if err := errors.Join(m.WatchQueues(rdb), m.WatchPauses(rdb, []string{"106"})); err != nil {
+	if err := errors.Join(m.WatchQueues(rdb), m.WatchPauses(rdb, []string{"106"}), m.WatchOverview(overview.NewReader(overview.Config{Redis: rdb, PhoneNumberIDs: []string{"106"}}).Now)); err != nil {
 		t.Fatal(err)
 	}
 	m.Call("106", "block", "answered", 2, time.Second, "")

@@ -53,6 +53,9 @@ func (r Record) Good() bool {
 	return r.Error == "" && (len(r.Guards) == 0 || r.Approved || r.Mode == plan.Report)
 }
 
+// Listed reports whether the run read the whole blocklist: what it found holds while later runs fail.
+func (r Record) Listed() bool { return r.Hash != "" }
+
 // Duration is the time that the run took.
 func (r Record) Duration() time.Duration { return r.EndedAt.Sub(r.StartedAt) }
 

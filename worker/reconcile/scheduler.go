@@ -172,7 +172,7 @@ func (s *Scheduler) show(ctx context.Context, t *scheduled, now time.Time) {
 	if len(runs) > 0 {
 		standing.Last = runs[0]
 	}
-	if i := slices.IndexFunc(runs, func(r Record) bool { return r.Hash != "" }); i >= 0 {
+	if i := slices.IndexFunc(runs, Record.Listed); i >= 0 {
 		standing.Planned = runs[i]
 	}
 	if s.began.IsZero() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wablock/wablock/tasks/amounts"
+	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
@@ -254,7 +255,7 @@ func (f attention) pace(n NumberFacts, p PhoneNumber, s standing, waits string) 
 		if slow && p.ExpectedAt.Sub(f.Now) > longPause {
 			sev = Slow
 		}
-		add(sev, CausePinned, sentence("The rate is pinned at "+PerSecond(n.Limit.Pinned)+" by an operator"+f.pinnedBy(n.ID), waits, left), release)
+		add(sev, CausePinned, sentence("The rate is pinned at "+PerSecond(n.Limit.Pinned)+" by an operator"+f.setBy(n.Pin), waits, left), release)
 	case slow && n.Limit.PausedUntil.Sub(f.Now) > longPause:
 		add(Slow, CauseRate, sentence("The API's rate limit is used up: no call goes before "+clock(n.Limit.PausedUntil, f.Now), waits, left),
 			"It goes on by itself. Find out which other program calls for the same phone number or account; `wablock limits show` has what was learnt.")
@@ -285,19 +286,17 @@ func (f attention) faster(n NumberFacts) string {
 		return fmt.Sprintf("It is the configured ceiling: raise WABLOCK_RATE (%s), or rate under phone_numbers, if the API allows more.", PerSecond(n.Limit.Ceiling))
 	}
 	if n.Limit.Capped > 0 && n.Limit.Rate >= n.Limit.Capped*0.99 {
-		return "It is capped by an operator: `wablock limits release --phone-number-id " + n.ID + "` ends that."
+		return "It is capped by an operator" + f.setBy(n.Cap) + ": `wablock limits release --phone-number-id " + n.ID + "` ends that."
 	}
 	return "Find out which other program calls for the same phone number or account; if a past limit no longer holds, `wablock limits release --phone-number-id " + n.ID + "`."
 }
 
-// pinnedBy returns who pinned the rate, where the events of the last hour tell.
-func (f attention) pinnedBy(id string) string {
-	for _, e := range f.Events {
-		if e.Action == "pin" && e.PhoneNumberID == id {
-			return " (" + e.By + ", " + clock(e.At, f.Now) + ")"
-		}
+// setBy returns who set a rate and when, as far as it is known.
+func (f attention) setBy(e audit.Event) string {
+	if e.By == "" {
+		return ""
 	}
-	return ""
+	return " (" + e.By + ", " + clock(e.At, f.Now) + ")"
 }
 
 // deadText names the codes that most of a phone number ID's dead letters have.

@@ -50,8 +50,12 @@ type NumberFacts struct {
 	Jobs     []tasks.JobStatus
 	Dead     []ledger.DeadCode
 	DeadLeft int // dead users who are not in Dead
-	// LastRun is the last run of the reconciliation, nil for none.
-	LastRun *reconcile.Record
+	// LastRun is the last run of the reconciliation, nil for none, and Listed the last one that read the whole list.
+	LastRun, Listed *reconcile.Record
+	// Pin and Cap are the events in which the rate was pinned and capped, zero where it is not known.
+	Pin, Cap audit.Event
+	// Planned counts the users whose requests are put off.
+	Planned int
 }
 
 // The bounds of an Overview's lists.
@@ -165,11 +169,12 @@ func (f Facts) number(n NumberFacts) (PhoneNumber, []Notice) {
 		Waiting: Waiting{n.Backlog.Interactive, n.Backlog.Bulk, n.Backlog.Reconcile, n.Backlog.Later},
 		Limit: Limit{
 			Rate: n.Limit.Rate, Learnt: n.Limit.Learnt, Anchor: n.Limit.Anchor, Ceiling: n.Limit.Ceiling,
-			Pinned: n.Limit.Pinned, Capped: n.Limit.Capped, PausedUntil: n.Limit.PausedUntil,
+			Pinned: n.Limit.Pinned, PinnedBy: n.Pin.By, PinnedAt: n.Pin.At, Capped: n.Limit.Capped, CappedBy: n.Cap.By, CappedAt: n.Cap.At,
+			PausedUntil: n.Limit.PausedUntil,
 		},
 		UsersPerCall: n.Limit.MaxUsers,
 		LastMinute:   n.Series.LastMinute(), LastHour: hour, Minutes: n.Series.Minutes,
-		Dead: n.DeadLeft,
+		Planned: n.Planned, Dead: n.DeadLeft, DeadCodes: n.Dead,
 	}
 	if p.Minutes == nil {
 		p.Minutes = []figures.Minute{}
@@ -186,9 +191,9 @@ func (f Facts) number(n NumberFacts) (PhoneNumber, []Notice) {
 	}
 	if r := n.LastRun; r != nil {
 		p.Reconciliation = reconciliation(*r)
-		if r.Actual > 0 || r.Error == "" {
-			p.Blocklist = &Blocklist{r.Actual, plan.Capacity, r.EndedAt}
-		}
+	}
+	if r := n.Listed; r != nil {
+		p.Blocklist = &Blocklist{r.Actual, plan.Capacity, r.EndedAt}
 	}
 	a := attention{f}
 	s := a.standing(n, p)

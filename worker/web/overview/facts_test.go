@@ -94,7 +94,7 @@ func TestEveryCauseIsNamed(t *testing.T) {
 		"pinned": {
 			func(f *overview.Facts) {
 				f.Numbers[0].Limit.Pinned, f.Numbers[0].Limit.Rate = 0.01, 0.01
-				f.Events = []audit.Event{{Action: audit.Pin, By: "ben", PhoneNumberID: id, At: now.Add(-time.Minute)}}
+				f.Numbers[0].Pin = audit.Event{Action: audit.Pin, By: "ben", PhoneNumberID: id, At: now.Add(-30 * time.Hour)}
 			},
 			overview.CausePinned, overview.Running,
 			[]string{"pinned at 0.01/s", "ben", "about 1h3m"},
@@ -157,7 +157,9 @@ func TestEveryCauseIsNamed(t *testing.T) {
 			"reconcile --history",
 		},
 		"list nearly full": {
-			func(f *overview.Facts) { f.Numbers[0].LastRun = &reconcile.Record{EndedAt: now, Actual: 62_000} },
+			func(f *overview.Facts) {
+				f.Numbers[0].Listed = &reconcile.Record{EndedAt: now.Add(-time.Hour), Actual: 62_000}
+			},
 			overview.CauseNearlyFull, overview.Running,
 			[]string{"62,000 of 64,000"},
 			"Unblock",

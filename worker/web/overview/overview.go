@@ -12,6 +12,7 @@ import (
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/figures"
+	"github.com/wablock/wablock/tasks/ledger"
 )
 
 // Overview shows how the system stands. Its JSON is that of GET /v1/overview and `wablock top --json`.
@@ -107,7 +108,11 @@ type PhoneNumber struct {
 	MeanUsersPerCall float64         `json:"mean_users_per_call,omitempty"`
 	Blocklist        *Blocklist      `json:"blocklist,omitempty"` // nil before the first complete listing
 	Reconciliation   *Reconciliation `json:"reconciliation,omitempty"`
-	Dead             int             `json:"dead_letters"`
+	// Planned counts the users whose requests are put off to a later time.
+	Planned int `json:"planned,omitempty"`
+	Dead    int `json:"dead_letters"`
+	// DeadCodes are the dead letters by code, for the metrics.
+	DeadCodes []ledger.DeadCode `json:"-"`
 }
 
 // Waiting counts users that wait, by queue; Later are in flight or wait for their next attempt.
@@ -131,7 +136,11 @@ type Limit struct {
 	Anchor      float64   `json:"anchor,omitempty"` // what the API is believed to allow
 	Ceiling     float64   `json:"ceiling,omitempty"`
 	Pinned      float64   `json:"pinned,omitempty"`
+	PinnedBy    string    `json:"pinned_by,omitempty"`
+	PinnedAt    time.Time `json:"pinned_at,omitzero"`
 	Capped      float64   `json:"capped,omitempty"`
+	CappedBy    string    `json:"capped_by,omitempty"`
+	CappedAt    time.Time `json:"capped_at,omitzero"`
 	PausedUntil time.Time `json:"paused_until,omitzero"`
 	// Refused is the share of the last hour's calls that the API refused for their rate or size.
 	Refused float64 `json:"refused"`

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -40,11 +41,14 @@ type Config struct {
 const (
 	maxNumbers  = 300
 	freshFor    = time.Second           // an answer is used at the least
-	freshPerID  = 20 * time.Millisecond // and for each phone number ID
+	freshPerID  = 50 * time.Millisecond // and for each phone number ID
 	slowlyEvery = 10                    // readings of which one also reads what changes slowly
-	maxDead     = 10_000                // dead users of a phone number ID that are counted by code
+	maxDead     = 10_000                // dead users that are counted by code, of all phone number IDs
+	minDead     = 100                   // and of each at the least
 	jobsEach    = 10                    // of a phone number ID
+	jobsOf      = 20                    // phone number IDs whose jobs are read at a time; of more, in turn
 	maxEvents   = 50
+	recentRuns  = 20 // among which the last one that read the list is looked for
 	timeout     = 5 * time.Second
 	inFlight    = 8
 )
@@ -65,7 +69,29 @@ type Reader struct {
 type slowFacts struct {
 	dead    []ledger.DeadCode
 	left    int
+	planned int
 	lastRun *reconcile.Record
+	listed  *reconcile.Record
+	pin     setRate
+	cap     setRate
+	jobs    []tasks.JobStatus
+}
+
+// setRate holds the event in which an operator set a rate.
+type setRate struct {
+	rate  float64
+	event audit.Event
+}
+
+// of brings s up to date with the rate that is set, 0 for none.
+func (s *setRate) of(ctx context.Context, rdb redis.UniversalClient, id string, action audit.Action, rate float64, anew bool) (err error) {
+	if rate == 0 {
+		*s = setRate{}
+	} else if anew || s.rate != rate {
+		s.rate = rate
+		s.event, _, err = audit.Last(ctx, rdb, id, action)
+	}
+	return err
 }
 
 // NewReader returns a Reader that has read nothing.
@@ -143,6 +169,8 @@ func (r *Reader) read(ctx context.Context) (Facts, error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(inFlight)
 	slow := make([]slowFacts, len(ids))
+	var left atomic.Int64
+	left.Store(maxDead)
 	for i, id := range ids {
 		g.Go(func() error {
 			n := NumberFacts{ID: id, Series: series[i]}
@@ -151,13 +179,27 @@ func (r *Reader) read(ctx context.Context) (Facts, error) {
 			}
 			known, ok := r.slow[id] // only written below, when all have been read
 			if !ok || slowly {
+				if err := r.slowly(ctx, id, max(minDead, int(left.Load())), &known); err != nil {
+					return err
+				}
+				for _, c := range known.dead {
+					left.Add(-int64(c.Users))
+				}
+			}
+			if !ok || r.inTurn(i, len(ids)) {
 				var err error
-				if known, err = r.slowly(ctx, id); err != nil {
+				if known.jobs, err = r.jobs(ctx, id); err != nil {
 					return err
 				}
 			}
+			if err := errors.Join(
+				known.pin.of(ctx, r.cfg.Redis, id, audit.Pin, n.Limit.Pinned, slowly), known.cap.of(ctx, r.cfg.Redis, id, audit.Cap, n.Limit.Capped, slowly),
+			); err != nil {
+				return err
+			}
 			slow[i] = known
-			n.Dead, n.DeadLeft, n.LastRun = known.dead, known.left, known.lastRun
+			n.Dead, n.DeadLeft, n.Planned, n.Jobs = known.dead, known.left, known.planned, known.jobs
+			n.LastRun, n.Listed, n.Pin, n.Cap = known.lastRun, known.listed, known.pin.event, known.cap.event
 			f.Numbers[i] = n
 			return nil
 		})
@@ -215,32 +257,50 @@ func (r *Reader) number(ctx context.Context, workers []fleet.Worker, n *NumberFa
 			return err
 		}
 	}
-	p, err := tasks.NewProducer(r.cfg.Redis, tasks.ProducerConfig{PhoneNumberID: n.ID})
-	if err != nil {
-		return err
-	}
-	for j, err := range p.Jobs(ctx, tasks.JobsFilter{Limit: jobsEach}) {
-		if err != nil {
-			return err
-		}
-		j.Reason, j.Reference = user.Scrub(j.Reason), user.Scrub(j.Reference)
-		n.Jobs = append(n.Jobs, j)
-	}
 	return nil
 }
 
-func (r *Reader) slowly(ctx context.Context, id string) (s slowFacts, err error) {
-	if s.dead, s.left, err = ledger.New(r.cfg.Redis, id).DeadByCode(ctx, maxDead); err != nil {
-		return s, err
-	}
-	runs, err := reconcile.History(ctx, r.cfg.Redis, id, 1)
+// inTurn reports whether this reading reads the jobs of the phone number ID at i of n.
+func (r *Reader) inTurn(i, n int) bool {
+	turns := (n + jobsOf - 1) / jobsOf
+	return i%turns == r.readings%turns
+}
+
+func (r *Reader) jobs(ctx context.Context, id string) (jobs []tasks.JobStatus, err error) {
+	p, err := tasks.NewProducer(r.cfg.Redis, tasks.ProducerConfig{PhoneNumberID: id})
 	if err != nil {
-		return s, err
+		return nil, err
 	}
+	for j, err := range p.Jobs(ctx, tasks.JobsFilter{Limit: jobsEach}) {
+		if err != nil {
+			return nil, err
+		}
+		j.Reason, j.Reference = user.Scrub(j.Reason), user.Scrub(j.Reference)
+		jobs = append(jobs, j)
+	}
+	return jobs, nil
+}
+
+func (r *Reader) slowly(ctx context.Context, id string, dead int, s *slowFacts) (err error) {
+	l := ledger.New(r.cfg.Redis, id)
+	if s.dead, s.left, err = l.DeadByCode(ctx, dead); err != nil {
+		return err
+	}
+	if s.planned, err = l.PlannedUsers(ctx); err != nil {
+		return err
+	}
+	runs, err := reconcile.History(ctx, r.cfg.Redis, id, recentRuns)
+	if err != nil {
+		return err
+	}
+	s.lastRun, s.listed = nil, nil
 	if len(runs) > 0 {
 		s.lastRun = &runs[0]
 	}
-	return s, nil
+	if i := slices.IndexFunc(runs, reconcile.Record.Listed); i >= 0 {
+		s.listed = &runs[i]
+	}
+	return nil
 }
 
 // memory returns what Redis uses of its memory, zero where it does not tell.

@@ -136,6 +136,9 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 		return s, nil
 	}
 	reader := NewOverview(a.cfg, rdb, a.Version)
+	if err := m.WatchOverview(reader.Now); err != nil {
+		return nil, err
+	}
 	calls, err := a.api(rdb, reader)
 	if err != nil {
 		return nil, err

@@ -3,12 +3,14 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/ratelimit/redislimit"
+	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/pause"
@@ -21,6 +23,11 @@ type Limit struct {
 	ratelimit.Snapshot
 	// State sums up: running, probing, paused, halted, outage, full, or unused before the first call.
 	State string `json:"state"`
+	// PinnedBy and CappedBy asked for the pin and the cap, as far as the audit log goes back.
+	PinnedBy string    `json:"pinned_by,omitempty"`
+	PinnedAt time.Time `json:"pinned_at,omitzero"`
+	CappedBy string    `json:"capped_by,omitempty"`
+	CappedAt time.Time `json:"capped_at,omitzero"`
 	// Pauses are those of `wablock pause` that hold for the phone number ID.
 	Pauses []pause.Pause `json:"pauses,omitempty"`
 	// Account is the limit of the account, which holds for all of its phone numbers; absent until it has been met.
@@ -39,11 +46,27 @@ func LimitOf(ctx context.Context, rdb redis.UniversalClient, l *redislimit.Limit
 	if block && unblock {
 		o.State = "paused"
 	}
+	if s.Pinned > 0 {
+		if o.PinnedBy, o.PinnedAt, err = askedBy(ctx, rdb, n.ID, audit.Pin); err != nil {
+			return o, err
+		}
+	}
+	if s.Capped > 0 {
+		if o.CappedBy, o.CappedAt, err = askedBy(ctx, rdb, n.ID, audit.Cap); err != nil {
+			return o, err
+		}
+	}
 	account, err := l.ShowAccount(ctx, n.Token.Account())
 	if err == nil && account.LimitErrors > 0 {
 		o.Account = &account
 	}
 	return o, err
+}
+
+// askedBy returns who asked for what holds, and when.
+func askedBy(ctx context.Context, rdb redis.UniversalClient, id string, action audit.Action) (string, time.Time, error) {
+	e, _, err := audit.Last(ctx, rdb, id, action)
+	return e.By, e.At, err
 }
 
 // Limits returns the limit of one phone number ID, or with "" of all that are configured.
