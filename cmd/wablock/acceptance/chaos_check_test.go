@@ -17,6 +17,7 @@ import (
 func (c *chaos) calm() {
 	c.startRedis()
 	c.limitRedis("0")
+	c.resumeAll()
 	if c.clock.offset != 0 {
 		c.clock.set(0)
 	}
@@ -55,13 +56,8 @@ func (c *chaos) open() []history.User {
 	entries := c.entries()
 	for u, requests := range c.notes.requests {
 		e := entries[u]
-		var newest ledger.Version
-		for _, r := range requests {
-			if !c.losses.MayHold(r) {
-				newest = max(newest, r.Version)
-			}
-		}
-		if e.Busy || e.State != ledger.Unknown && !e.State.Ended() || e.Version < newest {
+		last, _ := c.losses.Last(requests)
+		if e.Busy || e.State != ledger.Unknown && !e.State.Ended() || e.Version < last.Version || e.Job.Ends > 0 {
 			open = append(open, u)
 		}
 	}
@@ -100,6 +96,7 @@ func (c *chaos) history() history.Run {
 	r := history.Run{
 		Requests: c.notes.requests, Calls: withoutWriters(c.journal()), Entries: c.entries(), Lists: map[string][]string{},
 		Doomed: map[history.User]bool{}, Stops: c.stops, Grace: chaosTimeout + time.Second, Losses: c.losses,
+		Jobs: c.jobs(), Pauses: c.steers.pauses, Protections: c.steers.protections,
 	}
 	for p := range chaosProducers {
 		r.Lists[chaosPhone(p)] = c.snapshot(chaosPhone(p))
@@ -132,6 +129,12 @@ func (c *chaos) story(u history.User) string {
 	var events []event
 	for _, r := range c.notes.requests[u] {
 		events = append(events, event{r.Began, fmt.Sprintf("%s asked for, accepted %v at version %d, job %s", r.Operation, r.Accepted, r.Version, r.JobID)})
+		if !r.Ends.IsZero() {
+			events = append(events, event{r.Ends, fmt.Sprintf("the block of version %d ends", r.Version)})
+		}
+		if !r.Steered.IsZero() {
+			events = append(events, event{r.Steered, fmt.Sprintf("job %s is canceled; version %d was withdrawn at %s", r.JobID, r.Version, r.Withdrawn.Format(time.StampMilli))})
+		}
 		if r.Accepted {
 			events = append(events, event{r.AcceptedAt, fmt.Sprintf("version %d was accepted; it may be lost: %v", r.Version, c.losses.MayHold(r))})
 		}
@@ -149,7 +152,7 @@ func (c *chaos) story(u history.User) string {
 	}
 	slices.SortFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
 	var b strings.Builder
-	for _, e := range events[max(0, len(events)-30):] {
+	for _, e := range events[max(0, len(events)-100):] {
 		_, _ = fmt.Fprintf(&b, "  %s %s\n", e.at.Local().Format(time.StampMilli), e.what)
 	}
 	_, _ = fmt.Fprintf(&b, "  ledger: %+v\n", c.entries()[u])

@@ -77,7 +77,7 @@ func (c *chaos) revive(victims []*victim) {
 
 // fault does one thing.
 func (c *chaos) fault() {
-	what, who, long := c.rng.IntN(112), c.rng.IntN(64), c.between(100*time.Millisecond, 3*time.Second)
+	what, who, long := c.rng.IntN(122), c.rng.IntN(64), c.between(100*time.Millisecond, 3*time.Second)
 	veryLong, n := c.rng.IntN(4) == 0, 1+c.rng.IntN(3)
 	worker, producer := c.workers[who%len(c.workers)], c.producers[who%len(c.producers)]
 	anyone := slices.Concat(c.workers, c.producers)[who%(len(c.workers)+len(c.producers))]
@@ -121,6 +121,10 @@ func (c *chaos) fault() {
 		c.failOver(long)
 	case what < 109:
 		c.lateCall(worker, long)
+	case what >= 117:
+		c.pauseCalls(who, long)
+	case what >= 112:
+		c.protect(who, long)
 	default:
 		c.stepClock(what%2 == 0, time.Duration(n)*long, long)
 	}

@@ -37,6 +37,7 @@ type chaos struct {
 	stops  []history.Stop
 	losses history.Losses
 	notes  notebook
+	steers chaosSteers
 }
 
 // victim is a process that is started again whenever it has ended, with its proxy to Redis.
@@ -95,6 +96,7 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	if out, err := exec.Command("go", "build", "-o", c.loadgen, "./loadgen").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v: %s", err, out)
 	}
+	c.protectFirst()
 	for n := range chaosWorkers {
 		c.addWorker(n)
 	}
@@ -170,8 +172,10 @@ func (c *chaos) addProducer(n int, seed uint64) {
 type notebook struct {
 	mu       sync.Mutex
 	requests map[history.User][]history.Request
-	failed   map[string]int // why requests were not accepted
-	repeats  []producerNote // of jobs that still ran
+	jobs     map[string]producerNote
+	told     map[string]history.Request // answers of cancels: the number of users in place of the version
+	failed   map[string]int             // why requests were not accepted
+	repeats  []producerNote             // of jobs that still ran
 }
 
 type producerNote struct {
@@ -185,6 +189,8 @@ type producerNote struct {
 	// Of a repeat of a job that still ran: the version that it had, and when it was accepted.
 	Was   ledger.Version
 	Since time.Time
+	Ends  time.Time
+	Steer *steerNote
 }
 
 // read reads one producer's notes to their end. A request whose end is not noted is ambiguous.
@@ -198,6 +204,10 @@ func (b *notebook) read(phone string, r io.Reader) {
 		}
 		if n.Was != 0 {
 			b.repeated(n)
+			continue
+		}
+		if n.Steer != nil {
+			b.steered(phone, n)
 			continue
 		}
 		if n.Operation != "" {
@@ -217,11 +227,12 @@ func (b *notebook) begin(phone string, n producerNote) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.requests == nil {
-		b.requests = map[history.User][]history.Request{}
+		b.requests, b.jobs, b.told = map[history.User][]history.Request{}, map[string]producerNote{}, map[string]history.Request{}
 	}
+	b.jobs[n.Job] = n
 	for i := range n.Count {
 		u := history.User{PhoneNumberID: phone, Number: chaosNumber(n.First + i)}
-		b.requests[u] = append(b.requests[u], history.Request{JobID: n.Job, Operation: n.Operation, Began: n.At})
+		b.requests[u] = append(b.requests[u], history.Request{JobID: n.Job, Operation: n.Operation, Began: n.At, Ends: n.Ends})
 	}
 }
 

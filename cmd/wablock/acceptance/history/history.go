@@ -29,6 +29,13 @@ type Request struct {
 	Accepted   bool
 	AcceptedAt time.Time
 	Version    ledger.Version // of an accepted one
+	// Ends is the end of a timed block; zero for none.
+	Ends time.Time
+	// Steered is the time at which it was first tried to cancel or undo the job; zero for never. The request may
+	// have been withdrawn since. By an answer, it was withdrawn by Withdrawn; zero for none.
+	Steered, Withdrawn time.Time
+
+	due time.Time // of the end of a timed block
 }
 
 // Stop is a time for which a worker process stood still while the clocks went on.
@@ -72,6 +79,10 @@ type Run struct {
 	// Losses are the times that Redis has lost. Calls that were made in one may be made again, after the
 	// opposite, and beside those that the other memory of Redis leads to: what Stops explain, they do too.
 	Losses Losses
+	// Jobs are all that are kept, Pauses and Protections all that there were.
+	Jobs        []Job
+	Pauses      []Pause
+	Protections []Protection
 }
 
 // Report is the verdict.
@@ -117,8 +128,9 @@ func Check(r Run) Report {
 	for user, requests := range r.Requests {
 		k.report.Users++
 		k.counted(requests, k.Entries[user].Version)
-		k.user(user, requests)
+		k.user(user, withEnds(requests))
 	}
+	k.report.Problems = append(k.report.Problems, slices.Concat(r.jobProblems(), r.pauseProblems(), r.protectionProblems())...)
 	for user := range k.calls {
 		if len(r.Requests[user]) == 0 {
 			k.problem(user, "was in a call that was never requested")
@@ -193,14 +205,14 @@ func (k *checker) late(user User, at []time.Time, format string, args ...any) {
 }
 
 // excused reports whether a worker stood still, or had just gone on, between two times.
-func (k *checker) excused(from, to time.Time) bool {
-	for _, s := range k.Stops {
-		if from.Before(s.To.Add(k.Grace)) && to.After(s.From) {
+func (r Run) excused(from, to time.Time) bool {
+	for _, s := range r.Stops {
+		if from.Before(s.To.Add(r.Grace)) && to.After(s.From) {
 			return true
 		}
 	}
-	for _, l := range k.Losses {
-		if from.Before(l.To.Add(k.Grace)) && to.After(l.From) {
+	for _, l := range r.Losses {
+		if from.Before(l.To.Add(r.Grace)) && to.After(l.From) {
 			return true
 		}
 	}
@@ -216,6 +228,9 @@ func (k *checker) user(user User, requests []Request) {
 		if last >= 0 {
 			k.problem(user, "an accepted request has left no trace in the ledger")
 		}
+		if done := k.applied[user]; k.listed[user] && len(done) > 0 {
+			k.late(user, []time.Time{done[len(done)-1].Begin, done[len(done)-1].End}, "was withdrawn, and is on the list")
+		}
 		return
 	}
 	if !e.State.Ended() || e.Busy {
@@ -230,7 +245,7 @@ func (k *checker) user(user User, requests []Request) {
 // lastAccepted returns the last request that must have been kept, -1 for none.
 func (k *checker) lastAccepted(requests []Request) int {
 	for i, r := range slices.Backward(requests) {
-		if r.Accepted && !k.Losses.MayHold(r) {
+		if k.Losses.keeps(r) {
 			return i
 		}
 	}
@@ -304,6 +319,9 @@ func (k *checker) deadLetter(user User, e ledger.Entry) {
 	switch dead := e.State == ledger.Dead; {
 	case dead != (k.dead[user] > 0):
 		k.problem(user, "dead by the ledger: %v; in the dead-letter queue: %v", dead, k.dead[user] > 0)
+	case !dead && e.Operation == ledger.Block && k.protectedFrom(user, k.Requests[user][0].Began):
+		k.problem(user, "is protected, and its block is not dead")
+	case k.wasProtected(user): // a block may have died of that, or not
 	case dead != (k.Doomed[user] && e.Operation == ledger.Block):
 		k.problem(user, "dead: %v, though %s", dead, e.Operation)
 	}
@@ -314,9 +332,12 @@ func (k *checker) deadLetter(user User, e ledger.Entry) {
 func (k *checker) order(user User, requests []Request) {
 	at := 0
 	for _, c := range k.calls[user] {
-		found := carriesOut(c, requests, at)
+		found := k.carriesOut(c, requests, at)
 		if found < 0 {
-			found = carriesOut(c, requests, k.beforeLoss(requests, at, c.Begin))
+			found = k.carriesOut(c, requests, k.beforeLoss(requests, at, c.Begin))
+		}
+		if found < 0 {
+			found = k.carriesOut(c, requests, beforeWithdrawn(requests, at, c.Begin))
 		}
 		if found < 0 {
 			k.late(user, []time.Time{c.Begin, c.End}, "call %d (%s) carries out a request that a later one has superseded, or that was never made", c.Seq, c.Operation)
@@ -327,11 +348,13 @@ func (k *checker) order(user User, requests []Request) {
 }
 
 // carriesOut returns the first request from one on that a call may carry out, -1 for none.
-func carriesOut(c simulator.Call, requests []Request, from int) int {
-	for i := from; i < len(requests) && !requests[i].Began.After(c.Begin); i++ {
-		if string(requests[i].Operation) == string(c.Operation) {
-			return i
+func (k *checker) carriesOut(c simulator.Call, requests []Request, from int) int {
+	for i := from; i < len(requests); i++ {
+		r := requests[i]
+		if r.Began.After(c.Begin) || r.due.After(c.Begin) || string(r.Operation) != string(c.Operation) || k.withdrawn(r, c.Begin.Add(-k.Grace)) {
+			continue
 		}
+		return i
 	}
 	return -1
 }
@@ -340,7 +363,7 @@ func carriesOut(c simulator.Call, requests []Request, from int) int {
 // it began.
 func (k *checker) beforeLoss(requests []Request, at int, begin time.Time) int {
 	before := Losses(slices.DeleteFunc(slices.Clone(k.Losses), func(l Loss) bool { return l.From.After(begin) }))
-	for at > 0 && before.MayHold(requests[at]) {
+	for at > 0 && (before.MayHold(requests[at]) || requests[at].due.After(begin)) {
 		at--
 	}
 	return at

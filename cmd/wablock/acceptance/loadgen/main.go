@@ -36,6 +36,9 @@ type note struct {
 	// Of a repeat of a job that still ran: the version that it had, and when it was accepted.
 	Was   ledger.Version `json:"was,omitempty"`
 	Since time.Time      `json:"since,omitzero"`
+
+	Ends  time.Time `json:"ends,omitzero"` // of a timed block
+	Steer *steering `json:"steer,omitempty"`
 }
 
 // settings are the flags.
@@ -84,12 +87,15 @@ func run(s settings, in io.Reader, out io.Writer) error {
 		_, _ = io.Copy(io.Discard, bufio.NewReader(in))
 		stop()
 	}()
-	g := &generator{settings: s, producer: p, out: json.NewEncoder(out), rng: rand.New(rand.NewPCG(s.seed, 0))}
+	g := &generator{settings: s, producer: p, ledger: ledger.New(rdb, s.phoneNumberID), out: json.NewEncoder(out), rng: rand.New(rand.NewPCG(s.seed, 0))}
 	for ctx.Err() == nil {
 		if err := g.ask(ctx); err != nil {
 			return err
 		}
 		if err := g.repeat(ctx); err != nil {
+			return err
+		}
+		if err := g.steer(ctx); err != nil {
 			return err
 		}
 		g.sleep(ctx, 2*s.pause)
@@ -100,10 +106,12 @@ func run(s settings, in io.Reader, out io.Writer) error {
 type generator struct {
 	settings
 	producer *tasks.Producer
+	ledger   *ledger.Ledger
 	out      *json.Encoder
 	rng      *rand.Rand
 	running  *note // the last job of several tasks that was accepted
 	since    time.Time
+	accepted []note // the last of them, to cancel or undo
 }
 
 // retention is short, so that the first tasks of a job are forgotten while the others still run.
@@ -121,6 +129,9 @@ func (g *generator) ask(ctx context.Context) error {
 		begin.Count = 1 + g.rng.IntN(4)
 		begin.First = g.first + g.rng.IntN(g.users-begin.Count)
 	}
+	if begin.Operation == ledger.Block && begin.Count < g.bulkUsers && g.rng.IntN(8) == 0 {
+		begin.Ends = time.Now().Add(time.Second + time.Duration(g.rng.Int64N(int64(3*time.Second)))).Truncate(time.Millisecond)
+	}
 	if err := g.out.Encode(begin); err != nil {
 		return err
 	}
@@ -129,6 +140,7 @@ func (g *generator) ask(ctx context.Context) error {
 		job, err := g.enqueue(ctx, begin)
 		if err == nil {
 			end.Accepted, end.Version, end.Error, end.At = true, job.Version, "", time.Now()
+			g.accepted = append(g.accepted[max(0, len(g.accepted)-9):], begin)
 			if begin.Count == g.bulkUsers {
 				begin.Version = job.Version
 				g.running, g.since = &begin, time.Now()
@@ -154,7 +166,7 @@ func (g *generator) enqueue(ctx context.Context, n note) (tasks.Job, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
-	return g.producer.Enqueue(ctx, tasks.Request{Operation: n.Operation, Users: users, JobID: n.Job, Retention: retention})
+	return g.producer.Enqueue(ctx, tasks.Request{Operation: n.Operation, Users: users, JobID: n.Job, Retention: retention, Until: n.Ends})
 }
 
 // repeat sometimes repeats the last job of several tasks under its job ID, if it is seen to run still, and
