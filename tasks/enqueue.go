@@ -115,6 +115,9 @@ func (e *enqueuing) takeVersion(ctx context.Context, named bool) error {
 		e.version = e.r.Version
 		return nil
 	}
+	if err := e.r.CheckEnd(time.Now()); err != nil {
+		return err
+	}
 	return e.register(ctx, named)
 }
 

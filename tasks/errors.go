@@ -14,6 +14,9 @@ var ErrRedisFull = queues.ErrRedisFull
 // operation, phone number ID, queue or users. Nothing was enqueued then.
 var ErrJobConflict = errors.New("the job ID belongs to another request: choose another")
 
+// ErrPastEnd is wrapped when a block would end before it begins. Nothing was enqueued then.
+var ErrPastEnd = errors.New("its end must lie in the future")
+
 // EnqueueError counts the tasks of a job that were accepted before it failed. To repeat the request
 // with JobID is safe, and completes it.
 type EnqueueError struct {

@@ -172,6 +172,10 @@ func (p *Producer) Enqueue(ctx context.Context, r Request) (Job, error) {
 	}
 	err = e.run(ctx, named)
 	job.Version, job.Repeated = e.version, e.repeated
+	if errors.Is(err, ErrPastEnd) {
+		job.Accepted, job.Tasks = 0, 0
+		return job, fmt.Errorf("tasks: enqueue: %w", err)
+	}
 	if err != nil {
 		job.Accepted, job.Tasks = e.users, e.tasks
 		return job, &EnqueueError{

@@ -173,6 +173,34 @@ func TestJobIDOfATimedBlock(t *testing.T) {
 	})
 }
 
+// TestRepeatOfATimedBlockAfterItsEnd: it is the same job, whenever it is repeated; only a new one has to end later than now.
+func TestRepeatOfATimedBlockAfterItsEnd(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		for _, n := range []int{2, 1200} {
+			r := tasks.Request{Operation: tasks.Block, Users: nums(n), JobID: fmt.Sprint("timed-", n), Until: time.Now().Add(time.Hour)}
+			first := must(f.Producer.Enqueue(t.Context(), r))(t)
+			r.Until = time.Now().Add(-time.Minute) // as if the end were past
+			if err := r.Check(); err != nil {
+				t.Error(err)
+			}
+			if again := must(f.Producer.Enqueue(t.Context(), r))(t); !again.Repeated || again.Version != first.Version || again.Accepted != n {
+				t.Errorf("repeated: %+v, first of version %d", again, first.Version)
+			}
+			for _, id := range []string{"", "another"} {
+				r.JobID = id
+				job, err := f.Producer.Enqueue(t.Context(), r)
+				if _, partly := errors.AsType[*tasks.EnqueueError](err); !errors.Is(err, tasks.ErrPastEnd) || partly || job.Accepted > 0 {
+					t.Errorf("job ID %q: %+v, %v", id, job, err)
+				}
+			}
+			if _, err := f.Producer.Tasks(t.Context(), "another"); !errors.Is(err, tasks.ErrJobNotFound) {
+				t.Errorf("the refused job: %v", err)
+			}
+		}
+	})
+}
+
 func TestJobIDs(t *testing.T) {
 	t.Parallel()
 	_, rdb := redistest.Mini(t)

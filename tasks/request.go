@@ -229,7 +229,6 @@ func (r *Request) Check() error {
 
 // checkUntil checks the end of a timed block.
 func (r *Request) checkUntil(now time.Time) error {
-	due := now.Add(r.Delay)
 	switch {
 	case r.Until.IsZero():
 		return nil
@@ -237,12 +236,21 @@ func (r *Request) checkUntil(now time.Time) error {
 		return errors.New("an end goes with a block alone: to block again later, ask for a block with a delay")
 	case r.Unlisted:
 		return errors.New("an unlisted request has no end")
-	case !r.Until.After(due):
-		return fmt.Errorf("a block that ends at %s, before it begins: its end must lie in the future", r.Until.UTC().Format(time.RFC3339))
-	case r.Until.After(due.Add(MaxDelay)):
+	case r.Until.After(now.Add(r.Delay + MaxDelay)):
 		return fmt.Errorf("a block that ends in more than %d days", MaxDelay/(24*time.Hour))
+	case r.JobID != "":
+		return nil
 	}
-	return nil
+	return r.CheckEnd(now)
+}
+
+// CheckEnd returns an error that wraps ErrPastEnd for a block that would end before it begins. Of a request with a job ID
+// Complete and Check leave that open: it may repeat one that was accepted in time.
+func (r *Request) CheckEnd(now time.Time) error {
+	if r.Until.IsZero() || r.Until.After(now.Add(r.Delay)) {
+		return nil
+	}
+	return fmt.Errorf("a block that ends at %s, before it begins: %w", r.Until.UTC().Format(time.RFC3339), ErrPastEnd)
 }
 
 // text returns who asks and why.

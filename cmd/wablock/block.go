@@ -132,7 +132,7 @@ func (c *change) checkEnd(forGiven bool) error {
 		if c.ends, err = time.Parse(time.RFC3339, c.until); err != nil {
 			return usagef("--until is %q; allowed: a time such as 2026-12-24T18:00:00Z", c.until)
 		}
-		if !c.ends.After(time.Now().Add(c.delay)) {
+		if (c.job == "" || c.dryRun) && !c.ends.After(time.Now().Add(c.delay)) { // else it may be a repeat of one in time
 			return usagef("--until is %s, before the block begins; allowed: a time in the future", c.until)
 		}
 	}
@@ -250,6 +250,9 @@ func enqueueFailed(ctx context.Context, cfg *config.Config, err error) error {
 	}
 	if ok && errors.Is(err, tasks.ErrJobCanceled) {
 		return &exitError{code: exitFailed, text: fmt.Sprintf("job %s was canceled, and is not done: choose another --job-id to ask for it anew", e.JobID)}
+	}
+	if errors.Is(err, tasks.ErrPastEnd) {
+		return usagef("%v", err)
 	}
 	if !ok {
 		return err

@@ -191,12 +191,20 @@ func TestBothRepeat(t *testing.T) {
 				t.Errorf("%s: %+v, %v", name, job, err)
 			}
 		}
+		timed := taskfixture.Must(r.Block(t.Context(), []string{three}, tasks.WithJobID("timed"), tasks.WithExpiry(time.Now().Add(time.Hour))))(t)
+		past := tasks.WithExpiry(time.Now().Add(-time.Minute))
+		if again := taskfixture.Must(r.Block(t.Context(), []string{three}, tasks.WithJobID("timed"), past))(t); !again.Repeated || again.Version != timed.Version {
+			t.Errorf("after its end: %+v, first %+v", again, timed)
+		}
+		if _, err := r.Block(t.Context(), []string{three}, tasks.WithJobID("late"), past); !errors.Is(err, tasks.ErrPastEnd) {
+			t.Errorf("a new job that ended before: %v", err)
+		}
 		var ids []string
 		for j, err := range r.Jobs(t.Context(), tasks.JobsFilter{}) {
 			r.check(err)
 			ids = append(ids, j.ID)
 		}
-		if d := cmp.Diff([]string{"a"}, ids); d != "" {
+		if d := cmp.Diff([]string{"timed", "a"}, ids); d != "" {
 			t.Error(d)
 		}
 	})

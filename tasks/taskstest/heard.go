@@ -62,7 +62,7 @@ func (p *Producer) revive(phoneNumberID string, u user.ID, wrote time.Time) bool
 		Reference: first.Reference, Until: first.Until, Standing: first.Standing,
 	}
 	r, err := r.Complete(p.cfg)
-	if err != nil {
+	if err != nil || r.CheckEnd(time.Now()) != nil {
 		return false // its block has ended meanwhile
 	}
 	p.accept(r)

@@ -137,6 +137,10 @@ func (p *Producer) Enqueue(ctx context.Context, r tasks.Request) (tasks.Job, err
 		out.Version, out.Repeated, out.Accepted = j.version, true, len(r.Users)
 		return out, nil
 	}
+	if err := r.CheckEnd(time.Now()); err != nil {
+		out.Tasks = 0
+		return out, fmt.Errorf("tasks: enqueue: %w", err)
+	}
 	out.Version, out.Accepted = p.accept(r).version, len(r.Users)
 	return out, nil
 }
