@@ -36,7 +36,7 @@ const (
 
 // JobRecord holds what is kept of a job.
 type JobRecord struct {
-	ID        string    `json:"id"`
+	ID        string    `json:"id"` // the first: mark.lua knows the record of a job by its beginning
 	Operation Operation `json:"op"`
 	Queue     Queue     `json:"queue"`
 	// Text is the digest of who asked and why.

@@ -216,6 +216,69 @@ func TestDropTexts(t *testing.T) {
 	})
 }
 
+// TestVersionOfALostJob: a job whose registration a failover lost, while the clock was set back, shares its version with
+// another one. Its users, which its task marks nevertheless, are counted at neither; a timed block of it is lost.
+func TestVersionOfALostJob(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		prefix := "wablock:{" + phoneNumberID + "}:"
+		ahead := time.Now().Add(time.Hour).UnixMicro()
+		if err := f.rdb.Set(t.Context(), prefix+"version", ahead, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		record := ledger.JobRecord{ID: `lost "<1>"`, Operation: ledger.Block, Queue: ledger.Bulk, Accepted: 3, Parts: 1}
+		lost := f.register(record, 0, ledger.JobLimits{})
+		if err := f.rdb.Del(t.Context(), prefix+"jobs", prefix+"jobs:counts", prefix+"jobs:ids", prefix+"jobs:order").Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.rdb.Set(t.Context(), prefix+"version", ahead, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		record.ID, record.Accepted = `kept "<2>"`, 1
+		if kept := f.register(record, 0, ledger.JobLimits{}); kept != lost {
+			t.Fatalf("version %d, want %d, which got lost", kept, lost)
+		}
+		mark := func(id string, op ledger.Operation, ends int64, users ...user.ID) (letters string) {
+			requests := make([]ledger.Request, len(users))
+			for i, u := range users {
+				requests[i] = ledger.Request{User: u, Operation: op, Queue: ledger.Bulk, Version: lost, Job: ledger.JobRef{Counted: true, ID: id, Part: 1, Ends: ends}}
+			}
+			states, err := f.Mark(t.Context(), requests)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range states {
+				letters += string(rune(s))
+			}
+			return letters
+		}
+		u := []user.ID{num(t, 0), num(t, 1), num(t, 2), num(t, 3), num(t, 4)}
+		for i, tt := range []struct{ got, want string }{
+			{mark(`lost "<1>"`, ledger.Block, 0, u[0], u[1]), "ww"},
+			{mark(`kept "<2>"`, ledger.Block, 0, u[2]), "w"},
+			{mark(`lost "<1>"`, ledger.Unblock, 0, u[2], u[3]), "nw"},
+			{mark(`lost "<1>"`, ledger.Block, time.Now().Add(time.Hour).UnixMilli(), u[3], u[4]), "nn"},
+			{mark("", ledger.Block, 0, u[2]), "w"},
+		} {
+			if tt.got != tt.want {
+				t.Errorf("mark %d: %s, want %s", i, tt.got, tt.want)
+			}
+		}
+		c := f.claim(10, "")
+		settlements := make([]ledger.Settlement, len(c.Users))
+		for i, one := range c.Users {
+			settlements[i] = ledger.Settlement{User: one.User, Version: one.Version, Verdict: ledger.Succeed}
+		}
+		if _, err := f.Settle(t.Context(), c.ID, settlements); err != nil {
+			t.Fatal(err)
+		}
+		j, found, err := f.JobByID(t.Context(), `kept "<2>"`)
+		if err != nil || !found || j.Counts.Succeeded != 1 || j.Counts.Ended() != 1 {
+			t.Errorf("%+v, found %t, %v", j, found, err)
+		}
+	})
+}
+
 // TestVersionsStayOneJobsOwn: with the clock set back versions count up one by one, and a version that was taken out of
 // turn, for an undo, is passed over.
 func TestVersionsStayOneJobsOwn(t *testing.T) {

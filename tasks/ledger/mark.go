@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 )
@@ -25,7 +26,7 @@ func (l *Ledger) Mark(ctx context.Context, requests []Request) ([]State, error) 
 	if err != nil {
 		return nil, fmt.Errorf("ledger: mark: %w", err)
 	}
-	letters, err := markScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.versionKey, l.endsKey, l.personsKey, l.countsKey), args...).Text()
+	letters, err := markScript.Run(ctx, l.rdb, append(slices.Clone(l.keys), l.versionKey, l.endsKey, l.personsKey, l.jobsPrefix, l.countsKey), args...).Text()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: mark: %w", err)
 	}
@@ -47,7 +48,11 @@ func (l *Ledger) markArgs(requests []Request) ([]any, error) {
 		if err := r.validate(); err != nil {
 			return nil, err
 		}
-		args = append(args, r.Operation.letter(), r.Queue.letter(), int64(r.Version), r.Job.text(), r.Job.Ends, r.Job.Part, n)
+		job, err := r.Job.begins()
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, r.Operation.letter(), r.Queue.letter(), int64(r.Version), r.Job.text(), r.Job.Ends, r.Job.Part, job, n)
 		for _, r := range requests[:n] {
 			if r.User.IsZero() {
 				return nil, fmt.Errorf("%w: a request without a user", ErrInvalid)
@@ -84,6 +89,15 @@ func (j JobRef) text() string {
 		return ""
 	}
 	return cmp.Or(j.Text, "-")
+}
+
+// begins returns what the job's record begins with, "" for a job that is not counted or compared.
+func (j JobRef) begins() (string, error) {
+	if !j.Counted || j.ID == "" {
+		return "", nil
+	}
+	id, err := json.Marshal(j.ID)
+	return `{"id":` + string(id) + ",", err
 }
 
 func statesOf(letters string) []State {

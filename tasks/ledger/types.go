@@ -81,6 +81,9 @@ type JobRef struct {
 	// Counted says that the job's users are counted at the request's version, which must be that of
 	// [Ledger.Register].
 	Counted bool
+	// ID is that of the job. A request is counted at its version only while no job of another ID has it, as one may after a
+	// failover that lost versions while the clock was set back. "" is not compared; no record keeps it.
+	ID string
 	// Text is the digest of who asked and why, "" for none. See [Text.Digest].
 	Text string
 	// Ends is the time at which a block ends by itself, in Unix milliseconds; 0 for never.

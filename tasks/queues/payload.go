@@ -57,7 +57,7 @@ type Payload struct {
 
 // Job returns what the payload has of its job for the ledger, with its part.
 func (p Payload) Job() ledger.JobRef {
-	job := ledger.JobRef{Counted: p.Counted, Text: p.Text, Part: p.Part + 1}
+	job := ledger.JobRef{Counted: p.Counted, ID: p.JobID, Text: p.Text, Part: p.Part + 1}
 	if !p.Ends.IsZero() {
 		job.Ends = p.Ends.UnixMilli()
 	}

@@ -2,20 +2,20 @@
 -- each user stands. Marking again changes nothing, so it is also how a task looks.
 --
 -- KEYS     as record.lua, then [9] the last version that was given out, [10] ends: sorted
---          set of the users with a timed block, by when it ends, [11] PERSONS of persons.lua, and
---          [12] as counts.lua
+--          set of the users with a timed block, by when it ends, [11] PERSONS of persons.lua, [12]
+--          jobs: hash, what was asked for, by version, and [13] as counts.lua
 -- ARGV[1]  channel to publish on when users begin to wait in a line where none did
 -- ARGV[2]  the message: the phone number ID
 -- ARGV[3…] segments: op, queue, version, text ("" for a request whose job is not counted), when the
 --          block ends (ms, 0 for never), which part of the job the users are (all of it; 0 for some
---          of a part), n, then n users
+--          of a part), what the job's record begins with ("" for not compared), n, then n users
 -- Returns  one letter per user, in the order given: n wanted in a newer version, c the job was
 --          canceled before the user's request went out, else the state at this version: w waiting,
 --          f in flight, s succeeded, d dead, x discarded
 
 local RANK = {i = 1, b = 2, r = 3}
 local HOUR = 3600000000 -- in µs
-local ENDS = KEYS[10]
+local ENDS, JOBS = KEYS[10], KEYS[12]
 local states, ending, ended = {}, {}, {}
 
 -- displace returns the words of a request that takes old's place.
@@ -105,17 +105,29 @@ local function in_part(line, part)
   return true
 end
 
-local versions, at = {}, 3
+local versions, compared, starts, at = {}, {}, {}, 3
 while at <= #ARGV do
   if ARGV[at + 3] ~= '' then versions[#versions + 1] = ARGV[at + 2] end
-  at = at + 7 + ARGV[at + 6]
+  if ARGV[at + 6] ~= '' then compared[#compared + 1], starts[#starts + 1] = ARGV[at + 2], ARGV[at + 6] end
+  at = at + 8 + ARGV[at + 7]
 end
 load_counts(versions)
+
+-- Another job may have the version of one whose registration was lost, in a failover while the clock was set back.
+local strange = {} -- by version and beginning
+for from = 1, #compared, 2000 do
+  for k, record in ipairs(redis.call('HMGET', JOBS, unpack(compared, from, math.min(from + 1999, #compared)))) do
+    local start = starts[from + k - 1]
+    if record and string.sub(record, 1, #start) ~= start then strange[compared[from + k - 1] .. start] = true end
+  end
+end
 
 local i = 3
 while i <= #ARGV do
   local op, queue, version, text, ends = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
-  local n, first = tonumber(ARGV[i + 6]), i + 6
+  local n, first = tonumber(ARGV[i + 7]), i + 7
+  local lost = strange[version .. ARGV[i + 6]]
+  if lost then text = '' end
   local wanted, job = tonumber(version), text ~= '' and lines_of[version]
   local whole_part, canceled = in_part(job, tonumber(ARGV[i + 5])), job and job.flags == 'c'
   if whole_part then count_at(version, 'n', 0) end
@@ -138,6 +150,8 @@ while i <= #ARGV do
           marked[user] = true
         end
       end
+    elseif lost and ends ~= '0' then
+      states[#states + 1] = 'n' -- uncounted it would never end
     elseif canceled then
       states[#states + 1] = 'c'
       if whole_part then count_at(version, 'c', 1) end
