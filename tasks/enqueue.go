@@ -43,6 +43,9 @@ type enqueuing struct {
 	due      time.Time // of a delayed one; zero in one that an older program has put off
 	text     string    // digest of who asked and why, of the first attempt
 	counted  bool      // the job is registered at its version
+	// record holds what this run has registered, nil for nothing; restored says that it had to be registered again.
+	record   *ledger.JobRecord
+	restored bool
 	ends     time.Time // of a timed block
 	// traceparent names the request's span for the tasks.
 	traceparent string
@@ -70,6 +73,29 @@ func (e *enqueuing) run(ctx context.Context, named bool) (err error) {
 	if err := e.takeVersion(ctx, named); err != nil {
 		return err
 	}
+	if err := e.enqueue(ctx, named); err != nil {
+		return err
+	}
+	for range restores {
+		if !e.restored {
+			break
+		}
+		e.restored, e.tasks, e.users = false, 0, 0 // what was lost of the job may be more than its record
+		if err := e.enqueue(ctx, false); err != nil {
+			return err
+		}
+	}
+	if err := e.remember(ctx, true); err != nil {
+		e.p.cfg.Logger.WarnContext(ctx, "the job's key still says that parts are missing", "job_id", e.r.JobID, "error", err)
+	}
+	return nil
+}
+
+// restores bounds how often a job is enqueued again because Redis has lost its registration meanwhile.
+const restores = 3
+
+// enqueue enqueues and marks all parts.
+func (e *enqueuing) enqueue(ctx context.Context, named bool) error {
 	if err := e.remember(ctx, false); err != nil {
 		return err
 	}
@@ -88,17 +114,10 @@ func (e *enqueuing) run(ctx context.Context, named bool) (err error) {
 	}
 	e.repeated = e.repeated || named && found
 	e.takeOver(first)
-	err = parallel.Each(ctx, parallel.UpTo(1, e.parts), func(ctx context.Context, n int) error {
+	return parallel.Each(ctx, parallel.UpTo(1, e.parts), func(ctx context.Context, n int) error {
 		_, _, err := e.part(ctx, n)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	if err := e.remember(ctx, true); err != nil {
-		e.p.cfg.Logger.WarnContext(ctx, "the job's key still says that parts are missing", "job_id", e.r.JobID, "error", err)
-	}
-	return nil
 }
 
 // takeVersion takes the version of an earlier attempt of the same job, or the one that was
@@ -147,6 +166,24 @@ func (e *enqueuing) register(ctx context.Context, named bool) error {
 		record.Request = e.digest()[:16]
 	}
 	e.version, err = e.ledger.Register(ctx, record, e.r.text(), wanted, e.p.cfg.Jobs)
+	e.record = &record
+	return err
+}
+
+// restore registers the job again, where a failover has lost that since: a task of it is in Redis, and it is to be found
+// and counted for as long as that is there.
+func (e *enqueuing) restore(ctx context.Context, v ledger.Version) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.record == nil || v != e.version {
+		return nil
+	}
+	known, err := e.ledger.Registered(ctx, v)
+	if err != nil || known {
+		return err
+	}
+	e.restored = true
+	_, err = e.ledger.Register(ctx, *e.record, e.r.text(), v, e.p.cfg.Jobs)
 	return err
 }
 
@@ -242,6 +279,11 @@ func (e *enqueuing) part(ctx context.Context, n int) (stands queues.Payload, fou
 	e.tasks++
 	e.users += len(payload.Users)
 	e.mu.Unlock()
+	if !found {
+		if err := e.restore(ctx, payload.Version); err != nil {
+			return payload, false, err
+		}
+	}
 	if !payload.Delayed {
 		e.mark(ctx, payload)
 	}

@@ -12,6 +12,59 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
+// TestRegistrationLostInAFailover: a failover loses what a producer had written of a job before it enqueued a part; the
+// producer, which saw no error, has all of the job in Redis when it returns, and each user is counted once.
+func TestRegistrationLostInAFailover(t *testing.T) {
+	t.Parallel()
+	for _, part := range []string{"0", "1"} {
+		each(t, func(t *testing.T, f *fixture) {
+			prefix := "wablock:{" + phoneNumberID + "}:"
+			lost, other := false, redis.NewClient(&redis.Options{Addr: f.Redis.(*redis.Client).Options().Addr})
+			t.Cleanup(func() { _ = other.Close() })
+			f.Redis.(*redis.Client).AddHook(&redistest.Hook{Before: func(cmd redis.Cmder) {
+				if lost || !redistest.Touches(cmd, "asynq:{bulk}:t:j:"+part) {
+					return
+				}
+				lost = true
+				keys := []string{"users", "waiting:bulk:block", "version", "jobs", "jobs:counts", "jobs:ids", "jobs:order", "jobs:lists", "tasks"}
+				for i, key := range keys {
+					keys[i] = prefix + key
+				}
+				if err := other.Del(t.Context(), append(keys, "wablock:job:j", "asynq:{bulk}:t:j:0", "asynq:{bulk}:pending")...).Err(); err != nil {
+					t.Error(err)
+				}
+			}})
+			r := tasks.Request{Operation: tasks.Block, Users: nums(1200), JobID: "j", Reason: "spam"}
+			job := must(f.Producer.Enqueue(t.Context(), r))(t)
+			if !lost || job.Repeated || job.Accepted != 1200 || job.Tasks != 2 {
+				t.Errorf("lost %t; %+v", lost, job)
+			}
+			succeed(f, 700)
+			s := must(f.Producer.Job(t.Context(), "j"))(t)
+			if s.Version != job.Version || s.Accepted != 1200 || s.Succeeded != 700 || s.Pending != 500 || s.Superseded != 0 || s.Reason != "spam" {
+				t.Errorf("%+v", s)
+			}
+			rows := 0
+			for _, err := range f.Producer.JobUsers(t.Context(), "j") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				rows++
+			}
+			if rows != 1200 {
+				t.Errorf("%d users of the job are listed", rows)
+			}
+			if status := must(f.Producer.Tasks(t.Context(), "j"))(t); status.Gone != 0 {
+				t.Errorf("%+v", status)
+			}
+			other.Del(t.Context(), prefix+"jobs:ids") // in a cluster, whose masters lose each their own
+			if _, err := f.Producer.Job(t.Context(), "j"); !errors.Is(err, tasks.ErrJobLost) || !errors.Is(err, tasks.ErrJobNotFound) {
+				t.Errorf("a record that is lost alone: %v", err)
+			}
+		})
+	}
+}
+
 // TestFailoverThatLosesTheLastSecond: what was answered before the lost time is kept, what was answered in it may be
 // gone, whole or in part; repeated under its job ID it gets in, and is newer than all that was kept.
 func TestFailoverThatLosesTheLastSecond(t *testing.T) {

@@ -19,6 +19,10 @@ import (
 // and its retention has passed. The ledger knows of the users all the same.
 var ErrJobNotFound = errors.New("no such job, or its results are past their retention")
 
+// ErrJobLost is wrapped, with ErrJobNotFound, when tasks of a job are in Redis, and what is kept of the job is not: one
+// master of a cluster has lost it in a failover, or it was dropped beyond the jobs that are kept.
+var ErrJobLost = fmt.Errorf("%w: its record is lost, but its tasks are there, and its users are carried out", ErrJobNotFound)
+
 // Job is a request that was accepted.
 type Job struct {
 	ID            string

@@ -131,6 +131,9 @@ func (p *Producer) record(ctx context.Context, jobID string) (ledger.JobRecord, 
 	j, found, err := l.JobByID(ctx, jobID)
 	if err == nil && !found {
 		err = ErrJobNotFound
+		if part, _, looked := findPart(ctx, p, jobID, 1); looked == nil && part != nil && part.PhoneNumberID == p.cfg.PhoneNumberID {
+			err = ErrJobLost
+		}
 	}
 	return j, err
 }

@@ -180,6 +180,8 @@ func jobPartly(j tasks.JobStatus) error {
 // jobError adds the next step to the error of a job that can't be shown.
 func jobError(err error, id string) error {
 	switch {
+	case errors.Is(err, tasks.ErrJobLost):
+		return &exitError{code: exitFailed, text: fmt.Sprintf("the record of job %s is lost, by a failover, or dropped beyond WABLOCK_MAX_JOBS; its tasks are there, and its numbers are carried out: `wablock status` says where each stands", id)}
 	case errors.Is(err, tasks.ErrJobNotFound):
 		return &exitError{code: exitFailed, text: fmt.Sprintf("no job %s is known for this phone number ID: it never was, or is no longer kept; `wablock jobs` lists those that are", id)}
 	case errors.Is(err, tasks.ErrListGone):

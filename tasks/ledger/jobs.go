@@ -124,6 +124,15 @@ func (l *Ledger) Register(ctx context.Context, j JobRecord, text Text, wanted Ve
 	return Version(v), nil
 }
 
+// Registered reports whether a job of this version is kept.
+func (l *Ledger) Registered(ctx context.Context, v Version) (bool, error) {
+	known, err := l.rdb.HExists(ctx, l.jobsPrefix, strconv.FormatInt(int64(v), 10)).Result()
+	if err != nil {
+		return false, fmt.Errorf("ledger: registered: %w", err)
+	}
+	return known, nil
+}
+
 func (l *Ledger) textsKey() string { return strings.TrimSuffix(l.jobsPrefix, "jobs") + "texts" }
 
 // JobByID returns the last job of this ID, and whether one is kept.

@@ -152,6 +152,8 @@ func (s *server) undoJob(ctx context.Context, r *http.Request, b body) (answer, 
 // jobProblem answers what can be wrong with a job, nil for nothing.
 func jobProblem(err error) error {
 	switch {
+	case errors.Is(err, tasks.ErrJobLost):
+		return newProblem(http.StatusNotFound, "job-lost", "the record of the job is lost, by a failover, or no longer kept; its tasks are there, and its users are carried out: POST /v1/status says where each stands")
 	case errors.Is(err, tasks.ErrJobNotFound):
 		return newProblem(http.StatusNotFound, "job-not-found", "no job of this ID is known for the phone number ID: it never was, or is no longer kept")
 	case errors.Is(err, tasks.ErrListGone):
