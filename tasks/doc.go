@@ -26,6 +26,9 @@
 // What each user's request has come to is in the package ledger below, which decides; asynq's
 // tasks say what was asked for, wake the workers, and show operators how it goes.
 //
+// A service that asks for one user at a time, many times a second, puts a [Batcher] in front of the producer: requests
+// that come within some milliseconds of each other become one job. Each caller has an answer of its own.
+//
 // Package taskstest has a fake of the producer, for the tests of services that use it.
 //
 // Phone numbers stand in clear in the payloads of tasks, in the ledger and in the index of the

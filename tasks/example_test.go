@@ -57,3 +57,51 @@ func Example() {
 	// waiting: 2 of 2 users have not ended
 	// <nil>
 }
+
+// A service that is told of one user at a time, a thousand times a second, asks through a Batcher: its requests travel as
+// jobs of up to a thousand users.
+func ExampleBatcher() {
+	server, err := miniredis.Run() // in place of the Redis that the workers use
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer func() { _ = rdb.Close() }()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+
+	producer, err := tasks.NewProducer(rdb, tasks.ProducerConfig{PhoneNumberID: "106540352242922"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	batcher, err := tasks.NewBatcher(producer, tasks.BatcherConfig{Wait: time.Second})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var pending []*tasks.Pending
+	for _, number := range []string{"+1 (650) 555-1234", "+44 20 7946 0018", "+1 650 555 1235"} {
+		p, err := batcher.Add(ctx, tasks.Block, number, tasks.WithReason("spam"))
+		if err != nil {
+			log.Fatal(err)
+		}
+		pending = append(pending, p)
+	}
+	if err := batcher.Close(ctx); err != nil { // at the end of the service: it sends what waits for more
+		log.Fatal(err)
+	}
+	jobs := map[string]int{}
+	for _, p := range pending {
+		job, err := p.Wait(ctx) // nil: it is in Redis
+		if err != nil {
+			log.Fatal(err)
+		}
+		jobs[job.ID] += job.Accepted
+	}
+	for _, users := range jobs {
+		fmt.Println("one job of", users, "users")
+	}
+
+	// Output:
+	// one job of 3 users
+}

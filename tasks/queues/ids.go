@@ -35,6 +35,9 @@ const shortestNumber = 7
 // NamesUser reports whether a text holds the number of one of the users, with or without what people put
 // between its digits.
 func NamesUser(text string, users []user.ID) bool {
+	if len(text) < shortestNumber {
+		return false
+	}
 	digits := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(" -.()/", r) {
 			return -1

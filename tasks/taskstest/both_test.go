@@ -42,6 +42,8 @@ type producer interface {
 var (
 	_ producer = (*tasks.Producer)(nil)
 	_ producer = (*taskstest.Producer)(nil)
+
+	_ tasks.BatchProducer = (*taskstest.Producer)(nil)
 )
 
 const (
