@@ -331,7 +331,7 @@ func (c *call) learn(ctx context.Context, settlements []ledger.Settlement) {
 
 // effect returns what a call has, or may have, done to a user: "" if it certainly did nothing.
 func (c *call) effect(v verdict.Verdict, s ledger.Settlement) ledger.Operation {
-	refused := v.Err == nil && s.Verdict != ledger.Succeed && s.Failure != nil && s.Failure.Code != 0
+	refused := (v.Err == nil || v.Told) && s.Verdict != ledger.Succeed && s.Failure != nil && s.Failure.Code != 0
 	if refused || errors.Is(v.Err, verdict.ErrLate) || errors.Is(v.Err, errProtected) {
 		return ""
 	}

@@ -32,6 +32,7 @@ type Status struct {
 
 const (
 	outageAfter   = 3 // whole calls that fail one after another
+	fewTold       = 8 // users that answers may refuse by name, with none served, and be at fault themselves
 	outageFirst   = time.Second
 	outageLongest = time.Minute
 	trialLongest  = 10 * time.Second // between trials, where a list call is served
@@ -63,7 +64,8 @@ type Breaker struct {
 	servedAt time.Time // the last of them
 	last     bool      // the call that ended last was served
 	culprit  user.ID   // the one user of the calls that failed since a call was served
-	several  bool      // those calls were of several users
+	told     []user.ID // users that answers refused by name since then, fewTold at the most
+	several  bool      // those calls were of several users, and of more than few by name
 	strikes  map[user.ID]strike
 
 	room room
@@ -130,6 +132,9 @@ type Evidence struct {
 	Served, EverServed bool
 	// Alone reports that only this user's calls have failed since a call was served.
 	Alone bool
+	// Few reports that, of the users that answers refused by name since a call was served, and those of the call, there
+	// are few, and that no whole call of several users has failed since.
+	Few bool
 	// Failures and Limited count the calls that failed, or were limited, one after another.
 	Failures, Limited int
 	// Apart reports that only this user's calls were limited since a call was served, and that a list
@@ -197,6 +202,7 @@ func (b *Breaker) Evidence(users []ledger.Claimed, probe bool) Evidence {
 		Served: b.last, EverServed: b.calls > 0, Failures: b.failures, Limited: b.limited.calls,
 		Alone: len(users) == 1 && !b.several && (b.culprit.IsZero() || b.culprit == users[0].User),
 		Apart: len(users) == 1 && b.limited.listed && !b.limited.several && b.limited.of == users[0].User,
+		Few:   !b.several && len(b.toldWith(users)) <= fewTold,
 		Full:  b.room.known, FullDelay: b.room.trial.delay,
 	}
 	for _, u := range users {
@@ -239,7 +245,7 @@ func (b *Breaker) Report(a Admission, op ledger.Operation, users []ledger.Claime
 		b.state = halfOpen
 	case v.Effect == EffectServed:
 		b.state, b.cause, b.reason, b.help, b.code, b.since, b.retry = closed, "", "", "", 0, time.Time{}, backoff{}
-		b.failures, b.limited, b.last, b.culprit, b.several = 0, limits{}, true, user.ID{}, false
+		b.failures, b.limited, b.last, b.culprit, b.told, b.several = 0, limits{}, true, user.ID{}, nil, false
 		b.calls++
 		b.servedAt = now
 	case v.Effect == EffectRefused:
@@ -258,6 +264,10 @@ func (b *Breaker) failed(a Admission, users []ledger.Claimed, v Verdict, now tim
 	b.last = false
 	switch {
 	case len(users) == 0: // a list call
+	case v.Told:
+		if b.told = b.toldWith(users); len(b.told) > fewTold {
+			b.told, b.several = nil, true
+		}
 	case len(users) > 1 || !b.culprit.IsZero() && b.culprit != users[0].User:
 		b.several = true
 	default:
@@ -270,9 +280,20 @@ func (b *Breaker) failed(a Admission, users []ledger.Claimed, v Verdict, now tim
 		b.trip(a, b.cause, v, now, outageFirst, trialLongest)
 	case a.Probe == TrialProbe:
 		b.trip(a, b.cause, v, now, outageFirst, outageFirst) // others may be served
-	case b.failures >= outageAfter && b.state == closed && (b.several || b.calls == 0 || v.Down):
+	case b.failures >= outageAfter && b.state == closed && (b.several || b.calls == 0 && !v.Told || v.Down):
 		b.trip(a, v.Cause, v, now, outageFirst, outageLongest)
 	}
+}
+
+// toldWith returns those that answers refused by name, with users among them: one more than few at the most.
+func (b *Breaker) toldWith(users []ledger.Claimed) []user.ID {
+	told := slices.Clone(b.told)
+	for _, u := range users {
+		if len(told) <= fewTold && !slices.Contains(told, u.User) {
+			told = append(told, u.User)
+		}
+	}
+	return told
 }
 
 // trip opens the breaker, for longer after each probe; calls that were in flight together count

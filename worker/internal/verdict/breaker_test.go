@@ -187,6 +187,33 @@ func TestOneUserAloneOpensNothing(t *testing.T) {
 	}
 }
 
+// TestFewToldOpenNothing: while answers refuse few users by name, and serve none, those are at fault. More are an outage.
+func TestFewToldOpenNothing(t *testing.T) {
+	t.Parallel()
+	users, told := claimed(t, make([]int, fewTold+1)...), Verdict{Effect: EffectFailed, Cause: Outage, Told: true}
+	b := new(Breaker)
+	for range 10 {
+		if e := b.Evidence(users[:fewTold], false); !e.Few {
+			t.Fatalf("%+v", e)
+		}
+		b.Report(Admission{}, ledger.Block, users[:fewTold], told, start)
+	}
+	if s := b.Status(start); s.State != Running {
+		t.Errorf("%+v", s)
+	}
+	if e := b.Evidence(users[fewTold:], false); e.Few {
+		t.Error("one more is still few")
+	}
+	b.Report(Admission{}, ledger.Block, users[fewTold:], told, start)
+	if s := b.Status(start); s.State != Outage || b.Evidence(users[:1], false).Few {
+		t.Errorf("after one more: %+v", s)
+	}
+	b.Report(Admission{}, ledger.Block, users[:1], Verdict{Effect: EffectServed}, start)
+	if e := b.Evidence(users[:1], false); !e.Few || b.Status(start).State != Running {
+		t.Errorf("after a call that was served: %+v", e)
+	}
+}
+
 func TestFullListHoldsBlocksBack(t *testing.T) {
 	t.Parallel()
 	b, now, users := new(Breaker), start, claimed(t, 0, 0, 0, 0)

@@ -30,7 +30,8 @@ type reading struct {
 	users []ledger.Claimed
 	res   *client.Result // nil when it names no user
 	err   error
-	each  bool        // err was said of each user, not of the call
+	told  []client.Outcome // where err was told user by user: as a whole call's, for all of them
+	meta  client.Meta
 	rule  client.Rule // of err
 }
 
@@ -48,25 +49,25 @@ func Read(op ledger.Operation, users []ledger.Claimed, res *client.Result, err e
 			if res = nil; err == nil {
 				err = errUnnamed
 			}
-		} else if e, each := refusesAll(res); e != nil {
-			res, err, r.each = nil, e, each
+		} else if e := toldOfAll(res); e != nil {
+			r.told, res, err = res.Outcomes, nil, e
 		}
 	}
-	r.res, r.err, r.rule = res, err, r.ruleOf(err)
+	r.res, r.err, r.meta, r.rule = res, err, meta, r.ruleOf(err)
 	var v Verdict
 	if res != nil {
 		v = r.named()
 	} else {
 		v = r.whole()
 	}
-	r.finish(&v, meta)
+	r.finish(&v)
 	return v
 }
 
 // ReadCheck decides what a list call shows: a probe of the breaker, or a check. Its verdict has no
 // settlements.
 func ReadCheck(err error, listed bool) Verdict {
-	r := reading{err: err, Policy: Policy{Listed: listed}}
+	r := reading{err: err, meta: client.MetaOf(err), Policy: Policy{Listed: listed}}
 	r.rule = ruleOf(err, r.Listed)
 	v := Verdict{Effect: EffectServed}
 	switch {
@@ -78,7 +79,7 @@ func ReadCheck(err error, listed bool) Verdict {
 	default:
 		v.Effect = EffectFailed
 	}
-	r.finish(&v, client.MetaOf(err))
+	r.finish(&v)
 	return v
 }
 
@@ -93,8 +94,8 @@ func (r *reading) ruleOf(err error) client.Rule {
 }
 
 // finish fills in what metrics, logs and the limiter are told.
-func (r *reading) finish(v *Verdict, meta client.Meta) {
-	v.Outcome, v.Err, v.Cause = "answered", r.err, Outage
+func (r *reading) finish(v *Verdict) {
+	v.Outcome, v.Err, v.Cause, v.Told = "answered", r.err, Outage, r.told != nil
 	if r.rule.Remedy == client.Halt {
 		v.Cause = Halted
 	}
@@ -119,8 +120,8 @@ func (r *reading) finish(v *Verdict, meta client.Meta) {
 	answered := v.Effect == EffectServed || v.NeedsCheck && r.rule.Remedy == client.DeadLetter
 	v.Observation = ratelimit.Observation{
 		Users: len(r.users), Limited: limited, Account: limited && scope == client.ScopeAccount,
-		RetryAfter:   max(meta.RetryAfter, meta.Usage.RegainAccess),
-		UsagePercent: meta.Usage.Percent(),
+		RetryAfter:   max(r.meta.RetryAfter, r.meta.Usage.RegainAccess),
+		UsagePercent: r.meta.Usage.Percent(),
 		Retry:        len(r.users) > 0 && onlyRetries(r.users),
 		Served:       answered && !limited,
 		TimedOut:     timedOut(r.err),
@@ -203,7 +204,7 @@ func (r *reading) limited() Verdict {
 	}
 	var behind time.Duration
 	if r.Others || one && (r.Evidence.known(r.users[0].User) || r.Evidence.Limited > 0) {
-		behind = max(client.MetaOf(r.err).RetryAfter, min(time.Second<<min(r.Evidence.Limited, 6), time.Minute)) + 100*time.Millisecond
+		behind = max(r.meta.RetryAfter, min(time.Second<<min(r.Evidence.Limited, 6), time.Minute)) + 100*time.Millisecond
 	}
 	r.add(&v, behind, false)
 	return v
@@ -272,27 +273,29 @@ func (r *reading) refused() Verdict {
 }
 
 // failed is for an error that may pass, and may be the API's or the users' fault. It uses up an
-// attempt only where other calls are known to be served.
+// attempt only where other calls are known to be served, and the last one only of a user alone.
 func (r *reading) failed() Verdict {
-	counted, one := r.Evidence.Served, len(r.users) == 1
-	halted := r.rule.Remedy == client.Halt
-	if (halted || counted && slices.ContainsFunc(r.users, r.lastAttempt)) && !one && !r.each {
+	one, halted := len(r.users) == 1, r.rule.Remedy == client.Halt
+	proven := !r.Evidence.Served && r.proven()
+	counted := r.Evidence.Served || proven
+	if !one && (halted || counted && slices.ContainsFunc(r.users, r.lastAttempt)) {
 		return Verdict{Split: Halves, Effect: EffectFailed}
 	}
-	if one && (r.lastAttempt(r.users[0]) || !counted && r.provenAlone()) {
+	if proven || one && r.lastAttempt(r.users[0]) {
 		if !r.Check.Done {
 			return Verdict{NeedsCheck: true}
 		}
-		counted = (counted || r.provenAlone()) && r.passed()
+		counted = counted && r.passed()
 	}
 	return r.alike(EffectFailed, counted)
 }
 
-// provenAlone reports whether other calls than those of the one user were served since it first
-// failed: either no other user has failed since, or it failed often beside calls that were served.
-func (r *reading) provenAlone() bool {
-	return r.Evidence.Alone && (r.each || r.Evidence.EverServed) ||
-		r.users[0].Attempts >= min(provenAttempts, max(1, r.MaxAttempts-1))
+// proven reports whether the failure is the users' own, although no call was served just before: the API names them and
+// has refused few since it served a call, or it is one user that no other has failed beside, or that failed often
+// beside calls that were served.
+func (r *reading) proven() bool {
+	return r.told != nil && r.Evidence.Few || len(r.users) == 1 && (r.Evidence.Alone && r.Evidence.EverServed ||
+		r.users[0].Attempts >= min(provenAttempts, max(1, r.MaxAttempts-1)))
 }
 
 func (r *reading) lastAttempt(u ledger.Claimed) bool { return u.Attempts+1 >= r.MaxAttempts }
@@ -306,9 +309,18 @@ func (r *reading) alike(e Effect, counted bool) Verdict {
 
 // add settles all users alike; behind, if above 0, is for those that wait.
 func (r *reading) add(v *Verdict, behind time.Duration, counted bool) {
-	failure := r.failure()
-	for _, u := range r.users {
+	failure := r.failure(r.err)
+	var last *client.APIError // that failure was made of
+	for i, u := range r.users {
+		waID := ""
+		if r.told != nil {
+			waID = r.told[i].WaID
+			if e := r.told[i].Error; e != nil && e != last {
+				failure, last = r.failure(e), e
+			}
+		}
 		s := r.settle(u, r.rule, failure, counted)
+		s.WaID = waID
 		if behind > 0 && s.Verdict == ledger.Wait {
 			s.Delay = behind
 		}
@@ -318,10 +330,10 @@ func (r *reading) add(v *Verdict, behind time.Duration, counted bool) {
 
 // failure is failureOf for the call as a whole. From now on users of a call that timed out, and one that is known to be
 // limited whenever it is called, go apart from others.
-func (r *reading) failure() *ledger.Failure {
-	f := failureOf(r.err, r.rule, r.Now)
+func (r *reading) failure(err error) *ledger.Failure {
+	f := failureOf(err, r.rule, r.Now)
 	if isLimit(r.rule) {
-		f.Paused = client.MetaOf(r.err).RetryAfter.Milliseconds()
+		f.Paused = r.meta.RetryAfter.Milliseconds()
 	}
 	if timedOut(r.err) || isLimit(r.rule) && len(r.users) == 1 && r.Evidence.strikes(r.users[0].User) > 0 {
 		f.Company = len(r.users)

@@ -74,21 +74,40 @@ func isLimit(rule client.Rule) bool {
 	return rule.Remedy == client.RateLimit || rule.Remedy == client.AccountRateLimit
 }
 
-// refusesAll returns the error of an answer that refuses each user it names with a code that is
-// about the whole account, nil for any other answer, and whether it names all users.
-func refusesAll(res *client.Result) (found *client.APIError, each bool) {
-	each = true
+// toldOfAll returns the error of an answer that does for no user what was asked for, and refuses those it names with
+// codes that are known to be no user's own: it tells the same as a call that failed as a whole with the code of most of
+// them. It returns nil for any other answer.
+func toldOfAll(res *client.Result) (found *client.APIError) {
+	const retried, halted, limited, kinds = 0, 1, 2, 3
+	var n [kinds]int
+	var last [kinds]*client.APIError
 	for _, o := range res.Outcomes {
-		switch {
-		case o.State == client.Succeeded || o.State == client.Failed && client.Classify(o.Error).Remedy != client.Halt:
-			return nil, false
-		case o.State == client.Failed:
-			found = o.Error
-		default:
-			each = false
+		kind := retried
+		switch o.State {
+		case client.Unknown:
+			continue
+		case client.Succeeded:
+			return nil
+		case client.Failed:
+			switch rule := client.Classify(o.Error); {
+			case rule.Remedy == client.DeadLetter || rule.Remedy == client.ListFull || rule.Code == client.NoCode && !o.Error.IsTransient:
+				return nil
+			case rule.Remedy == client.Halt:
+				kind = halted
+			case isLimit(rule):
+				kind = limited
+			}
+		}
+		n[kind]++
+		last[kind] = o.Error
+	}
+	most := retried
+	for kind := range kinds {
+		if n[kind] > n[most] {
+			most = kind
 		}
 	}
-	return found, each
+	return last[most]
 }
 
 // limitsHalf reports whether an answer refuses at least half of the users for the rate.

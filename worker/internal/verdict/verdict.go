@@ -54,6 +54,8 @@ type Verdict struct {
 	Reason, Help string
 	// Code is the API's code for the failure or, where the blocklist is full, for that; 0 for none.
 	Code int
+	// Told reports that the answer refused each user it names, and did what was asked for none.
+	Told bool
 	// Down reports that a list call failed as well.
 	Down bool
 	// Observation is for the rate limiter; LimitScope names whose limit was hit, "" for none.

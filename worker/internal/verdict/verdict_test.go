@@ -106,6 +106,7 @@ func TestRead(t *testing.T) {
 	t.Parallel()
 	outage := Evidence{EverServed: true, Failures: 2}
 	alone := Evidence{EverServed: true, Failures: 2, Alone: true}
+	few := Evidence{Failures: 5, Few: true}
 	for name, c := range map[string]struct {
 		attempts []int
 		codes    []int // of the users; nil when the whole call failed
@@ -121,7 +122,7 @@ func TestRead(t *testing.T) {
 			attempts: []int{0, 0, 0, 0, 0, 2, 2},
 			codes:    []int{0, 131047, 131021, 139103, -2, 139103, -2}, want: "sddrrda", effect: EffectServed, outcome: "answered",
 		},
-		"one is named, others are not, on their last attempt": {attempts: []int{2, 1, 2, 2}, codes: []int{139102, -2, -2, -2}, want: "draa", effect: EffectServed},
+		"one is named, others are not, on their last attempt": {attempts: []int{2, 1, 2, 2}, codes: []int{139102, -2, -2, -2}, want: "split", effect: EffectFailed},
 		"one is named with a halt code, others are not":       {attempts: []int{2, 2}, codes: []int{190, -2}, want: "check", effect: EffectNone},
 		"list full":             {attempts: []int{0, 0}, codes: []int{0, 139101}, want: "sd", effect: EffectServed},
 		"list known to be full": {attempts: []int{0, 2}, codes: []int{0, 139101}, evidence: Evidence{Full: true}, want: "sw", effect: EffectServed},
@@ -139,8 +140,19 @@ func TestRead(t *testing.T) {
 		"halt of one, last attempt": {attempts: []int{2}, err: &client.APIError{Code: 10}, check: passed, want: "d", effect: EffectFailed},
 		"all users named with halt": {attempts: []int{0, 0}, codes: []int{131031, 131031}, want: "check"},
 		"the same, every call":      {attempts: []int{0, 0}, codes: []int{131031, 131031}, check: refusedBy(131031), want: "ww", effect: EffectRefused},
-		"the same, for blocks":      {attempts: []int{0, 0}, codes: []int{131031, 131031}, check: passed, evidence: outage, want: "ww", effect: EffectFailed},
-		"one user named with halt":  {attempts: []int{0}, codes: []int{190}, check: passed, evidence: Evidence{Alone: true}, want: "r", effect: EffectFailed},
+		"the same, for blocks":      {attempts: []int{0, 0}, codes: []int{131031, 131031}, check: passed, evidence: outage, want: "split", effect: EffectFailed},
+		"one user named with halt":  {attempts: []int{0}, codes: []int{190}, check: passed, evidence: Evidence{Few: true}, want: "r", effect: EffectFailed},
+
+		"all named to be retried":               {attempts: []int{0, 1}, codes: []int{139103, 131000}, want: "rr", effect: EffectFailed},
+		"the same, on a last attempt":           {attempts: []int{0, 2}, codes: []int{139103, 131000}, want: "split", effect: EffectFailed},
+		"the same, nothing served since":        {attempts: []int{0, 2}, codes: []int{139103, -2}, evidence: outage, want: "ww", effect: EffectFailed},
+		"the same, few since":                   {attempts: []int{0, 1}, codes: []int{139103, -2}, evidence: few, want: "check"},
+		"the same, few since, list served":      {attempts: []int{0, 1}, codes: []int{139103, -2}, evidence: few, check: passed, want: "rr", effect: EffectFailed},
+		"the same, few since, API down":         {attempts: []int{0, 1}, codes: []int{139103, -2}, evidence: few, check: refusedBy(2), want: "ww", effect: EffectFailed},
+		"all named with a limit":                {attempts: []int{2, 2}, codes: []int{130429, 80007}, want: "ww"},
+		"most named with a limit":               {attempts: []int{2, 2, 2}, codes: []int{130429, 131000, 80007}, want: "www"},
+		"as many named with a limit":            {attempts: []int{1, 1}, codes: []int{130429, 131000}, want: "rr", effect: EffectFailed},
+		"all named, one with a code of its own": {attempts: []int{0, 0}, codes: []int{131000, 131047}, want: "rd", effect: EffectServed},
 
 		"bad request, to be checked": {attempts: []int{0, 0}, err: &client.APIError{Code: 100}, want: "check"},
 		"bad request of many":        {attempts: []int{0, 0}, err: &client.APIError{Code: 100}, check: passed, want: "split", effect: EffectServed},
@@ -189,7 +201,7 @@ func TestRead(t *testing.T) {
 			t.Parallel()
 			users, p := claimed(t, c.attempts...), testPolicy()
 			p.Check, p.Listed = c.check, !c.unlisted
-			if c.evidence.EverServed || c.evidence.Full || c.evidence.Alone {
+			if c.evidence.EverServed || c.evidence.Full || c.evidence.Alone || c.evidence.Few {
 				p.Evidence = c.evidence
 			}
 			var res *client.Result

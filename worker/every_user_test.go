@@ -1,0 +1,112 @@
+package worker_test
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/wablock/wablock/client"
+	"github.com/wablock/wablock/client/simulator"
+	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/redistest"
+)
+
+// nameAll answers a call with each of its users in failed_users, with such a code.
+func nameAll(c *oddCall, n int) {
+	l := []any{}
+	for _, u := range c.users {
+		l = append(l, map[string]any{"input": u, "errors": code(n)})
+	}
+	c.send(oddAnswer{400, map[string]any{"error": map[string]any{"code": 139100, "message": "m"}, "block_users": map[string]any{"failed_users": l}}})
+}
+
+// TestEveryUserIsRefused: for three minutes each answer names all users of its call as failed, with codes that are no
+// user's. It is an outage, a refused token or a limit that is told user by user: none is dead-lettered.
+func TestEveryUserIsRefused(t *testing.T) {
+	t.Parallel()
+	codes := []int{139103, 131000, 190, 130429}
+	if redistest.Rounds(t, 1, 2) == 1 {
+		codes = []int{139103, 130429}
+	}
+	for _, n := range codes {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, simulator.Scenario{Journal: briefJournal}, func(t *testing.T, b *bubble) {
+				var odd atomic.Bool
+				api := &oddAPI{sim: b.sim, answer: func(c *oddCall) bool {
+					if odd.Load() {
+						nameAll(c, n)
+					}
+					return odd.Load()
+				}}
+				b.world.options = []client.Option{client.WithTransport(inProcess{api})}
+				b.cfg.MaxAttempts, b.cfg.Logger = 3, nil
+				w, stop := b.runReady()
+				defer stop()
+				if !b.succeedWithin(b.enqueue(ledger.Block, numbersFrom(1000, 3)...), time.Minute) {
+					return
+				}
+				odd.Store(true)
+				job := b.enqueue(ledger.Block, numbersFrom(0, 100)...)
+				for i := range 30 {
+					b.enqueue(ledger.Block, fmt.Sprintf("+1650556%04d", i))
+					<-time.After(6 * time.Second)
+				}
+				t.Logf("%d calls, ready: %v", api.calls(), w.Ready(t.Context()))
+				if n := b.deadLetters(); n > 0 {
+					t.Errorf("%d dead letters", n)
+				}
+				if w.Ready(t.Context()) == nil && n != 130429 {
+					t.Error("the worker is ready")
+				}
+				odd.Store(false)
+				back := time.Minute
+				if n == 130429 {
+					back = 15 * time.Minute // after so many limits the pace grows from its lowest
+				}
+				b.succeedWithin(job, back)
+			})
+		})
+	}
+}
+
+// TestOneUserNamesItsCompany: answers to calls with one user name all of their users as failed, which proves nothing about
+// each. The others part from it, and none is dead-lettered.
+func TestOneUserNamesItsCompany(t *testing.T) {
+	t.Parallel()
+	codes, most := []int{190, 130429, 139103, 131000, 80007}, []int{3, 12}
+	if redistest.Rounds(t, 1, 2) == 1 {
+		codes, most = []int{130429, 139103}, most[:1]
+	}
+	for _, n := range codes {
+		for _, attempts := range most {
+			t.Run(fmt.Sprintf("%d/%d", n, attempts), func(t *testing.T) {
+				t.Parallel()
+				inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
+					api := &oddAPI{sim: b.sim, answer: func(c *oddCall) bool {
+						if c.has(oddUser) {
+							nameAll(c, n)
+						}
+						return c.has(oddUser)
+					}}
+					b.world.options = []client.Option{client.WithTransport(inProcess{api})}
+					b.cfg.MaxAttempts, b.cfg.Logger = attempts, nil
+					defer b.run()()
+					job := b.enqueue(ledger.Block, slices.Concat(numbersFrom(0, 200), []string{oddUser})...)
+					for i := range 120 {
+						b.enqueue(ledger.Block, fmt.Sprintf("+1650556%04d", i))
+						<-time.After(500 * time.Millisecond)
+					}
+					<-time.After(4 * time.Minute)
+					p, err := b.producer.Progress(t.Context(), phoneNumberID, job.Version, job.Users)
+					t.Logf("%+v, %v, %d dead letters, the odd user %v, %d calls", p, err, b.deadLetters(), b.entry(oddUser).State, api.calls())
+					if b.deadLetters() > 1 || p.Succeeded != 200 {
+						t.Error("one user took others with it")
+					}
+				})
+			})
+		}
+	}
+}
