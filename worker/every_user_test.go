@@ -62,7 +62,7 @@ func TestEveryUserIsRefused(t *testing.T) {
 					t.Error("the worker is ready")
 				}
 				odd.Store(false)
-				back := time.Minute
+				back := 2 * time.Minute // the last are those of the trials
 				if n == 130429 {
 					back = 15 * time.Minute // after so many limits the pace grows from its lowest
 				}

@@ -31,6 +31,8 @@ type callContext struct {
 type call struct {
 	parts
 	others bool // further users wait in line
+	served bool // some of the users were
+	sunk   int  // parts that were called in halves, one after another, with none served in between
 	// checked is the last list call, made at checkedAt.
 	checked   verdict.Check
 	checkedAt time.Time
@@ -56,7 +58,11 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 		switch v.Split {
 		case verdict.Halves:
 			first, second := verdict.Parts(part)
-			c.left = append(c.left, first, second)
+			if c.sunk++; c.sunk > 2 { // perhaps none is served: the shortest way to one user will show
+				c.left = slices.Insert(c.left, 0, first, second)
+			} else {
+				c.left = append(c.left, first, second)
+			}
 		case verdict.FirstHalf:
 			c.putBackAll(0, part[len(part)/2:])
 			c.left = append(c.left, part[:len(part)/2])
@@ -65,7 +71,12 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 				part = without(part, v.Again)
 				c.left = append(c.left, v.Again[:n/2], v.Again[n/2:]) // an empty one goes before the next call
 			}
-			c.settle(part, v)
+			if len(part) > 0 {
+				c.settle(part, v)
+			}
+		}
+		if v.Effect == verdict.EffectServed {
+			c.sunk, c.served = 0, true
 		}
 		if v.Full || v.LimitScope != "" { // no other part has a chance; others may find out when a pause is over
 			c.putBackAll(0, c.left...)
@@ -241,7 +252,7 @@ func probes(g ratelimit.Grant) bool { return g.Phone.Probe || g.Account.Probe }
 func (c *call) policy(users []ledger.Claimed, probe bool) verdict.Policy {
 	return verdict.Policy{
 		MaxAttempts: c.cfg.MaxAttempts, RetryDelay: c.cfg.RetryDelay, Listed: c.number.Listed,
-		Check: c.checked, Evidence: c.breaker.Evidence(users, probe), Others: c.others, Now: time.Now(), Jitter: rand.Float64,
+		Check: c.checked, Evidence: c.breaker.Evidence(users, probe), Others: c.others, Parts: len(c.left) > 1, PartServed: c.served, Now: time.Now(), Jitter: rand.Float64,
 	}
 }
 

@@ -299,7 +299,7 @@ func (l *lane) claim(ctx context.Context, adm verdict.Admission, grant ratelimit
 	l.claims++
 	id := l.prefix + strconv.FormatInt(l.claims, 36)
 	o := ledger.ClaimOptions{ID: id, Max: limit, Hold: l.claimFor(), Only: adm.Only, Oldest: l.claims%oldestEvery == 0}
-	if grant.FreshOnly {
+	if grant.FreshOnly || adm.Fresh {
 		o.Rest = max(grant.RetryIn, time.Millisecond)
 	}
 	claim, err := l.ledger.Claim(ctx, o)

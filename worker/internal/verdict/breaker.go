@@ -32,10 +32,10 @@ type Status struct {
 
 const (
 	outageAfter   = 3 // whole calls that fail one after another
-	fewTold       = 8 // users that answers may refuse by name, with none served, and be at fault themselves
 	outageFirst   = time.Second
 	outageLongest = time.Minute
 	trialLongest  = 10 * time.Second // between trials, where a list call is served
+	trialOfFault  = 2 * time.Second  // the same, where the users may be at fault, and others stand behind them
 	haltFirst     = 5 * time.Second
 	haltLongest   = 5 * time.Minute
 	maxStrikes    = 2000 // users whose strikes are remembered
@@ -57,6 +57,7 @@ type Breaker struct {
 	since   time.Time // of the cause
 	retry   backoff
 	probing bool
+	noFresh bool // a trial for a fresh user found none
 
 	failures int       // calls that failed one after another
 	limited  limits    // since a call was served
@@ -64,8 +65,8 @@ type Breaker struct {
 	servedAt time.Time // the last of them
 	last     bool      // the call that ended last was served
 	culprit  user.ID   // the one user of the calls that failed since a call was served
-	told     []user.ID // users that answers refused by name since then, fewTold at the most
-	several  bool      // those calls were of several users, and of more than few by name
+	refused  []user.ID // those that failed since then by a fault that may be their own, few
+	several  bool      // of the users at fault since then there are several, and more than few by faults of their own
 	strikes  map[user.ID]strike
 
 	room room
@@ -87,7 +88,7 @@ const (
 	halfOpen
 )
 
-// strike counts how often a user was limited with calls served in between.
+// strike counts how often a user was limited, or refused for good alone, with calls served in between.
 type strike struct {
 	n  int
 	at uint64 // Breaker.calls when it was limited last
@@ -121,6 +122,7 @@ type Admission struct {
 	Max   int              // users, 0 for no bound of the breaker's
 	Only  ledger.Operation // "" for both
 	Probe Probe
+	Fresh bool // users of which no attempt is used up
 	Room  bool // blocks although the list was full
 
 	places int // of those observed, that the admission holds
@@ -132,21 +134,27 @@ type Evidence struct {
 	Served, EverServed bool
 	// Alone reports that only this user's calls have failed since a call was served.
 	Alone bool
-	// Few reports that, of the users that answers refused by name since a call was served, and those of the call, there
-	// are few, and that no whole call of several users has failed since.
-	Few bool
+	// AtFault counts the users, those of the call among them, that failed since a call was served by faults that may be
+	// their own, as far as there are few. Several reports that there were more, or several that failed otherwise.
+	AtFault int
+	Several bool
+	// Refused reports that the one user of the call is one of them.
+	Refused bool
 	// Failures and Limited count the calls that failed, or were limited, one after another.
 	Failures, Limited int
 	// Apart reports that only this user's calls were limited since a call was served, and that a list
 	// call was served in between.
 	Apart bool
-	// Strikes counts, for users of the call that were limited before, by any worker, how often that
-	// happened with calls served in between.
+	// Strikes counts, for users of the call that were limited before, by any worker, or refused for good alone by this one,
+	// how often that happened with calls served in between.
 	Strikes map[user.ID]int
 	// Full reports that the list is known to be full, FullDelay the time between trials.
 	Full      bool
 	FullDelay time.Duration
 }
+
+// few reports whether no more than so many users are at fault.
+func (e Evidence) few(n int) bool { return !e.Several && e.AtFault <= n }
 
 func (e Evidence) strikes(u user.ID) int { return e.Strikes[u] }
 
@@ -173,7 +181,7 @@ func (b *Breaker) Admit(now time.Time) (Admission, time.Duration) {
 	}
 	a := b.room.admit(now)
 	b.room.release(a, 0) // this trial is not one for room
-	return Admission{Max: 1, Probe: TrialProbe, Only: onlyUnblocks(a)}, 0
+	return Admission{Max: 1, Probe: TrialProbe, Fresh: !b.noFresh, Only: onlyUnblocks(a)}, 0
 }
 
 func onlyUnblocks(a Admission) ledger.Operation {
@@ -190,6 +198,7 @@ func (b *Breaker) Release(a Admission) {
 	if a.Probe != NoProbe {
 		b.probing = false
 	}
+	b.noFresh = a.Fresh
 	b.room.release(a, 0)
 }
 
@@ -200,10 +209,11 @@ func (b *Breaker) Evidence(users []ledger.Claimed, probe bool) Evidence {
 	defer b.mu.Unlock()
 	e := Evidence{
 		Served: b.last, EverServed: b.calls > 0, Failures: b.failures, Limited: b.limited.calls,
-		Alone: len(users) == 1 && !b.several && (b.culprit.IsZero() || b.culprit == users[0].User),
-		Apart: len(users) == 1 && b.limited.listed && !b.limited.several && b.limited.of == users[0].User,
-		Few:   !b.several && len(b.toldWith(users)) <= fewTold,
-		Full:  b.room.known, FullDelay: b.room.trial.delay,
+		Alone:   len(users) == 1 && !b.several && (b.culprit.IsZero() || b.culprit == users[0].User),
+		Apart:   len(users) == 1 && b.limited.listed && !b.limited.several && b.limited.of == users[0].User,
+		AtFault: len(b.refusedWith(users)), Several: b.several,
+		Refused: len(users) == 1 && slices.ContainsFunc(b.refused, func(u user.ID) bool { return u == users[0].User }),
+		Full:    b.room.known, FullDelay: b.room.trial.delay,
 	}
 	for _, u := range users {
 		s, known := b.strikes[u.User]
@@ -238,14 +248,14 @@ func (b *Breaker) Report(a Admission, op ledger.Operation, users []ledger.Claime
 	b.strike(users, v)
 	b.room.report(a, op, len(users), v, now)
 	if a.Probe != NoProbe {
-		b.probing = false
+		b.probing, b.noFresh = false, false
 	}
 	switch {
 	case v.Effect == EffectServed && a.Probe == ListProbe:
 		b.state = halfOpen
 	case v.Effect == EffectServed:
 		b.state, b.cause, b.reason, b.help, b.code, b.since, b.retry = closed, "", "", "", 0, time.Time{}, backoff{}
-		b.failures, b.limited, b.last, b.culprit, b.told, b.several = 0, limits{}, true, user.ID{}, nil, false
+		b.failures, b.limited, b.last, b.culprit, b.refused, b.several = 0, limits{}, true, user.ID{}, nil, false
 		b.calls++
 		b.servedAt = now
 	case v.Effect == EffectRefused:
@@ -260,13 +270,16 @@ func (b *Breaker) Report(a Admission, op ledger.Operation, users []ledger.Claime
 }
 
 func (b *Breaker) failed(a Admission, users []ledger.Claimed, v Verdict, now time.Time) {
-	b.failures++
 	b.last = false
+	if v.Few > 0 && !v.Told && v.Split == Halves {
+		return // its parts will show whose failure it is
+	}
+	b.failures++
 	switch {
 	case len(users) == 0: // a list call
-	case v.Told:
-		if b.told = b.toldWith(users); len(b.told) > fewTold {
-			b.told, b.several = nil, true
+	case v.Few > 0:
+		if b.refused = b.refusedWith(users); len(b.refused) > v.Few {
+			b.several = true
 		}
 	case len(users) > 1 || !b.culprit.IsZero() && b.culprit != users[0].User:
 		b.several = true
@@ -276,24 +289,27 @@ func (b *Breaker) failed(a Admission, users []ledger.Claimed, v Verdict, now tim
 	switch {
 	case a.Probe == ListProbe:
 		b.trip(a, b.cause, v, now, outageFirst, outageLongest)
+	case a.Probe == TrialProbe && b.several && v.Few > 0:
+		b.trip(a, b.cause, v, now, outageFirst, trialOfFault)
 	case a.Probe == TrialProbe && b.several:
 		b.trip(a, b.cause, v, now, outageFirst, trialLongest)
 	case a.Probe == TrialProbe:
 		b.trip(a, b.cause, v, now, outageFirst, outageFirst) // others may be served
-	case b.failures >= outageAfter && b.state == closed && (b.several || b.calls == 0 && !v.Told || v.Down):
+	case b.failures >= outageAfter && b.state == closed && (b.several || b.calls == 0 && v.Few == 0 || v.Down):
 		b.trip(a, v.Cause, v, now, outageFirst, outageLongest)
 	}
 }
 
-// toldWith returns those that answers refused by name, with users among them: one more than few at the most.
-func (b *Breaker) toldWith(users []ledger.Claimed) []user.ID {
-	told := slices.Clone(b.told)
+// refusedWith returns those that failed by a fault that may be their own, with users among them: one more than few at the
+// most.
+func (b *Breaker) refusedWith(users []ledger.Claimed) []user.ID {
+	refused := slices.Clone(b.refused)
 	for _, u := range users {
-		if len(told) <= fewTold && !slices.Contains(told, u.User) {
-			told = append(told, u.User)
+		if len(refused) <= fewTold && !slices.Contains(refused, u.User) {
+			refused = append(refused, u.User)
 		}
 	}
-	return told
+	return refused
 }
 
 // trip opens the breaker, for longer after each probe; calls that were in flight together count
@@ -309,7 +325,7 @@ func (b *Breaker) trip(a Admission, cause State, v Verdict, now time.Time, first
 	b.retry.next(now, first, longest)
 }
 
-// strike remembers users that were limited, until they are in a call that does not limit them.
+// strike remembers users that were limited, or refused for good alone, until they are in a call that is served to them.
 func (b *Breaker) strike(users []ledger.Claimed, v Verdict) {
 	if v.Limited {
 		b.limited.calls++

@@ -190,10 +190,10 @@ func TestOneUserAloneOpensNothing(t *testing.T) {
 // TestFewToldOpenNothing: while answers refuse few users by name, and serve none, those are at fault. More are an outage.
 func TestFewToldOpenNothing(t *testing.T) {
 	t.Parallel()
-	users, told := claimed(t, make([]int, fewTold+1)...), Verdict{Effect: EffectFailed, Cause: Outage, Told: true}
+	users, told := claimed(t, make([]int, fewTold+1)...), Verdict{Effect: EffectFailed, Cause: Outage, Told: true, Few: fewTold}
 	b := new(Breaker)
 	for range 10 {
-		if e := b.Evidence(users[:fewTold], false); !e.Few {
+		if e := b.Evidence(users[:fewTold], false); !e.few(fewTold) {
 			t.Fatalf("%+v", e)
 		}
 		b.Report(Admission{}, ledger.Block, users[:fewTold], told, start)
@@ -201,16 +201,43 @@ func TestFewToldOpenNothing(t *testing.T) {
 	if s := b.Status(start); s.State != Running {
 		t.Errorf("%+v", s)
 	}
-	if e := b.Evidence(users[fewTold:], false); e.Few {
+	if e := b.Evidence(users[fewTold:], false); e.few(fewTold) {
 		t.Error("one more is still few")
 	}
 	b.Report(Admission{}, ledger.Block, users[fewTold:], told, start)
-	if s := b.Status(start); s.State != Outage || b.Evidence(users[:1], false).Few {
+	if s := b.Status(start); s.State != Outage || b.Evidence(users[:1], false).few(fewTold) {
 		t.Errorf("after one more: %+v", s)
 	}
 	b.Report(Admission{}, ledger.Block, users[:1], Verdict{Effect: EffectServed}, start)
-	if e := b.Evidence(users[:1], false); !e.Few || b.Status(start).State != Running {
+	if e := b.Evidence(users[:1], false); !e.few(fewTold) || b.Status(start).State != Running {
 		t.Errorf("after a call that was served: %+v", e)
+	}
+}
+
+// TestRefusedForGood: users that are refused for good one after another, with none served in between, are an outage of
+// calls with users, once they are more than few. Those that are being parted show nothing yet.
+func TestRefusedForGood(t *testing.T) {
+	t.Parallel()
+	b, users := new(Breaker), claimed(t, make([]int, fewFinal+1)...)
+	b.Report(Admission{}, ledger.Block, users, Verdict{Effect: EffectServed}, start)
+	for range 10 {
+		b.Report(Admission{}, ledger.Block, users, Verdict{Effect: EffectFailed, Cause: Outage, Split: Halves, Few: fewFinal}, start)
+	}
+	if e := b.Evidence(users[:1], false); e.Served || e.AtFault != 1 || e.Refused {
+		t.Errorf("%+v", e)
+	}
+	refused := Verdict{Effect: EffectFailed, Cause: Outage, Few: fewFinal}
+	for i := range fewFinal {
+		for range 3 {
+			b.Report(Admission{}, ledger.Block, users[i:i+1], refused, start)
+		}
+		if e := b.Evidence(users[i:i+1], false); !e.few(fewFinal) || !e.Refused || b.Status(start).State != Running {
+			t.Fatalf("user %d: %+v", i, e)
+		}
+	}
+	b.Report(Admission{}, ledger.Block, users[fewFinal:], refused, start)
+	if e := b.Evidence(users[:1], false); e.few(fewFinal) || b.Status(start).State != Outage {
+		t.Errorf("after one more: %+v", e)
 	}
 }
 

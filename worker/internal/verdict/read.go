@@ -19,6 +19,9 @@ const (
 	// provenAttempts is the number of used-up attempts that prove that a user's failures are its own: each of
 	// them was made while other users' calls were served.
 	provenAttempts = 3
+	// fewTold and fewFinal bound the users that may fail one after another, with none served in between, and be at fault
+	// themselves: named as failed, attempt by attempt, or refused for good.
+	fewTold, fewFinal = 8, 3
 	// maxStruck bounds the calls in a row that may be limited before the pace is blamed in any case.
 	maxStruck = 3
 )
@@ -95,7 +98,10 @@ func (r *reading) ruleOf(err error) client.Rule {
 
 // finish fills in what metrics, logs and the limiter are told.
 func (r *reading) finish(v *Verdict) {
-	v.Outcome, v.Err, v.Cause, v.Told = "answered", r.err, Outage, r.told != nil
+	v.Outcome, v.Err, v.Cause = "answered", r.err, Outage
+	if r.told != nil {
+		v.Told, v.Few = true, fewTold
+	}
 	if r.rule.Remedy == client.Halt {
 		v.Cause = Halted
 	}
@@ -117,7 +123,7 @@ func (r *reading) finish(v *Verdict) {
 	if limited {
 		v.LimitScope = scope.String()
 	}
-	answered := v.Effect == EffectServed || v.NeedsCheck && r.rule.Remedy == client.DeadLetter
+	answered := v.Effect == EffectServed || (v.NeedsCheck || v.Few > 0) && r.rule.Remedy == client.DeadLetter
 	v.Observation = ratelimit.Observation{
 		Users: len(r.users), Limited: limited, Account: limited && scope == client.ScopeAccount,
 		RetryAfter:   max(r.meta.RetryAfter, r.meta.Usage.RegainAccess),
@@ -234,10 +240,8 @@ func (r *reading) blamed() Verdict {
 	switch {
 	case r.Check.Err == nil && r.rule.Remedy != client.DeadLetter:
 		return r.failed()
-	case r.Check.Err == nil && len(r.users) > 1:
-		return Verdict{Split: Halves, Effect: EffectServed}
 	case r.Check.Err == nil:
-		return r.alike(EffectServed, true)
+		return r.final()
 	case r.rule.Remedy == client.Halt:
 		return r.alike(EffectRefused, false) // probes will tell
 	case errors.Is(r.Check.Err, ErrNotChecked):
@@ -247,6 +251,32 @@ func (r *reading) blamed() Verdict {
 		r.rule.Remedy, r.rule.UsesAttempt = client.Retry, false
 		return r.alike(EffectFailed, false)
 	}
+}
+
+// final is for an error that is final for a user, while the list call is served, which does not show that calls with users
+// are. The users are called apart, and one alone dies if others of the claim, or just before, were served, or any since it was
+// refused before, or if few were refused since.
+func (r *reading) final() Verdict {
+	one := len(r.users) == 1
+	var v Verdict
+	switch {
+	case !one:
+		v = Verdict{Split: Halves, Effect: EffectFailed}
+	case r.PartServed:
+		v = r.alike(EffectNone, true) // that calls are served is known
+	case r.Evidence.Served || r.Evidence.strikes(r.users[0].User) > 0 || r.Evidence.few(fewFinal) && (r.Evidence.Refused || !r.Parts):
+		v = r.alike(EffectFailed, true)
+	case r.Parts && !r.Evidence.Refused:
+		v = Verdict{Again: r.users, Effect: EffectFailed, Limits: []user.ID{r.users[0].User}}
+	default:
+		v = r.alike(EffectFailed, false)
+		v.Limits = []user.ID{r.users[0].User}
+		if r.users[0].Attempts == 0 { // so that trials are of others first
+			v.Settlements[0].Verdict = ledger.Retry
+		}
+	}
+	v.Few = fewFinal
+	return v
 }
 
 // refusesEveryCall reports whether the list call was refused as well, for good.
@@ -294,7 +324,7 @@ func (r *reading) failed() Verdict {
 // has refused few since it served a call, or it is one user that no other has failed beside, or that failed often
 // beside calls that were served.
 func (r *reading) proven() bool {
-	return r.told != nil && r.Evidence.Few || len(r.users) == 1 && (r.Evidence.Alone && r.Evidence.EverServed ||
+	return r.told != nil && r.Evidence.few(fewTold) || len(r.users) == 1 && (r.Evidence.Alone && r.Evidence.EverServed ||
 		r.users[0].Attempts >= min(provenAttempts, max(1, r.MaxAttempts-1)))
 }
 

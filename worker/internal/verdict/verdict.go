@@ -23,10 +23,11 @@ type Policy struct {
 	Check Check
 	// Evidence is the breaker's.
 	Evidence Evidence
-	// Others reports that further users wait in line.
-	Others bool
-	Now    time.Time
-	Jitter func() float64 // in [0, 1)
+	// Others reports that further users wait in line, Parts that some of the claim are still to be called, and PartServed that
+	// some of it were served.
+	Others, Parts, PartServed bool
+	Now                       time.Time
+	Jitter                    func() float64 // in [0, 1)
 }
 
 // Check is the result of the cheapest call that needs the same access as the one that failed.
@@ -41,8 +42,8 @@ type Verdict struct {
 	Outcome string
 	// Settlements has one element per user, in order, without those of Again; it is nil when Split is set.
 	Settlements []ledger.Settlement
-	// Again are users that the answer left out, and that would die of it although others were in the call: they are
-	// called again apart, in halves.
+	// Again are users that would die of the answer with too little known: it left them out although others were in the
+	// call, or refused one user with none served before. They are called again after the others, in halves.
 	Again []ledger.Claimed
 	// Split asks for further calls with fewer users.
 	Split Split
@@ -56,12 +57,15 @@ type Verdict struct {
 	Code int
 	// Told reports that the answer refused each user it names, and did what was asked for none.
 	Told bool
+	// Few is the number of users that may fail so one after another, with none served in between, and be at fault
+	// themselves: more of them are an outage. It is 0 for a failure that does not tell whose it is.
+	Few int
 	// Down reports that a list call failed as well.
 	Down bool
 	// Observation is for the rate limiter; LimitScope names whose limit was hit, "" for none.
 	Observation ratelimit.Observation
 	LimitScope  string
-	// Limited reports that the call was limited as a whole, and Limits which users were.
+	// Limited reports that the call was limited as a whole, and Limits which users were, or were refused for good alone.
 	Limited bool
 	Limits  []user.ID
 	// Full reports that the API took the blocklist for full.

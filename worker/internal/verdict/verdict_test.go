@@ -104,9 +104,10 @@ func TestUnblockOfAFullList(t *testing.T) {
 
 func TestRead(t *testing.T) {
 	t.Parallel()
-	outage := Evidence{EverServed: true, Failures: 2}
+	outage := Evidence{EverServed: true, Failures: 2, Several: true}
 	alone := Evidence{EverServed: true, Failures: 2, Alone: true}
-	few := Evidence{Failures: 5, Few: true}
+	again := Evidence{Failures: 5, AtFault: 2, Refused: true}
+	few := Evidence{Failures: 5, AtFault: 2}
 	for name, c := range map[string]struct {
 		attempts []int
 		codes    []int // of the users; nil when the whole call failed
@@ -114,6 +115,8 @@ func TestRead(t *testing.T) {
 		check    Check
 		evidence Evidence // zero: others were served just before
 		unlisted bool
+		parts    bool // are still to be called
+		served   bool // are some
 		want     string
 		effect   Effect
 		outcome  string
@@ -141,7 +144,7 @@ func TestRead(t *testing.T) {
 		"all users named with halt": {attempts: []int{0, 0}, codes: []int{131031, 131031}, want: "check"},
 		"the same, every call":      {attempts: []int{0, 0}, codes: []int{131031, 131031}, check: refusedBy(131031), want: "ww", effect: EffectRefused},
 		"the same, for blocks":      {attempts: []int{0, 0}, codes: []int{131031, 131031}, check: passed, evidence: outage, want: "split", effect: EffectFailed},
-		"one user named with halt":  {attempts: []int{0}, codes: []int{190}, check: passed, evidence: Evidence{Few: true}, want: "r", effect: EffectFailed},
+		"one user named with halt":  {attempts: []int{0}, codes: []int{190}, check: passed, evidence: few, want: "r", effect: EffectFailed},
 
 		"all named to be retried":               {attempts: []int{0, 1}, codes: []int{139103, 131000}, want: "rr", effect: EffectFailed},
 		"the same, on a last attempt":           {attempts: []int{0, 2}, codes: []int{139103, 131000}, want: "split", effect: EffectFailed},
@@ -154,20 +157,27 @@ func TestRead(t *testing.T) {
 		"as many named with a limit":            {attempts: []int{1, 1}, codes: []int{130429, 131000}, want: "rr", effect: EffectFailed},
 		"all named, one with a code of its own": {attempts: []int{0, 0}, codes: []int{131000, 131047}, want: "rd", effect: EffectServed},
 
-		"bad request, to be checked": {attempts: []int{0, 0}, err: &client.APIError{Code: 100}, want: "check"},
-		"bad request of many":        {attempts: []int{0, 0}, err: &client.APIError{Code: 100}, check: passed, want: "split", effect: EffectServed},
-		"bad request of one":         {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, want: "d", effect: EffectServed},
+		"bad request, to be checked":             {attempts: []int{0, 0}, err: &client.APIError{Code: 100}, want: "check"},
+		"bad request of many":                    {attempts: []int{0, 0}, err: &client.APIError{Code: 100}, check: passed, want: "split", effect: EffectFailed},
+		"bad request of one":                     {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, want: "d", effect: EffectFailed},
+		"the same, nothing served":               {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: outage, want: "r", effect: EffectFailed},
+		"the same, few refused since one was":    {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: few, want: "d", effect: EffectFailed},
+		"the same, parts still to be called":     {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: few, parts: true, want: "a", effect: EffectFailed},
+		"the same, for the second time":          {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: again, parts: true, want: "d", effect: EffectFailed},
+		"the same, more than few, parts to call": {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: outage, parts: true, want: "a", effect: EffectFailed},
+		"the same, nothing served, tried before": {attempts: []int{1}, err: &client.APIError{Code: 100}, check: passed, evidence: outage, want: "w", effect: EffectFailed},
+		"the same, others of the claim served":   {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: outage, parts: true, served: true, want: "d"},
 		"bad request of every call": {
 			attempts: []int{0}, err: &client.APIError{Code: 100}, check: refusedBy(100), want: "w", effect: EffectRefused, outcome: "invalid parameter",
 		},
 		"the same, not listed":   {attempts: []int{0}, err: &client.APIError{Code: 100}, check: refusedBy(100), unlisted: true, want: "d", effect: EffectServed},
 		"not checked":            {attempts: []int{2}, err: &client.APIError{Code: 100}, check: Check{Done: true, Err: ErrNotChecked}, want: "w", outcome: "not checked yet"},
 		"check meets an outage":  {attempts: []int{2}, err: &client.APIError{Code: 100}, check: refusedBy(2), want: "w", effect: EffectFailed},
-		"own number among many":  {attempts: []int{0, 0}, err: &client.APIError{Code: 131021}, check: passed, want: "split", effect: EffectServed},
+		"own number among many":  {attempts: []int{0, 0}, err: &client.APIError{Code: 131021}, check: passed, want: "split", effect: EffectFailed},
 		"unknown ID":             {attempts: []int{0, 0}, err: &client.APIError{Code: 803}, check: refusedBy(803), want: "ww", effect: EffectRefused},
 		"unknown ID, not listed": {attempts: []int{0, 0}, err: &client.APIError{Code: 803}, check: refusedBy(803), unlisted: true, want: "dd", effect: EffectServed},
 		"deleted ID":             {attempts: []int{0, 0}, err: &client.APIError{Code: 33}, check: refusedBy(33), want: "dd", effect: EffectServed},
-		"unknown ID for a user":  {attempts: []int{0, 0}, err: &client.APIError{Code: 33}, check: passed, want: "split", effect: EffectServed},
+		"unknown ID for a user":  {attempts: []int{0, 0}, err: &client.APIError{Code: 33}, check: passed, want: "split", effect: EffectFailed},
 
 		"internal":                        {attempts: []int{0, 1}, err: &client.APIError{Code: 139103}, want: "rr", effect: EffectFailed},
 		"internal, every call":            {attempts: []int{0, 2}, err: &client.APIError{Code: 139103}, evidence: outage, want: "ww", effect: EffectFailed},
@@ -200,8 +210,8 @@ func TestRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			users, p := claimed(t, c.attempts...), testPolicy()
-			p.Check, p.Listed = c.check, !c.unlisted
-			if c.evidence.EverServed || c.evidence.Full || c.evidence.Alone || c.evidence.Few {
+			p.Check, p.Listed, p.Parts, p.PartServed = c.check, !c.unlisted, c.parts, c.served
+			if c.evidence.EverServed || c.evidence.Full || c.evidence.Alone || c.evidence.AtFault > 0 {
 				p.Evidence = c.evidence
 			}
 			var res *client.Result
