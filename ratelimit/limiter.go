@@ -7,8 +7,8 @@ import (
 )
 
 // Key names the limits of a call: a phone number ID, and the account it shares with others. Account may be "" when it is not
-// known; then only the phone number's own limit applies.
-type Key struct{ PhoneNumberID, Account string }
+// known; then only the phone number's own limit applies. Worker is the ID of the worker that asks, for GiveUp; "" for none.
+type Key struct{ PhoneNumberID, Account, Worker string }
 
 // Limiter allows calls or makes them wait. Implementations are safe for concurrent use.
 type Limiter interface {
@@ -19,6 +19,8 @@ type Limiter interface {
 	Cancel(ctx context.Context, key Key, g Grant) error
 	// Report takes the outcome of the call that a grant allowed. Most reports need no round trip.
 	Report(ctx context.Context, key Key, g Grant, o Observation) error
+	// GiveUp ends the wait for the probe of key.Worker, which is dead: another may go at once.
+	GiveUp(ctx context.Context, key Key) error
 }
 
 // Grant answers a Take.

@@ -238,6 +238,8 @@ func (l shut) Take(context.Context, ratelimit.Key) (ratelimit.Grant, error) {
 
 func (shut) Cancel(context.Context, ratelimit.Key, ratelimit.Grant) error { return nil }
 
+func (shut) GiveUp(context.Context, ratelimit.Key) error { return nil }
+
 func (shut) Report(context.Context, ratelimit.Key, ratelimit.Grant, ratelimit.Observation) error {
 	return nil
 }

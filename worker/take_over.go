@@ -14,13 +14,16 @@ import (
 )
 
 // takeOver keeps this worker's heartbeat, and takes over the users of workers whose heartbeats are missing: they wait
-// in line again at once, where their claims would hold them for 35 s. One that lives all the same has lost these
+// in line again at once, where their claims would hold them for 35 s, and the limiter's probe that is theirs is no longer
+// waited for. One that lives all the same has lost these
 // claims, and calls of its that are out are repeated.
 type takeOver struct {
 	redis redis.UniversalClient
 	pulse *fleet.Pulse
-	log   *slog.Logger
-	done  map[string]bool // workers that were seen to, and are still silent
+	// probes gives up the probe that a worker holds for a phone number ID.
+	probes func(ctx context.Context, worker, phoneNumberID string) error
+	log    *slog.Logger
+	done   map[string]bool // workers that were seen to, and are still silent
 }
 
 // run beats until ctx ends.
@@ -63,6 +66,9 @@ func (t *takeOver) of(ctx context.Context, worker string) bool {
 	rand.Shuffle(len(numbers), func(i, j int) { numbers[i], numbers[j] = numbers[j], numbers[i] }) // others do the same
 	for _, id := range numbers {
 		if err != nil {
+			break
+		}
+		if err = t.probes(ctx, worker, id); err != nil {
 			break
 		}
 		var n int

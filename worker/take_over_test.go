@@ -10,6 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/client/simulator"
+	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/ratelimit/redislimit"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
@@ -40,7 +42,12 @@ func TestUsersOfADeadWorker(t *testing.T) {
 	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
 		const same, flips = "+16505550001", "+16505550002"
 		block := b.enqueue(ledger.Block, same, flips)
+		b.cfg.Limiter = redislimit.New(b.rdb, nil)
 		died := time.Now()
+		// Its call is the limiter's only probe, which is waited for for 10 s.
+		if g, err := b.cfg.Limiter.Take(t.Context(), ratelimit.Key{PhoneNumberID: phoneNumberID, Worker: "DEAD"}); err != nil || !g.Phone.Probe {
+			t.Fatalf("%+v, %v", g, err)
+		}
 		b.dies("DEAD-1-1")
 		unblock := b.enqueue(ledger.Unblock, flips)
 		b.run()

@@ -68,6 +68,12 @@ func newWorker(cfg Config, lanes int) (*Worker, error) {
 	return w, nil
 }
 
+// giveUpProbe tells the limiter that another worker is dead.
+func (w *Worker) giveUpProbe(ctx context.Context, worker, phoneNumberID string) error {
+	number, _ := w.cfg.Resolve(phoneNumberID) // without a token its account is not known
+	return w.cfg.Limiter.GiveUp(ctx, ratelimit.Key{PhoneNumberID: phoneNumberID, Account: number.Account, Worker: worker})
+}
+
 // reheard returns what asks again for users who wrote while the call was under way that refused them. Where that fails
 // their next message does it.
 func (w *Worker) reheard(p *tasks.Producer) func(ctx context.Context, phoneNumberID string, died []ledger.Entry) {
@@ -113,7 +119,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	parts.Go(func() { indexTasks(ctx, w.cfg.Redis, w.cfg.Logger) })
 	orphans := orphans{redis: w.cfg.Redis, lanes: w.lanes, ensure: w.handler.ensureOnce, log: w.cfg.Logger}
 	parts.Go(func() { orphans.run(ctx) })
-	takeOver := takeOver{redis: w.cfg.Redis, pulse: fleet.NewPulse(w.cfg.Redis, w.id), log: w.cfg.Logger}
+	takeOver := takeOver{redis: w.cfg.Redis, pulse: fleet.NewPulse(w.cfg.Redis, w.id), probes: w.giveUpProbe, log: w.cfg.Logger}
 	parts.Go(func() { takeOver.run(beats) })
 	ends := ends{redis: w.cfg.Redis, dead: w.handler.dead, log: w.cfg.Logger}
 	parts.Go(func() { ends.run(ctx) })

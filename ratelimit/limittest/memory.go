@@ -47,6 +47,7 @@ func (m *Memory) Take(_ context.Context, key ratelimit.Key) (ratelimit.Grant, er
 	now := ratelimit.At(m.now())
 	phone := m.phone(key, now)
 	a := phone.take(now)
+	phone.heldBy(a, key)
 	if key.Account == "" {
 		g := ratelimit.Join(a, nil)
 		g.At = m.now()
@@ -54,6 +55,7 @@ func (m *Memory) Take(_ context.Context, key ratelimit.Key) (ratelimit.Grant, er
 	}
 	account := m.account(key, now)
 	b := account.take(now)
+	account.heldBy(b, key)
 	g := ratelimit.Join(a, &b)
 	g.At = m.now()
 	if !g.OK { // one of the two may have given a token
@@ -91,12 +93,37 @@ func (m *Memory) Report(_ context.Context, key ratelimit.Key, g ratelimit.Grant,
 	return nil
 }
 
+// GiveUp implements [ratelimit.Limiter].
+func (m *Memory) GiveUp(_ context.Context, key ratelimit.Key) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := ratelimit.At(m.now())
+	m.phone(key, now).giveUp(key)
+	if key.Account != "" {
+		m.account(key, now).giveUp(key)
+	}
+	return nil
+}
+
 // limit is one bucket and what the law knows of it.
 type limit struct {
 	state  ratelimit.State
 	fields ratelimit.Fields // of the state, as the scripts see them
 	set    ratelimit.Settings
 	bucket bucket
+	prober string // worker that holds the probe
+}
+
+func (l *limit) heldBy(a ratelimit.Answer, key ratelimit.Key) {
+	if a.Stamp.Probe {
+		l.prober = key.Worker
+	}
+}
+
+func (l *limit) giveUp(key ratelimit.Key) {
+	if l.prober == key.Worker {
+		l.prober, l.bucket.probeUntil = "", 0
+	}
 }
 
 func (l *limit) take(now ratelimit.Instant) ratelimit.Answer {

@@ -5,6 +5,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -20,6 +22,9 @@ var takeSource string
 //go:embed lua/cancel.lua
 var cancelSource string
 
+//go:embed lua/give_up.lua
+var giveUpSource string
+
 // Limiter is a [ratelimit.Limiter] shared through Redis. Safe for concurrent use; it starts no goroutine and needs no
 // closing.
 type Limiter struct {
@@ -31,7 +36,7 @@ type Limiter struct {
 	jitter   func() float64
 	now      func() time.Time // for tallies and ceilings; all else runs on Redis's clock
 
-	takeScript, cancelScript *redis.Script
+	takeScript, cancelScript, giveUpScript *redis.Script
 }
 
 var _ ratelimit.Limiter = (*Limiter)(nil)
@@ -46,6 +51,7 @@ func New(rdb redis.UniversalClient, settings func(phoneNumberID string) ratelimi
 		settings: settings, rdb: rdb, store: newStore(rdb), tallies: newTallies(), ceilings: newCeilings(),
 		jitter: rand.Float64, now: time.Now,
 		takeScript: redis.NewScript(takeSource), cancelScript: redis.NewScript(cancelSource),
+		giveUpScript: redis.NewScript(giveUpSource),
 	}
 }
 
@@ -78,7 +84,7 @@ func (l *Limiter) Take(ctx context.Context, key ratelimit.Key) (ratelimit.Grant,
 	if wait := l.ceilings.acquire(key.PhoneNumberID, phone.set, l.now()); wait > 0 {
 		return ratelimit.Grant{Wait: wait, Reason: ratelimit.Ceiling, MaxUsers: phone.set.MaxUsers}, nil
 	}
-	g, err := l.take(ctx, phone, key.Account)
+	g, err := l.take(ctx, phone, key)
 	if err != nil {
 		err = fmt.Errorf("redislimit: take: no call is allowed without Redis: %w", err)
 	}
@@ -89,16 +95,16 @@ func (l *Limiter) Take(ctx context.Context, key ratelimit.Key) (ratelimit.Grant,
 	return g, err
 }
 
-func (l *Limiter) take(ctx context.Context, phone bucket, accountID string) (ratelimit.Grant, error) {
+func (l *Limiter) take(ctx context.Context, phone bucket, key ratelimit.Key) (ratelimit.Grant, error) {
 	buckets := []bucket{phone}
-	if accountID != "" {
-		buckets = append(buckets, account(accountID))
+	if key.Account != "" {
+		buckets = append(buckets, account(key.Account))
 	}
 	told := make([]tally, len(buckets))
 	for i, b := range buckets {
 		told[i] = l.tallies.collect(b.key)
 	}
-	answers, errs := l.ask(ctx, buckets, told)
+	answers, errs := l.ask(ctx, buckets, told, numberOf(key.Worker))
 	for i, err := range errs {
 		if err != nil {
 			l.tallies.add(buckets[i].key, told[i], l.now())
@@ -108,7 +114,7 @@ func (l *Limiter) take(ctx context.Context, phone bucket, accountID string) (rat
 	var g ratelimit.Grant
 	if err == nil {
 		var second *ratelimit.Answer
-		if accountID != "" {
+		if key.Account != "" {
 			second = &answers[1]
 		}
 		if g = ratelimit.Join(answers[0], second); g.OK {
@@ -126,9 +132,9 @@ func (l *Limiter) take(ctx context.Context, phone bucket, accountID string) (rat
 
 // ask asks each bucket for one call and tells it its tally, in one round trip; again with the script's text where Redis
 // does not know it yet. The keys may lie in different cluster slots: each answer has an error of its own.
-func (l *Limiter) ask(ctx context.Context, buckets []bucket, told []tally) ([]ratelimit.Answer, []error) {
+func (l *Limiter) ask(ctx context.Context, buckets []bucket, told []tally, worker int64) ([]ratelimit.Answer, []error) {
 	cmds := make([]*redis.Cmd, len(buckets))
-	args := func(i int) []any { return buckets[i].takeArgs(told[i]) }
+	args := func(i int) []any { return buckets[i].takeArgs(told[i], worker) }
 	if len(buckets) == 1 {
 		cmds[0] = l.takeScript.Run(ctx, l.rdb, []string{buckets[0].key}, args(0)...)
 	} else {
@@ -151,12 +157,12 @@ func (l *Limiter) ask(ctx context.Context, buckets []bucket, told []tally) ([]ra
 	return answers, errs
 }
 
-func (b bucket) takeArgs(told tally) []any {
+func (b bucket) takeArgs(told tally, worker int64) []any {
 	start := ratelimit.Encode(b.initial(0, b.set), 0, b.set)
 	return []any{
 		ratelimit.MicroRate(b.set.Rate), b.set.Burst, b.set.MaxUsers,
 		start[ratelimit.FieldPace], start[ratelimit.FieldProbe], start[ratelimit.FieldEvery],
-		told.served, told.retryTokens, int(stateTTL.Seconds()),
+		told.served, told.retryTokens, int(stateTTL.Seconds()), worker,
 	}
 }
 
@@ -198,6 +204,30 @@ func (l *Limiter) Cancel(ctx context.Context, key ratelimit.Key, g ratelimit.Gra
 	}
 	if err != nil {
 		return fmt.Errorf("redislimit: cancel: %w", err)
+	}
+	return nil
+}
+
+// numberOf returns a number for a worker's ID, 0 for none, of as many bits as Lua's numbers hold.
+func numberOf(worker string) int64 {
+	if worker == "" {
+		return 0
+	}
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, worker) // a hash takes everything
+	return int64(h.Sum64()>>12) + 1  //nolint:gosec // 52 bits
+}
+
+// GiveUp implements [ratelimit.Limiter].
+func (l *Limiter) GiveUp(ctx context.Context, key ratelimit.Key) error {
+	keys := []string{PhoneKey(key.PhoneNumberID)}
+	if key.Account != "" {
+		keys = append(keys, AccountKey(key.Account))
+	}
+	for _, k := range keys {
+		if err := l.giveUpScript.Run(ctx, l.rdb, []string{k}, numberOf(key.Worker)).Err(); err != nil {
+			return fmt.Errorf("redislimit: give up a dead worker's probe: %w", err)
+		}
 	}
 	return nil
 }

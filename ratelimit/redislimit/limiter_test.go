@@ -62,6 +62,51 @@ func TestStartsWithOneCall(t *testing.T) {
 	})
 }
 
+// TestProbeOfADeadWorker: the probe of a worker that is dead is waited for by none, that of any other one is.
+func TestProbeOfADeadWorker(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
+		key := newKey()
+		of := func(worker string) ratelimit.Key {
+			k := key
+			k.Worker = worker
+			return k
+		}
+		l, other := New(rdb, nil), New(rdb, nil)
+		giveUp := func(worker string) {
+			t.Helper()
+			if err := other.GiveUp(t.Context(), of(worker)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		giveUp("dead") // before anything is known of the limit
+		if n := rdb.Exists(t.Context(), PhoneKey(key.PhoneNumberID), AccountKey(key.Account)).Val(); n != 0 {
+			t.Errorf("giving up made %d limits", n)
+		}
+		late := take(t, l, of("dead"))
+		for _, worker := range []string{"another", ""} {
+			giveUp(worker)
+			if g := take(t, other, of("two")); g.Reason != ratelimit.Probing {
+				t.Fatalf("without the probe of %q: %+v", worker, g)
+			}
+		}
+		giveUp("dead")
+		second := take(t, other, of("two"))
+		if !second.OK {
+			t.Fatalf("after the dead worker's probe: %+v", second)
+		}
+		giveUp("dead")
+		if g := take(t, l, of("three")); g.Reason != ratelimit.Probing {
+			t.Fatalf("beside the second probe: %+v", g)
+		}
+		report(t, other, of("two"), second, ratelimit.Observation{Users: 1, Served: true})
+		report(t, l, of("dead"), late, ratelimit.Observation{Users: 1, Served: true}) // it was only cut off
+		if s, err := l.Show(t.Context(), key.PhoneNumberID); err != nil || s.Probing {
+			t.Errorf("%+v, %v", s, err)
+		}
+	})
+}
+
 func TestStatedPauseHoldsForAllWorkers(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {

@@ -10,6 +10,7 @@
 -- ARGV[7]  calls served since this process asked last
 -- ARGV[8]  what they add to the retry budget, in millionths of a token
 -- ARGV[9]  time to live, seconds
+-- ARGV[10] number of the worker that asks, 0 for none
 --
 -- Returns {reason, wait in microseconds, users, microseconds until the retry budget has room, epoch, probe, trial, due,
 -- retry}; reason 0 allows the call.
@@ -90,6 +91,7 @@ if now < h.paused then return refuse(PAUSED, h.paused - now) end
 if h.probe == 1 then
   if now < h.probe_until then return refuse(PROBING, math.min(PROBE_POLL, h.probe_until - now)) end
   set('probe_until', now + LEASE)
+  set('probe_by', tonumber(ARGV[10]))
   return grant(1, 0, 0)
 end
 

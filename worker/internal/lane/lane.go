@@ -50,7 +50,7 @@ type lane struct {
 
 func newLane(cfg *Config, number PhoneNumber, breaker *verdict.Breaker, claimPrefix string) *lane {
 	l := &lane{
-		cfg: cfg, number: number, key: ratelimit.Key{PhoneNumberID: number.ID, Account: number.Account},
+		cfg: cfg, number: number, key: ratelimit.Key{PhoneNumberID: number.ID, Account: number.Account, Worker: cfg.WorkerID},
 		ledger: ledger.New(cfg.Redis, number.ID), breaker: breaker, load: new(load), prefix: claimPrefix,
 		log:  cfg.Logger.With(keyPhoneNumberID, number.ID),
 		wake: make(chan struct{}, 1), scarce: make(chan struct{}, 1), slots: make(chan struct{}, maxCalls),

@@ -172,6 +172,8 @@ func (l *tokens) Take(context.Context, ratelimit.Key) (ratelimit.Grant, error) {
 
 func (l *tokens) Cancel(context.Context, ratelimit.Key, ratelimit.Grant) error { return nil }
 
+func (*tokens) GiveUp(context.Context, ratelimit.Key) error { return nil }
+
 func (l *tokens) Report(_ context.Context, _ ratelimit.Key, _ ratelimit.Grant, o ratelimit.Observation) error {
 	if o.Served {
 		l.reported++
