@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,8 +90,16 @@ func (c *pausing) check(resume bool) error {
 	return checkText("reason", c.reason, pause.MaxReason)
 }
 
+// checkAll refuses all phone number IDs together with one of them: one of them is a mistake.
+func checkAll(cmd *cobra.Command, all bool) error {
+	if all && cmd.Flags().Changed("phone-number-id") {
+		return usagef("--all means all phone number IDs, and --phone-number-id one of them: leave one out")
+	}
+	return nil
+}
+
 func (c *pausing) run(cmd *cobra.Command, do func(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string) error) error {
-	if err := c.check(cmd.Name() == "resume"); err != nil {
+	if err := cmp.Or(c.check(cmd.Name() == "resume"), checkAll(cmd, c.all)); err != nil {
 		return err
 	}
 	cfg, err := c.config(cmd)

@@ -52,6 +52,7 @@ func TestPauseRefuses(t *testing.T) {
 	f := setup(t)
 	for text, args := range map[string][]string{
 		"needs a reason":          {"pause"},
+		"leave one out":           {"pause", "--all", "--phone-number-id", "1", "--reason", "x"},
 		"--reason TEXT":           {"pause", "--reason", " "},
 		"control character":       {"pause", "--reason", "a\nb"},
 		"10240 characters":        {"pause", "--reason", strings.Repeat("x", 10240)},

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
+	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/amounts"
 	"github.com/wablock/wablock/tasks/audit"
@@ -75,21 +77,20 @@ func protectList(parent *cli) *cobra.Command {
 	return cmd
 }
 
-// open returns the phone number ID that is meant, "" for all.
-func (c *protection) open(cmd *cobra.Command) (rdb redis.UniversalClient, phoneNumberID string, country user.Country, err error) {
-	cfg, err := c.config(cmd)
-	if err != nil {
-		return nil, "", country, err
+// open returns the phone number ID that is meant, "" for all, and the configuration.
+func (c *protection) open(cmd *cobra.Command) (rdb redis.UniversalClient, phoneNumberID string, cfg *config.Config, err error) {
+	if cfg, err = c.config(cmd); err != nil {
+		return nil, "", nil, err
 	}
 	if !c.all {
 		n, err := cfg.Selected()
 		if err != nil {
-			return nil, "", country, fmt.Errorf("%w; --all is for all", err)
+			return nil, "", nil, fmt.Errorf("%w; --all is for all", err)
 		}
 		phoneNumberID = n.ID
 	}
 	rdb, err = app.Connect(cmd.Context(), cfg)
-	return rdb, phoneNumberID, cfg.DefaultCountry, err
+	return rdb, phoneNumberID, cfg, err
 }
 
 // protectJSON is the answer of `protect add` and `remove`.
@@ -103,16 +104,16 @@ type protectJSON struct {
 }
 
 func (c *protection) change(cmd *cobra.Command, args []string, adds bool) error {
-	if err := errors.Join(checkText("reason", c.reason, protect.MaxReason), c.checkBy()); err != nil {
+	if err := errors.Join(checkText("reason", c.reason, protect.MaxReason), c.checkBy(), checkAll(cmd, c.all)); err != nil {
 		return err
 	}
 	ctx := cmd.Context()
-	rdb, phoneNumberID, country, err := c.open(cmd)
+	rdb, phoneNumberID, cfg, err := c.open(cmd)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rdb.Close() }()
-	in, err := readInputs(ctx, c.cli, args, c.numberFlags, country)
+	in, err := readInputs(ctx, c.cli, args, c.numberFlags, cfg.DefaultCountry)
 	if err != nil {
 		return err
 	}
@@ -127,9 +128,22 @@ func (c *protection) change(cmd *cobra.Command, args []string, adds bool) error 
 			return err
 		}
 		answer.Protected = &n
-		if answer.Blocked, err = c.blocked(ctx, rdb, phoneNumberID, in.users); err != nil {
-			return err
+		ids := []string{phoneNumberID}
+		if c.all { // those that are not configured here are not known here
+			ids = ids[:0]
+			for _, n := range cfg.PhoneNumbers {
+				ids = append(ids, n.ID)
+			}
 		}
+		for _, id := range ids {
+			names, err := c.blocked(ctx, rdb, id, in.users)
+			if err != nil {
+				return err
+			}
+			answer.Blocked = append(answer.Blocked, names...)
+		}
+		slices.Sort(answer.Blocked)
+		answer.Blocked = slices.Compact(answer.Blocked)
 	} else {
 		verb, action = "Removed", audit.Unprotect
 		if n, err = protect.Remove(ctx, rdb, phoneNumberID, in.users); err != nil {
@@ -155,9 +169,6 @@ func (c *protection) change(cmd *cobra.Command, args []string, adds bool) error 
 
 // blocked returns which users are blocked, or are about to be, on the phone number ID, and says how to unblock them.
 func (c *protection) blocked(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, users []user.ID) (names []string, err error) {
-	if phoneNumberID == "" {
-		return nil, nil // there may be any number of phone number IDs
-	}
 	l := ledger.New(rdb, phoneNumberID)
 	for from := 0; from < len(users); from += ledger.MaxBatch {
 		entries, err := l.Entries(ctx, users[from:min(len(users), from+ledger.MaxBatch)])

@@ -30,6 +30,9 @@ func TestProtect(t *testing.T) {
 	}
 	f.wablock("block", number(2), "--wait").exits(exitDone)
 	f.wablock("protect", "add", "--all", number(4), "--reason", "customer").exits(exitDone)
+	f.wablock("block", number(5), "--wait").exits(exitDone)
+	f.wablock("protect", "add", "--all", number(5)).exits(exitDone).says("blocked already on phone number ID "+phoneNumberID, "wablock unblock")
+	f.wablock("protect", "remove", "--all", number(5)).exits(exitDone)
 	if list := f.wablock("protect", "list", "--all", "--json").exits(exitDone).objects(); len(list) != 1 || list[0]["all"] != true {
 		t.Errorf("%v", list)
 	}
@@ -39,4 +42,5 @@ func TestProtect(t *testing.T) {
 	}
 	f.wablock("protect", "add", number(1), "--reason", "a\nb").exits(exitUsage)
 	f.wablock("protect", "add").exits(exitUsage)
+	f.wablock("protect", "add", number(1), "--all", "--phone-number-id", "1").exits(exitUsage).says("leave one out")
 }
