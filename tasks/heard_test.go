@@ -3,10 +3,13 @@ package tasks_test
 import (
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/tasks"
@@ -162,6 +165,52 @@ func TestHeardOncePerMinute(t *testing.T) {
 		got := must(f.Producer.Status(t.Context(), u.Reveal()))(t)
 		if got.State != ledger.Dead || len(got.Planned) != 1 || got.Planned[0].At.Sub(again) < heard.Every-2*time.Second {
 			t.Errorf("it is %v with plans %v", got.State, got.Planned)
+		}
+	})
+}
+
+// TestHeardAfterADeath: a process that died when it had taken a user's turn, before it asked again, costs the user nothing: the
+// event that is sent again waits for the end of that turn.
+func TestHeardAfterADeath(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		u := num(1)
+		at := refuse(t, f, tasks.CodeWindow, "", u)
+		_ = must(heard.Take(t.Context(), f.Redis, phoneNumberID, []user.ID{u}))(t)
+		soon := redis.Z{Score: float64(at.Add(300 * time.Millisecond).UnixMilli()), Member: "t" + u.Reveal()}
+		if err := f.Redis.ZAdd(t.Context(), "wablock:{"+phoneNumberID+"}:heard:turns", soon).Err(); err != nil {
+			t.Fatal(err)
+		}
+		hear(t, f, 1, tasks.HeardEvent{User: u.Reveal(), At: at})
+		if got := state(t, f, u); got.State != ledger.Waiting {
+			t.Errorf("it is %v", got.State)
+		}
+	})
+}
+
+// TestHeardAtOnce: of an event that several processes are told of at once one asks again.
+func TestHeardAtOnce(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		u := num(1)
+		e := tasks.HeardEvent{User: u.Reveal(), At: refuse(t, f, tasks.CodeWindow, "", u)}
+		var revived atomic.Int64
+		var told sync.WaitGroup
+		for range 8 {
+			told.Go(func() {
+				r, err := f.Producer.Heard(t.Context(), e)
+				if err != nil {
+					t.Error(err)
+				}
+				revived.Add(int64(r.Revived))
+			})
+		}
+		told.Wait()
+		if n := revived.Load(); n != 1 {
+			t.Errorf("%d asked again", n)
+		}
+		if got := state(t, f, u); got.State != ledger.Waiting {
+			t.Errorf("it is %v", got.State)
 		}
 	})
 }

@@ -31,34 +31,96 @@ func (r *reviving) run(ctx context.Context) (revived int, err error) {
 	return revived, nil
 }
 
-// some takes the version first: what is asked for from then on is newer.
+// busyEvery is the time between two looks whether turns that others had are over.
+const busyEvery = 50 * time.Millisecond
+
+// some takes the version first: what is asked for from then on is newer. A user whose turn another process has is looked at
+// until that one has asked again, or its turn has ended, as when it died: what called may answer its webhook only then.
 func (r *reviving) some(ctx context.Context, users []user.ID) (revived int, err error) {
 	v, err := r.p.VersionAgain(ctx, r.phoneNumberID, nil)
 	if err != nil {
 		return 0, err
 	}
-	entries, err := r.entries(ctx, users)
-	if err != nil || len(entries) == 0 {
-		return 0, err
+	first := make(map[user.ID]ledger.Version, len(users)) // of the requests that were refused
+	for {
+		entries, err := r.entries(ctx, users)
+		if err != nil {
+			return revived, err
+		}
+		entries = slices.DeleteFunc(entries, func(e ledger.Entry) bool {
+			if _, known := first[e.User]; !known {
+				first[e.User] = e.Version
+			}
+			return first[e.User] != e.Version // the other process asked again, and was refused
+		})
+		n, busy, err := r.turns(ctx, entries, v)
+		if revived += n; err != nil || len(busy) == 0 {
+			return revived, err
+		}
+		users = busy
+		select {
+		case <-ctx.Done():
+			return revived, context.Cause(ctx)
+		case <-time.After(busyEvery):
+		}
+	}
+}
+
+// turns makes the requests of the entries again whose turns it gets, and returns the users whose turns are others'.
+func (r *reviving) turns(ctx context.Context, entries []ledger.Entry, v ledger.Version) (revived int, busy []user.ID, err error) {
+	if len(entries) == 0 {
+		return 0, nil, nil
 	}
 	turns, err := heard.Take(ctx, r.p.rdb, r.phoneNumberID, idsOf(entries))
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	groups := make(map[alike][]ledger.Entry)
+	later := make(map[user.ID]bool)
 	for i, e := range entries {
 		if turns[i].Mine {
-			g := alike{e.Operation, turns[i].In > 0, e.Job.Text}
-			groups[g] = append(groups[g], e)
+			later[e.User] = turns[i].In > 0
+		} else {
+			busy = append(busy, e.User)
 		}
+	}
+	entries, err = r.unchanged(ctx, entries, slices.Collect(maps.Keys(later)))
+	if err != nil {
+		return 0, nil, err
+	}
+	groups := make(map[alike][]ledger.Entry)
+	for _, e := range entries {
+		g := alike{e.Operation, later[e.User], e.Job.Text}
+		groups[g] = append(groups[g], e)
 	}
 	for g, entries := range groups {
 		if err := r.group(ctx, g, entries, v); err != nil {
-			return revived, err
+			return revived, nil, err
 		}
 		revived += len(entries)
 	}
-	return revived, nil
+	return revived, busy, nil
+}
+
+// unchanged returns those of the entries whose turns were taken that are still to be asked for again: another process may have
+// done that, and ended its turn, since they were read. It ends the turns of the others.
+func (r *reviving) unchanged(ctx context.Context, entries []ledger.Entry, mine []user.ID) ([]ledger.Entry, error) {
+	if len(mine) == 0 {
+		return nil, nil
+	}
+	before := make(map[user.ID]ledger.Version, len(entries))
+	for _, e := range entries {
+		before[e.User] = e.Version
+	}
+	now, err := r.entries(ctx, mine)
+	if err == nil {
+		now = slices.DeleteFunc(now, func(e ledger.Entry) bool { return before[e.User] != e.Version })
+		kept := idsOf(now)
+		mine = slices.DeleteFunc(mine, func(u user.ID) bool { return slices.Contains(kept, u) })
+	}
+	if len(mine) > 0 {
+		_ = heard.Drop(context.WithoutCancel(ctx), r.p.rdb, r.phoneNumberID, mine) // else they end by themselves
+	}
+	return now, err
 }
 
 // alike identifies the users that can share a job.
