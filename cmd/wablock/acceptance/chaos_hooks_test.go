@@ -213,13 +213,10 @@ func (h *writers) control(path string, body any) bool {
 
 // tell sends a webhook until it is taken, and then perhaps once more, as Meta does.
 func (h *writers) tell(ctx context.Context, message string) {
-	body := `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp",` +
-		`"metadata":{"phone_number_id":"` + writersPhone + `"},"messages":[` + message + `]}}]}]}`
-	mac := hmac.New(sha256.New, []byte(appSecret))
-	_, _ = io.WriteString(mac, body)
+	body, signature := signedHook(message)
 	for more := h.rng.IntN(2); more >= 0 && ctx.Err() == nil; {
 		r := httptest.NewRequestWithContext(ctx, http.MethodPost, webhook.Path, strings.NewReader(body))
-		r.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+		r.Header.Set("X-Hub-Signature-256", signature)
 		w := httptest.NewRecorder()
 		h.receiver.ServeHTTP(w, r)
 		if w.Code == http.StatusOK {
@@ -229,6 +226,15 @@ func (h *writers) tell(ctx context.Context, message string) {
 		h.tally["webhooks sent again"]++
 		h.c.pause(100 * time.Millisecond)
 	}
+}
+
+// signedHook returns a webhook with one message, and its signature.
+func signedHook(message string) (body, signature string) {
+	body = `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp",` +
+		`"metadata":{"phone_number_id":"` + phoneNumberID + `"},"messages":[` + message + `]}}]}]}`
+	mac := hmac.New(sha256.New, []byte(appSecret))
+	_, _ = io.WriteString(mac, body)
+	return body, "sha256=" + hex.EncodeToString(mac.Sum(nil))
 }
 
 // end stops what the persons do.
