@@ -215,7 +215,7 @@ func numberOf(worker string) int64 {
 	}
 	h := fnv.New64a()
 	_, _ = io.WriteString(h, worker) // a hash takes everything
-	return int64(h.Sum64()>>12) + 1  //nolint:gosec // 52 bits
+	return int64(h.Sum64()>>12) + 1  // 52 bits
 }
 
 // GiveUp implements [ratelimit.Limiter].
