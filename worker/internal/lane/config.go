@@ -93,14 +93,15 @@ type Config struct {
 }
 
 const (
-	maxCalls        = 64               // in flight at once, in a lane
-	claimMargin     = 5 * time.Second  // from a call's timeout to its claim's deadline
-	settleGrace     = 2 * time.Second  // for settling the last calls of a worker that stops
-	redisRetryDelay = time.Second      // after Redis failed
-	idleClose       = time.Minute      // after which a lane without work closes
-	idlePoll        = 5 * time.Second  // between looks of a lane without work
-	readEvery       = time.Second      // between readings of users that other workers may have settled
-	tokenPoll       = 2 * time.Second  // between readings of a refused token's file
+	maxCalls        = 64              // in flight at once, in a lane
+	claimMargin     = 5 * time.Second // from a call's timeout to its claim's deadline
+	settleGrace     = 2 * time.Second // for settling the last calls of a worker that stops
+	redisRetryDelay = time.Second     // after Redis failed
+	idleClose       = time.Minute     // after which a lane without work closes
+	idlePoll        = 5 * time.Second // between looks of a lane without work
+	readEvery       = time.Second     // between readings of users that other workers may have settled
+	tokenPoll       = 2 * time.Second // between readings of a refused token's file
+	longestBehind   = 25 * time.Millisecond
 	callPoll        = time.Second      // between looks of a call in parts whether it may go on
 	checkedFor      = time.Minute      // that a list call is valid for the claim it was made for
 	followFor       = 5 * time.Second  // that a task's users are followed

@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -234,7 +235,7 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 		l.breaker.Release(adm)
 		l.load.limited(grant, time.Now())
 		l.cfg.Metrics.Limited(l.number.ID, grant.Reason.String(), grant.Wait)
-		return nil, max(grant.Wait, time.Millisecond), err
+		return nil, max(grant.Wait, time.Millisecond) + behind(grant.Wait), err
 	}
 	if adm.Probe == verdict.NoProbe && probes(grant) && l.breaker.LimitedAlone() {
 		l.breaker.Release(adm)
@@ -286,6 +287,12 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 		}
 		k.run(claim.Users, grant)
 	}, 0, nil
+}
+
+// behind is a random time that new calls, of any worker, wait for a token for longer than parts of calls, so that they do not
+// take all where few come.
+func behind(wait time.Duration) time.Duration {
+	return time.Duration(rand.Float64() * float64(min(wait/16, longestBehind)))
 }
 
 func (l *lane) claim(ctx context.Context, adm verdict.Admission, grant ratelimit.Grant) (ledger.Claim, error) {

@@ -47,9 +47,9 @@ func (p *parts) trim() bool {
 }
 
 // token waits for a token for one more request, and keeps the claim meanwhile. It gives up when
-// the calls must stop, and when the breaker opens.
+// the calls must stop, and when the breaker opens. A part that another call got ahead of once goes before new calls.
 func (p *parts) token() (ratelimit.Grant, bool) {
-	for p.ctx.calls.Err() == nil && p.ctx.lane.Err() == nil {
+	for asked := 0; p.ctx.calls.Err() == nil && p.ctx.lane.Err() == nil; asked++ {
 		s := p.breaker.Status(time.Now()).State
 		if (s == verdict.Halted || s == verdict.Outage) && p.admission.Probe == verdict.NoProbe {
 			break
@@ -69,6 +69,9 @@ func (p *parts) token() (ratelimit.Grant, bool) {
 			return grant, true
 		}
 		wait := min(max(grant.Wait, time.Millisecond), callPoll)
+		if asked == 0 {
+			wait += behind(grant.Wait)
+		}
 		if err != nil {
 			p.log.Error("lane: Redis does not let a call go on; trying again", keyError, err.Error())
 			wait = redisRetryDelay

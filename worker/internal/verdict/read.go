@@ -201,7 +201,7 @@ func (r *reading) limited() Verdict {
 	}
 	one := len(r.users) == 1
 	switch {
-	case one && r.Evidence.strikes(r.users[0].User) >= provenAttempts:
+	case one && r.alwaysLimited(r.users[0]):
 		r.add(&v, 0, true)
 		return v
 	case !one && r.struck():
@@ -214,6 +214,13 @@ func (r *reading) limited() Verdict {
 	}
 	r.add(&v, behind, false)
 	return v
+}
+
+// alwaysLimited reports whether a user was limited often while others were served, as far as this worker knows, or once
+// again after it used up an attempt so, as its record tells.
+func (r *reading) alwaysLimited(u ledger.Claimed) bool {
+	n := r.Evidence.strikes(u.User)
+	return n >= provenAttempts || n > 0 && u.Limited > 0 && u.Attempts > 0
 }
 
 // struck reports whether a user of the call was limited before, with calls served since, and the pace

@@ -318,6 +318,13 @@ func TestUserThatIsAlwaysLimited(t *testing.T) {
 			if v := read(provenAttempts); says(v) != "d" {
 				t.Errorf("in the end: %s", says(v))
 			}
+			users[0].Limited = start.UnixMilli() // as its record tells any worker
+			if v := read(0); says(v) != "w" {
+				t.Errorf("once more, with none served since: %s", says(v))
+			}
+			if v := read(1); says(v) != "d" {
+				t.Errorf("once more, with others served since: %s", says(v))
+			}
 		})
 	}
 }
