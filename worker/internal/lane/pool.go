@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +30,9 @@ type Pool struct {
 	// parked are phone number IDs with work whose lanes gave their places up to others while they
 	// had nothing to do.
 	parked map[string]parking
+	// line holds the phone number IDs that found no place, in the order in which they get one. freed wakes unpark.
+	line  []string
+	freed chan struct{}
 	// opened counts the lanes opened so far, so that their claims' IDs differ.
 	opened int
 	// ctx ends when no new call may begin, calls when those in flight must stop as well, and
@@ -39,7 +43,7 @@ type Pool struct {
 
 // New returns a pool without lanes.
 func New(cfg Config) *Pool {
-	return &Pool{cfg: cfg, open: map[string]*lane{}, parked: map[string]parking{}, running: make(chan struct{})}
+	return &Pool{cfg: cfg, open: map[string]*lane{}, parked: map[string]parking{}, freed: make(chan struct{}, 1), running: make(chan struct{})}
 }
 
 // Run serves lanes until ctx ends, then lets calls in flight end and be settled, for the shutdown
@@ -205,13 +209,27 @@ func (p *Pool) release(l *lane) {
 // requires mu held.
 func (p *Pool) crowded() bool { return len(p.open) > p.cfg.MaxLanes/4*3 }
 
-// get requires mu held.
+// get returns the open lane of a phone number ID, or opens one, on the breaker of its parked predecessor. It fails with
+// ErrNoLane where no place is left for it behind those that wait for one, and puts it in line. It requires mu held.
 func (p *Pool) get(phoneNumberID string) (*lane, error) {
 	if l, ok := p.open[phoneNumberID]; ok {
 		return l, nil
 	}
-	if p.ctx.Err() != nil || len(p.open) >= p.cfg.MaxLanes {
+	if p.ctx.Err() != nil {
 		return nil, ErrNoLane
+	}
+	ahead := slices.Index(p.line, phoneNumberID)
+	if ahead < 0 {
+		ahead = len(p.line)
+	}
+	if len(p.open)+ahead >= p.cfg.MaxLanes {
+		if ahead == len(p.line) && ahead < maxParked {
+			p.line = append(p.line, phoneNumberID)
+		}
+		return nil, ErrNoLane
+	}
+	if ahead < len(p.line) {
+		p.line = slices.Delete(p.line, ahead, ahead+1)
 	}
 	number, ok := p.cfg.Resolve(phoneNumberID)
 	if !ok {
@@ -266,6 +284,7 @@ func (p *Pool) retire(l *lane, idle, rest time.Duration) bool {
 	if l.refs > 0 || len(l.wake) > 0 || len(l.slots) > 0 {
 		return false
 	}
+	defer p.free()
 	switch crowded := p.crowded(); {
 	case idle > idleClose, idle > 0 && crowded:
 		delete(p.open, l.number.ID)
@@ -279,11 +298,33 @@ func (p *Pool) retire(l *lane, idle, rest time.Duration) bool {
 	return false
 }
 
-// unpark opens the lanes of parked phone number IDs that are due, as long as there is room.
+// free wakes unpark if there is a place for those in line. It requires mu held.
+func (p *Pool) free() {
+	if len(p.line) == 0 || len(p.open) >= p.cfg.MaxLanes {
+		return
+	}
+	select {
+	case p.freed <- struct{}{}:
+	default:
+	}
+}
+
+// unpark opens the lanes of phone number IDs in line, and of parked ones that are due, as long as there is room.
 func (p *Pool) unpark(ctx context.Context) {
+	tick := time.NewTicker(parkPoll)
+	defer tick.Stop()
 	for ctx.Err() == nil {
-		sleepFor(ctx, parkPoll)
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		case <-p.freed:
+		}
 		p.mu.Lock()
+		for len(p.line) > 0 {
+			if _, err := p.get(p.line[0]); err != nil {
+				break
+			}
+		}
 		for id, k := range p.parked {
 			if time.Now().After(k.until) {
 				if _, err := p.get(id); err != nil {
