@@ -217,63 +217,30 @@ func (l *lane) drain(ctx context.Context, c callContext, wg *sync.WaitGroup) (ne
 	}
 }
 
+// ticket is the right to make one call, by the circuit breaker and by the limiter. It is used for one, or given back.
+type ticket struct {
+	admission verdict.Admission
+	grant     ratelimit.Grant
+}
+
 // begin returns a call to make. When there is none, next says when to come again.
 func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.Duration, err error) {
-	admitted, wait := l.breaker.Admit(time.Now())
-	if wait > 0 {
-		return nil, l.openFor(wait), nil
+	t, next, err := l.ticket(ctx)
+	if err != nil || next > 0 {
+		return nil, next, err
 	}
-	adm, ok, err := l.pauses.narrow(ctx, admitted)
-	if err != nil || !ok || admitted.Room && !adm.Room {
-		l.breaker.Release(admitted)
-	}
-	if err != nil || !ok {
-		return nil, pausePoll, err
-	}
-	grant, err := l.cfg.Limiter.Take(ctx, l.key)
-	if err != nil || !grant.OK {
-		l.breaker.Release(adm)
-		l.load.limited(grant, time.Now())
-		l.cfg.Metrics.Limited(l.number.ID, grant.Reason.String(), grant.Wait)
-		return nil, max(grant.Wait, time.Millisecond) + behind(grant.Wait), err
-	}
-	if adm.Probe == verdict.NoProbe && probes(grant) && l.breaker.LimitedAlone() {
-		l.breaker.Release(adm)
-		return func() {
-			if v := l.check(c.calls, grant); v.Effect == verdict.EffectServed {
-				l.breaker.ListServed()
-			}
-		}, 0, nil
-	}
-	if adm.Probe == verdict.ListProbe {
-		return func() { l.probe(c.calls, adm, grant) }, 0, nil
-	}
-	if adm.Only != ledger.Unblock {
-		l.closing.hasten(ctx)
+	switch {
+	case t.admission.Probe == verdict.ListProbe:
+		return func() { l.probe(c.calls, t.admission, t.grant) }, 0, nil
+	case t.admission.Probe == verdict.NoProbe && probes(t.grant) && l.breaker.LimitedAlone():
+		l.breaker.Release(t.admission)
+		return func() { l.checkLimit(c.calls, t.grant) }, 0, nil
 	}
 	asked := time.Now()
-	claim, err := l.claim(ctx, adm, grant)
-	if err == nil && len(claim.Users) == 0 && adm.Room { // there may be unblocks
-		l.breaker.Release(adm)
-		adm, ok, err = l.pauses.narrow(ctx, verdict.Admission{Only: ledger.Unblock})
-		if ok {
-			claim, err = l.claim(ctx, adm, grant)
-		}
-	}
+	claim, t, err := l.claimUsers(ctx, t)
 	if err != nil || len(claim.Users) == 0 {
-		l.breaker.Release(adm)
-		l.cancelGrant(ctx, grant)
-		next = nextLook(claim.Backlog)
-		switch {
-		case claim.Resting > 0 && claim.Backlog.Waiting() > 0: // perhaps users that were never tried, or not kept back
-			next = time.Millisecond
-		case grant.FreshOnly:
-			next = max(next, grant.RetryIn)
-		}
-		if s := l.breaker.Status(time.Now()); s.State == verdict.Full && s.Wait > 0 {
-			next = min(next, s.Wait) // the next trial for room
-		}
-		return nil, next, err
+		l.giveBack(ctx, t)
+		return nil, comeAgain(claim, t.grant, l.breaker.Status(time.Now())), err
 	}
 	l.load.claimed(len(claim.Users), claim.Backlog, time.Now())
 	return func() {
@@ -281,12 +248,76 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 		defer l.cfg.Metrics.InFlight(l.number.ID, -len(claim.Users))
 		k := call{
 			parts: parts{
-				lane: l, ctx: c, claimID: claim.ID, op: claim.Operation, admission: adm, until: l.callUntil(asked),
+				lane: l, ctx: c, claimID: claim.ID, op: claim.Operation, admission: t.admission, until: l.callUntil(asked),
 			},
 			others: claim.Backlog.Waiting() > 0,
 		}
-		k.run(claim.Users, grant)
+		k.run(claim.Users, t.grant)
 	}, 0, nil
+}
+
+// ticket asks breaker, operators and limiter, in this order, whether a call may go. When it may not, next says when to come
+// again.
+func (l *lane) ticket(ctx context.Context) (t ticket, next time.Duration, err error) {
+	admitted, wait := l.breaker.Admit(time.Now())
+	if wait > 0 {
+		return ticket{}, l.openFor(wait), nil
+	}
+	adm, ok, err := l.pauses.narrow(ctx, admitted)
+	if err != nil || !ok || admitted.Room && !adm.Room {
+		l.breaker.Release(admitted)
+	}
+	if err != nil || !ok {
+		return ticket{}, pausePoll, err
+	}
+	grant, err := l.cfg.Limiter.Take(ctx, l.key)
+	if err != nil || !grant.OK {
+		l.breaker.Release(adm)
+		l.load.limited(grant, time.Now())
+		l.cfg.Metrics.Limited(l.number.ID, grant.Reason.String(), grant.Wait)
+		return ticket{}, max(grant.Wait, time.Millisecond) + behind(grant.Wait), err
+	}
+	return ticket{adm, grant}, 0, nil
+}
+
+// giveBack returns a ticket for which no call was made.
+func (l *lane) giveBack(ctx context.Context, t ticket) {
+	l.breaker.Release(t.admission)
+	l.cancelGrant(ctx, t.grant)
+}
+
+// claimUsers claims the users of one call. Where the ticket is for blocks of a full list and none wait, it becomes one for
+// unblocks.
+func (l *lane) claimUsers(ctx context.Context, t ticket) (ledger.Claim, ticket, error) {
+	if t.admission.Only != ledger.Unblock {
+		l.closing.hasten(ctx)
+	}
+	claim, err := l.claim(ctx, t)
+	if err != nil || len(claim.Users) > 0 || !t.admission.Room {
+		return claim, t, err
+	}
+	l.breaker.Release(t.admission)
+	adm, ok, err := l.pauses.narrow(ctx, verdict.Admission{Only: ledger.Unblock})
+	t.admission = adm
+	if ok {
+		claim, err = l.claim(ctx, t)
+	}
+	return claim, t, err
+}
+
+// comeAgain is the time until a lane that claimed no user looks again.
+func comeAgain(claim ledger.Claim, grant ratelimit.Grant, s verdict.Status) time.Duration {
+	next := nextLook(claim.Backlog)
+	switch {
+	case claim.Resting > 0 && claim.Backlog.Waiting() > 0: // perhaps users that were never tried, or not kept back
+		next = time.Millisecond
+	case grant.FreshOnly:
+		next = max(next, grant.RetryIn)
+	}
+	if s.State == verdict.Full && s.Wait > 0 {
+		next = min(next, s.Wait) // the next trial for room
+	}
+	return next
 }
 
 // behind is a random time that new calls, of any worker, wait for a token for longer than parts of calls, so that they do not
@@ -295,7 +326,8 @@ func behind(wait time.Duration) time.Duration {
 	return time.Duration(rand.Float64() * float64(min(wait/16, longestBehind)))
 }
 
-func (l *lane) claim(ctx context.Context, adm verdict.Admission, grant ratelimit.Grant) (ledger.Claim, error) {
+func (l *lane) claim(ctx context.Context, t ticket) (ledger.Claim, error) {
+	adm, grant := t.admission, t.grant
 	// A claim whose reply nothing reads would hold its users until its deadline.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimMargin)
 	defer cancel()
@@ -364,6 +396,13 @@ func (l *lane) probe(ctx context.Context, adm verdict.Admission, grant ratelimit
 		l.log.Warn("probe failed", keyOutcome, v.Outcome, keyError, v.Err.Error())
 	}
 	l.report(adm, "", nil, v)
+}
+
+// checkLimit finds out with a list call, in place of the one user that alone was limited, whether a pause is over.
+func (l *lane) checkLimit(ctx context.Context, grant ratelimit.Grant) {
+	if l.check(ctx, grant).Effect == verdict.EffectServed {
+		l.breaker.ListServed()
+	}
 }
 
 // check makes the cheapest call that needs the same access as those of users.

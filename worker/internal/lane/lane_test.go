@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/worker/internal/verdict"
@@ -66,5 +67,36 @@ func TestReleaseUnackedAgain(t *testing.T) {
 	}
 	if c, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: "next", Max: 10, Hold: time.Minute}); err != nil || len(c.Users) != 3 {
 		t.Errorf("%d users can be claimed, want 3: %v", len(c.Users), err)
+	}
+}
+
+func TestComeAgain(t *testing.T) {
+	t.Parallel()
+	running, full := verdict.Status{State: verdict.Running}, verdict.Status{State: verdict.Full, Wait: 2 * time.Second}
+	due := func(d time.Duration) ledger.Claim { return ledger.Claim{Backlog: ledger.Backlog{NextDue: d}} }
+	resting := due(time.Second)
+	resting.Resting, resting.Backlog.Bulk = 2, 1
+	fresh := ratelimit.Grant{FreshOnly: true, RetryIn: 500 * time.Millisecond}
+	for name, c := range map[string]struct {
+		claim ledger.Claim
+		grant ratelimit.Grant
+		lane  verdict.Status
+		want  time.Duration
+	}{
+		"none waits":                         {claim: due(-1), lane: running, want: idlePoll},
+		"a retry is due later":               {claim: due(time.Second), lane: running, want: time.Second},
+		"a retry is due now":                 {claim: due(0), lane: running, want: time.Millisecond},
+		"a retry is due much later":          {claim: due(time.Hour), lane: running, want: idlePoll},
+		"others stand behind those who rest": {claim: resting, grant: fresh, lane: running, want: time.Millisecond},
+		"the budget of retries is spent":     {claim: due(time.Millisecond), grant: fresh, lane: running, want: 500 * time.Millisecond},
+		"the list is full":                   {claim: due(-1), lane: full, want: 2 * time.Second},
+		"the list is full, and a retry due":  {claim: due(time.Second), lane: full, want: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := comeAgain(c.claim, c.grant, c.lane); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
 	}
 }

@@ -196,9 +196,8 @@ func (b *Breaker) Release(a Admission) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if a.Probe != NoProbe {
-		b.probing = false
+		b.probing, b.noFresh = false, a.Fresh
 	}
-	b.noFresh = a.Fresh
 	b.room.release(a, 0)
 }
 
