@@ -27,8 +27,8 @@ type callContext struct {
 	settles context.Context // ends when their outcomes must have been written
 }
 
-// call carries out one claim: in one request, or in several when one user sinks it.
-type call struct {
+// claimRun carries out one claim: in one request, or in several when one user sinks it.
+type claimRun struct {
 	parts
 	others bool // further users wait in line
 	served bool // some of the users were
@@ -40,7 +40,7 @@ type call struct {
 
 // run sends the users of a claim and settles them: in one request under the grant, or in halves,
 // and halves of halves, each under a token of its own.
-func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
+func (c *claimRun) run(users []ledger.Claimed, grant ratelimit.Grant) {
 	if users = c.leaveProtected(users); len(users) == 0 {
 		c.breaker.Release(c.admission)
 		c.cancelGrant(c.ctx.calls, grant)
@@ -52,7 +52,7 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 		c.wakeUp() // for them, while this call may hang
 	}
 	for ok := true; ok; grant, ok = c.next() {
-		v := c.once(c.left[0], grant)
+		v := c.request(c.left[0], grant)
 		part := c.left[0]
 		c.left = c.left[1:]
 		switch v.Split {
@@ -75,7 +75,7 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 				c.settle(part, v)
 			}
 		}
-		if v.Effect == verdict.EffectServed {
+		if v.Sign == verdict.SignServed {
 			c.sunk, c.served = 0, true
 		}
 		if v.Full || v.LimitScope != "" { // no other part has a chance; others may find out when a pause is over
@@ -87,7 +87,7 @@ func (c *call) run(users []ledger.Claimed, grant ratelimit.Grant) {
 
 // leaveProtected dead-letters the protected ones among users who are to be blocked, and returns the others. Where
 // the lists can't be read no call is made: all users wait again.
-func (c *call) leaveProtected(users []ledger.Claimed) []ledger.Claimed {
+func (c *claimRun) leaveProtected(users []ledger.Claimed) []ledger.Claimed {
 	if c.op != ledger.Block {
 		return users
 	}
@@ -130,7 +130,7 @@ func idsOf(users []ledger.Claimed) []user.ID {
 }
 
 // putBackAll lets users wait again, for delay at least. As settle does, it tries for as long as the claim lasts.
-func (c *call) putBackAll(delay time.Duration, parts ...[]ledger.Claimed) {
+func (c *claimRun) putBackAll(delay time.Duration, parts ...[]ledger.Claimed) {
 	for _, part := range parts {
 		ctx, cancel := context.WithTimeout(c.ctx.settles, c.claimFor())
 		err := c.persist(ctx, func() error { return c.putBack(ctx, c.claimID, part, delay) })
@@ -143,7 +143,7 @@ func (c *call) putBackAll(delay time.Duration, parts ...[]ledger.Claimed) {
 
 // next returns a token for the next part. When there is none, or the calls must stop, the users
 // that are left wait again.
-func (c *call) next() (ratelimit.Grant, bool) {
+func (c *claimRun) next() (ratelimit.Grant, bool) {
 	if !c.trim() {
 		return ratelimit.Grant{}, false
 	}
@@ -159,8 +159,8 @@ func (c *call) next() (ratelimit.Grant, bool) {
 	return grant, true
 }
 
-// once makes one request, and reports what came of it to limiter, breaker, log and metrics.
-func (c *call) once(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdict {
+// request makes one request, and reports what came of it to limiter, breaker, log and metrics.
+func (c *claimRun) request(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdict {
 	started := time.Now()
 	ctx, span := traces.Call(c.ctx.calls, traces.Work{PhoneNumberID: c.number.ID, Operation: string(c.op), Users: len(users)})
 	res, err := c.send(ctx, users)
@@ -170,9 +170,9 @@ func (c *call) once(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdi
 	}
 	probe := probes(grant)
 	v := verdict.Read(c.op, users, res, err, c.policy(users, probe))
-	if v.Full && c.fullBefore() {
+	if v.Full && c.noteFull() {
 		p := c.policy(users, probe)
-		p.Evidence.Full = true
+		p.Evidence.WasFull = true
 		v = verdict.Read(c.op, users, res, err, p)
 	}
 	c.tellLimiter(c.ctx.calls, grant, v)
@@ -180,11 +180,11 @@ func (c *call) once(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdi
 		c.checked, c.checkedAt = c.confirmCause(), time.Now()
 		v = verdict.Read(c.op, users, res, err, c.policy(users, probe))
 	}
-	c.load.called(v.Effect == verdict.EffectServed, time.Now())
+	c.load.called(v.Sign == verdict.SignServed, time.Now())
 	c.report(c.admission, c.op, users, v)
 	c.admission.Room = false // of one request
 	if span.IsRecording() {
-		traces.Link(span, c.requests(users)...)
+		traces.Link(span, c.traceparents(users)...)
 	}
 	traces.End(span, v.Outcome, v.Err)
 	c.logCall(ctx, len(users), v, took)
@@ -192,8 +192,8 @@ func (c *call) once(users []ledger.Claimed, grant ratelimit.Grant) verdict.Verdi
 	return v
 }
 
-// requests returns the traceparents of the requests that a call carries out, as far as Redis tells them.
-func (c *call) requests(users []ledger.Claimed) (traceparents []string) {
+// traceparents returns the traceparents of the requests that a call carries out, as far as Redis tells them.
+func (c *claimRun) traceparents(users []ledger.Claimed) (traceparents []string) {
 	versions := make([]ledger.Version, len(users))
 	for i, u := range users {
 		versions[i] = u.Version
@@ -212,17 +212,17 @@ func (c *call) requests(users []ledger.Claimed) (traceparents []string) {
 	return traceparents
 }
 
-// fullBefore notes in Redis that the blocklist was found full, and reports whether it was before, by
+// noteFull notes in Redis that the blocklist was found full, and reports whether it was before, by
 // any worker: only the first find dead-letters the blocks that were refused. While Redis does not
 // tell, they wait.
-func (c *call) fullBefore() bool {
+func (c *claimRun) noteFull() bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx.calls), redisRetryDelay)
 	defer cancel()
 	err := c.cfg.Redis.SetArgs(ctx, "wablock:{"+c.number.ID+"}:full", c.prefix, redis.SetArgs{Get: true, TTL: fullFor}).Err()
 	return !errors.Is(err, redis.Nil)
 }
 
-func (c *call) send(ctx context.Context, users []ledger.Claimed) (*client.Result, error) {
+func (c *claimRun) send(ctx context.Context, users []ledger.Claimed) (*client.Result, error) {
 	timeout := min(c.cfg.RequestTimeout, time.Until(c.until))
 	if timeout <= 0 {
 		return nil, verdict.ErrLate
@@ -238,7 +238,7 @@ func (c *call) send(ctx context.Context, users []ledger.Claimed) (*client.Result
 
 // confirmCause tells a bad user of the call from an error that fails every call, with one cheap
 // list call. Else a wrong setting would dead-letter all users one by one.
-func (c *call) confirmCause() verdict.Check {
+func (c *claimRun) confirmCause() verdict.Check {
 	grant, ok := c.token() // the users of the call are in the first part, and stay claimed
 	if !ok {
 		return verdict.Check{Done: true, Err: verdict.ErrNotChecked}
@@ -249,14 +249,14 @@ func (c *call) confirmCause() verdict.Check {
 // probes reports whether a grant is for the one call after a pause.
 func probes(g ratelimit.Grant) bool { return g.Phone.Probe || g.Account.Probe }
 
-func (c *call) policy(users []ledger.Claimed, probe bool) verdict.Policy {
+func (c *claimRun) policy(users []ledger.Claimed, probe bool) verdict.Policy {
 	return verdict.Policy{
 		MaxAttempts: c.cfg.MaxAttempts, RetryDelay: c.cfg.RetryDelay, Listed: c.number.Listed,
 		Check: c.checked, Evidence: c.breaker.Evidence(users, probe), Others: c.others, Parts: len(c.left) > 1, PartServed: c.served, Now: time.Now(), Jitter: rand.Float64,
 	}
 }
 
-func (c *call) logCall(ctx context.Context, users int, v verdict.Verdict, took time.Duration) {
+func (c *claimRun) logCall(ctx context.Context, users int, v verdict.Verdict, took time.Duration) {
 	log := c.log.With(keyOperation, c.op, keyUsers, users, keySucceeded, v.Succeeded, keyTook, took.Round(time.Microsecond).String())
 	if id := traces.ID(ctx); id != "" {
 		log = log.With(keyTraceID, id)
@@ -271,7 +271,7 @@ func (c *call) logCall(ctx context.Context, users int, v verdict.Verdict, took t
 // settle writes what became of users to the ledger, the dead to the dead-letter queue, and tells
 // the tasks that wait. While Redis fails it tries again until the claim is lost anyway: then
 // the users wait again, and a repeated call does no harm.
-func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
+func (c *claimRun) settle(users []ledger.Claimed, v verdict.Verdict) {
 	ctx, cancel := context.WithTimeout(c.ctx.settles, c.claimFor()+claimMargin)
 	defer cancel()
 	for i := range v.Settlements {
@@ -328,7 +328,7 @@ func (c *call) settle(users []ledger.Claimed, v verdict.Verdict) {
 
 // learn takes in which users the API knows by another name than the call's: further requests under both are for one
 // user. Without it the ledger goes by what settling wrote.
-func (c *call) learn(ctx context.Context, settlements []ledger.Settlement) {
+func (c *claimRun) learn(ctx context.Context, settlements []ledger.Settlement) {
 	var told []ledger.Named
 	for _, s := range settlements {
 		if n, ok := ledger.NewName(s.User, s.WaID, time.Now()); ok {
@@ -341,7 +341,7 @@ func (c *call) learn(ctx context.Context, settlements []ledger.Settlement) {
 }
 
 // effect returns what a call has, or may have, done to a user: "" if it certainly did nothing.
-func (c *call) effect(v verdict.Verdict, s ledger.Settlement) ledger.Operation {
+func (c *claimRun) effect(v verdict.Verdict, s ledger.Settlement) ledger.Operation {
 	refused := (v.Err == nil || v.Told) && s.Verdict != ledger.Succeed && s.Failure != nil && s.Failure.Code != 0
 	if refused || errors.Is(v.Err, verdict.ErrLate) || errors.Is(v.Err, errProtected) {
 		return ""
@@ -350,7 +350,7 @@ func (c *call) effect(v verdict.Verdict, s ledger.Settlement) ledger.Operation {
 }
 
 // persist repeats do until it succeeds or ctx ends.
-func (c *call) persist(ctx context.Context, do func() error) error {
+func (c *claimRun) persist(ctx context.Context, do func() error) error {
 	for {
 		err := do()
 		if err == nil {
@@ -363,7 +363,7 @@ func (c *call) persist(ctx context.Context, do func() error) error {
 	}
 }
 
-func (c *call) deadLetter(u ledger.Claimed, s ledger.Settled, f *ledger.Failure) deadletter.Letter {
+func (c *claimRun) deadLetter(u ledger.Claimed, s ledger.Settled, f *ledger.Failure) deadletter.Letter {
 	return deadletter.Of(c.number.ID, ledger.Entry{
 		User: u.User, Operation: c.op, Version: u.Version, Attempts: s.Attempts,
 		FirstFailedAt: s.FirstFailedAt, SettledAt: time.UnixMilli(f.At), Failure: f,

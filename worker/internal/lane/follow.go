@@ -79,7 +79,7 @@ func (f *follower) follow(ctx context.Context, t queues.Payload, q ledger.Queue)
 		return Progress{Left: len(t.Users), Delay: delay, Why: f.reason(t.Operation, q)}, nil // not worth a look yet
 	}
 	w := f.watches.add(t, q)
-	states, err := f.readStates(ctx, w, t.Users)
+	states, err := f.markAndRead(ctx, w, t.Users)
 	var rest time.Duration
 	if err == nil {
 		f.wakeUp()
@@ -106,7 +106,7 @@ func (f *follower) follow(ctx context.Context, t queues.Payload, q ledger.Queue)
 // mark marks the users of a task, wakes the lane, and returns the users that were found dead.
 func (f *follower) mark(ctx context.Context, t queues.Payload, q ledger.Queue) ([]user.ID, error) {
 	w := f.watches.add(t, q)
-	_, err := f.readStates(ctx, w, t.Users)
+	_, err := f.markAndRead(ctx, w, t.Users)
 	dead := f.watches.drop(w).Dead
 	if err == nil {
 		f.wakeUp()
@@ -114,8 +114,8 @@ func (f *follower) mark(ctx context.Context, t queues.Payload, q ledger.Queue) (
 	return dead, err
 }
 
-// readStates takes in where users of a watch stand, marking them if the ledger does not have them.
-func (f *follower) readStates(ctx context.Context, w *watch, users []user.ID) ([]ledger.State, error) {
+// markAndRead takes in where users of a watch stand, marking them if the ledger does not have them.
+func (f *follower) markAndRead(ctx context.Context, w *watch, users []user.ID) ([]ledger.State, error) {
 	requests, job := make([]ledger.Request, len(users)), w.job
 	if len(users) < w.users {
 		job.Part = 0 // some of the part's
@@ -153,7 +153,7 @@ func (f *follower) restingFor(ctx context.Context, w *watch, users []user.ID, st
 func (f *follower) readAgain(ctx context.Context) {
 	ws, users := f.watches.waiting(ledger.MaxBatch)
 	for i, w := range ws {
-		if _, err := f.readStates(ctx, w, users[i]); err != nil {
+		if _, err := f.markAndRead(ctx, w, users[i]); err != nil {
 			if ctx.Err() == nil {
 				f.log.Error("lane: the states of users could not be read", keyError, err.Error())
 			}

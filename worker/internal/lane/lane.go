@@ -45,8 +45,8 @@ type lane struct {
 
 	unserved bool // there is no token for the phone number ID
 
-	refs    int // handlers using this lane; Pool.mu guards it
-	refused atomic.Pointer[secret.String]
+	refs         int // handlers using this lane; Pool.mu guards it
+	refusedToken atomic.Pointer[secret.String]
 }
 
 func newLane(cfg *Config, number PhoneNumber, breaker *verdict.Breaker, claimPrefix string) *lane {
@@ -93,7 +93,7 @@ func (l *lane) run(ctx, calls, settles context.Context, retire func(idle, rest t
 	c := callContext{calls: calls, settles: settles, lane: ctx}
 	worked, woken := time.Now(), true
 	for ctx.Err() == nil {
-		next, err := l.claimable(ctx)
+		next, err := l.waitForOwner(ctx)
 		if err == nil && next == 0 {
 			err = l.releaseUnacked(ctx)
 		}
@@ -143,10 +143,10 @@ func (l *lane) sleep(ctx context.Context, d time.Duration, worked time.Time, ret
 	}
 }
 
-// claimable keeps a worker without a token for the phone number ID from claiming, and so
-// dead-lettering, users that another worker can serve: those announce it in Redis, and with it whose claims are to be
-// taken over if they die. It returns how long to wait.
-func (l *lane) claimable(ctx context.Context) (time.Duration, error) {
+// waitForOwner announces in Redis that this worker serves the phone number ID, and so whose claims are to be taken over if
+// it dies. A worker without a token for it is kept from claiming, and so dead-lettering, users that another one can serve.
+// It returns how long to wait.
+func (l *lane) waitForOwner(ctx context.Context) (time.Duration, error) {
 	key := "wablock:{" + l.number.ID + "}:served"
 	if !l.unserved {
 		if time.Since(l.announced) < announceEvery {
@@ -246,7 +246,7 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 	return func() {
 		l.cfg.Metrics.InFlight(l.number.ID, len(claim.Users))
 		defer l.cfg.Metrics.InFlight(l.number.ID, -len(claim.Users))
-		k := call{
+		k := claimRun{
 			parts: parts{
 				lane: l, ctx: c, claimID: claim.ID, op: claim.Operation, admission: t.admission, until: l.callUntil(asked),
 			},
@@ -273,7 +273,7 @@ func (l *lane) ticket(ctx context.Context) (t ticket, next time.Duration, err er
 	grant, err := l.cfg.Limiter.Take(ctx, l.key)
 	if err != nil || !grant.OK {
 		l.breaker.Release(adm)
-		l.load.limited(grant, time.Now())
+		l.load.noteRefusal(grant, time.Now())
 		l.cfg.Metrics.Limited(l.number.ID, grant.Reason.String(), grant.Wait)
 		return ticket{}, max(grant.Wait, time.Millisecond) + behind(grant.Wait), err
 	}
@@ -400,7 +400,7 @@ func (l *lane) probe(ctx context.Context, adm verdict.Admission, grant ratelimit
 
 // checkLimit finds out with a list call, in place of the one user that alone was limited, whether a pause is over.
 func (l *lane) checkLimit(ctx context.Context, grant ratelimit.Grant) {
-	if l.check(ctx, grant).Effect == verdict.EffectServed {
+	if l.check(ctx, grant).Sign == verdict.SignServed {
 		l.breaker.ListServed()
 	}
 }
@@ -410,16 +410,16 @@ func (l *lane) check(ctx context.Context, grant ratelimit.Grant) verdict.Verdict
 	timeout, cancel := context.WithTimeout(ctx, l.cfg.RequestTimeout)
 	defer cancel()
 	v := verdict.ReadCheck(l.number.API.Check(timeout, l.number.ID), l.number.Listed)
-	l.load.called(v.Effect == verdict.EffectServed, time.Now())
+	l.load.called(v.Sign == verdict.SignServed, time.Now())
 	l.tellLimiter(ctx, grant, v)
 	return v
 }
 
 // report tells the breaker what came of a call, and logs and counts a change of state.
 func (l *lane) report(adm verdict.Admission, op ledger.Operation, users []ledger.Claimed, v verdict.Verdict) {
-	if v.Effect == verdict.EffectRefused {
+	if v.Sign == verdict.SignHalted {
 		token := l.number.Token.Get()
-		l.refused.Store(&token)
+		l.refusedToken.Store(&token)
 	}
 	if l.number.Advice != nil && v.Err != nil {
 		v.Help = l.number.Advice(v.Err, v.Help)
@@ -471,7 +471,7 @@ func nextLook(b ledger.Backlog) time.Duration {
 // openFor is the time to wait while the breaker is open. A token that was refused is read again
 // every so often, and tried at once when it has changed.
 func (l *lane) openFor(wait time.Duration) time.Duration {
-	refused := l.refused.Load()
+	refused := l.refusedToken.Load()
 	if refused == nil || l.breaker.Status(time.Now()).State != verdict.Halted {
 		return wait
 	}
@@ -482,7 +482,7 @@ func (l *lane) openFor(wait time.Duration) time.Duration {
 		return min(wait, tokenPoll)
 	}
 	l.log.Info("lane: the access token has changed; trying it")
-	l.refused.Store(nil)
+	l.refusedToken.Store(nil)
 	l.breaker.ProbeNow()
 	return time.Millisecond
 }

@@ -115,8 +115,8 @@ func (l *load) turn(now time.Time) {
 	l.from, l.window = now, 0
 }
 
-// limited takes note that the limiter allows no call for a while.
-func (l *load) limited(g ratelimit.Grant, now time.Time) {
+// noteRefusal takes note that the limiter allows no call for a while.
+func (l *load) noteRefusal(g ratelimit.Grant, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.refusal, l.refusedUntil = g.Reason, now.Add(g.Wait)

@@ -246,7 +246,7 @@ func (p *Pool) get(phoneNumberID string) (*lane, error) {
 	delete(p.parked, phoneNumberID)
 	l := newLane(&p.cfg, number, k.breaker, fmt.Sprintf("%s-%x-", p.cfg.WorkerID, p.opened))
 	l.unserved = !ok
-	l.refused.Store(k.refused)
+	l.refusedToken.Store(k.refusedToken)
 	p.open[phoneNumberID] = l
 	p.wg.Go(func() {
 		defer close(l.follower.ended)
@@ -271,9 +271,9 @@ func (p *Pool) makeRoom() {
 
 // parking is the rest of a lane that gave its place up.
 type parking struct {
-	breaker *verdict.Breaker
-	refused *secret.String
-	until   time.Time
+	breaker      *verdict.Breaker
+	refusedToken *secret.String
+	until        time.Time
 }
 
 // retire closes a lane that has been without work for a while, unless a handler has just come to
@@ -292,7 +292,7 @@ func (p *Pool) retire(l *lane, idle, rest time.Duration) bool {
 		return true
 	case crowded && rest >= parkFrom && l.unackedClaim == "" && len(p.parked) < maxParked:
 		delete(p.open, l.number.ID)
-		p.parked[l.number.ID] = parking{l.breaker, l.refused.Load(), time.Now().Add(rest)}
+		p.parked[l.number.ID] = parking{l.breaker, l.refusedToken.Load(), time.Now().Add(rest)}
 		return true
 	}
 	return false

@@ -59,15 +59,15 @@ type Breaker struct {
 	probing bool
 	noFresh bool // a trial for a fresh user found none
 
-	failures int       // calls that failed one after another
-	limited  limits    // since a call was served
-	calls    uint64    // that were served
-	servedAt time.Time // the last of them
-	last     bool      // the call that ended last was served
-	culprit  user.ID   // the one user of the calls that failed since a call was served
-	refused  []user.ID // those that failed since then by a fault that may be their own, few
-	several  bool      // of the users at fault since then there are several, and more than few by faults of their own
-	strikes  map[user.ID]strike
+	failures   int       // calls that failed one after another
+	limited    limits    // since a call was served
+	served     uint64    // calls
+	servedAt   time.Time // the last of them
+	lastServed bool      // the call that ended last was served
+	culprit    user.ID   // the one user of the calls that failed since a call was served
+	atFault    []user.ID // those that failed since then by a fault that may be their own, few
+	several    bool      // of the users at fault since then there are several, and more than few by faults of their own
+	strikes    map[user.ID]strike
 
 	room room
 }
@@ -91,7 +91,7 @@ const (
 // strike counts how often a user was limited, or refused for good alone, with calls served in between.
 type strike struct {
 	n  int
-	at uint64 // Breaker.calls when it was limited last
+	at uint64 // Breaker.served when it was limited last
 }
 
 // backoff is a time to wait for, further away at each failure.
@@ -138,8 +138,8 @@ type Evidence struct {
 	// their own, as far as there are few. Several reports that there were more, or several that failed otherwise.
 	AtFault int
 	Several bool
-	// Refused reports that the one user of the call is one of them.
-	Refused bool
+	// AtFaultBefore reports that the one user of the call is one of them.
+	AtFaultBefore bool
 	// Failures and Limited count the calls that failed, or were limited, one after another.
 	Failures, Limited int
 	// Apart reports that only this user's calls were limited since a call was served, and that a list
@@ -148,8 +148,9 @@ type Evidence struct {
 	// Strikes counts, for users of the call that were limited before, by any worker, or refused for good alone by this one,
 	// how often that happened with calls served in between.
 	Strikes map[user.ID]int
-	// Full reports that the list is known to be full, FullDelay the time between trials.
-	Full      bool
+	// WasFull reports that this worker found the list full before: blocks that are refused for that wait. FullDelay is the time
+	// between trials.
+	WasFull   bool
 	FullDelay time.Duration
 }
 
@@ -207,19 +208,19 @@ func (b *Breaker) Evidence(users []ledger.Claimed, probe bool) Evidence {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := Evidence{
-		Served: b.last, EverServed: b.calls > 0, Failures: b.failures, Limited: b.limited.calls,
+		Served: b.lastServed, EverServed: b.served > 0, Failures: b.failures, Limited: b.limited.calls,
 		Alone:   len(users) == 1 && !b.several && (b.culprit.IsZero() || b.culprit == users[0].User),
 		Apart:   len(users) == 1 && b.limited.listed && !b.limited.several && b.limited.of == users[0].User,
-		AtFault: len(b.refusedWith(users)), Several: b.several,
-		Refused: len(users) == 1 && slices.ContainsFunc(b.refused, func(u user.ID) bool { return u == users[0].User }),
-		Full:    b.room.known, FullDelay: b.room.trial.delay,
+		AtFault: len(b.atFaultWith(users)), Several: b.several,
+		AtFaultBefore: len(users) == 1 && slices.ContainsFunc(b.atFault, func(u user.ID) bool { return u == users[0].User }),
+		WasFull:       b.room.wasFull, FullDelay: b.room.trial.delay,
 	}
 	for _, u := range users {
 		s, known := b.strikes[u.User]
 		if !known && u.Limited == 0 {
 			continue
 		}
-		if known && b.calls > s.at { // also those of the call at hand, which others' users get served by
+		if known && b.served > s.at { // also those of the call at hand, which others' users get served by
 			s.n++
 		}
 		if b.servedSince(u, probe) {
@@ -250,17 +251,17 @@ func (b *Breaker) Report(a Admission, op ledger.Operation, users []ledger.Claime
 		b.probing, b.noFresh = false, false
 	}
 	switch {
-	case v.Effect == EffectServed && a.Probe == ListProbe:
+	case v.Sign == SignServed && a.Probe == ListProbe:
 		b.state = halfOpen
-	case v.Effect == EffectServed:
+	case v.Sign == SignServed:
 		b.state, b.cause, b.reason, b.help, b.code, b.since, b.retry = closed, "", "", "", 0, time.Time{}, backoff{}
-		b.failures, b.limited, b.last, b.culprit, b.refused, b.several = 0, limits{}, true, user.ID{}, nil, false
-		b.calls++
+		b.failures, b.limited, b.lastServed, b.culprit, b.atFault, b.several = 0, limits{}, true, user.ID{}, nil, false
+		b.served++
 		b.servedAt = now
-	case v.Effect == EffectRefused:
-		b.last = false
+	case v.Sign == SignHalted:
+		b.lastServed = false
 		b.trip(a, Halted, v, now, haltFirst, haltLongest)
-	case v.Effect == EffectFailed:
+	case v.Sign == SignFailed:
 		b.failed(a, users, v, now)
 	case a.Probe != NoProbe: // it shows nothing
 		b.trip(a, b.cause, Verdict{Reason: b.reason, Help: b.help, Code: b.code}, now, outageFirst, outageLongest)
@@ -269,7 +270,7 @@ func (b *Breaker) Report(a Admission, op ledger.Operation, users []ledger.Claime
 }
 
 func (b *Breaker) failed(a Admission, users []ledger.Claimed, v Verdict, now time.Time) {
-	b.last = false
+	b.lastServed = false
 	if v.Few > 0 && !v.Told && v.Split == Halves {
 		return // its parts will show whose failure it is
 	}
@@ -277,7 +278,7 @@ func (b *Breaker) failed(a Admission, users []ledger.Claimed, v Verdict, now tim
 	switch {
 	case len(users) == 0: // a list call
 	case v.Few > 0:
-		if b.refused = b.refusedWith(users); len(b.refused) > v.Few {
+		if b.atFault = b.atFaultWith(users); len(b.atFault) > v.Few {
 			b.several = true
 		}
 	case len(users) > 1 || !b.culprit.IsZero() && b.culprit != users[0].User:
@@ -294,21 +295,21 @@ func (b *Breaker) failed(a Admission, users []ledger.Claimed, v Verdict, now tim
 		b.trip(a, b.cause, v, now, outageFirst, trialLongest)
 	case a.Probe == TrialProbe:
 		b.trip(a, b.cause, v, now, outageFirst, outageFirst) // others may be served
-	case b.failures >= outageAfter && b.state == closed && (b.several || b.calls == 0 && v.Few == 0 || v.Down):
+	case b.failures >= outageAfter && b.state == closed && (b.several || b.served == 0 && v.Few == 0 || v.Down):
 		b.trip(a, v.Cause, v, now, outageFirst, outageLongest)
 	}
 }
 
-// refusedWith returns those that failed by a fault that may be their own, with users among them: one more than few at the
+// atFaultWith returns those that failed by a fault that may be their own, with users among them: one more than few at the
 // most.
-func (b *Breaker) refusedWith(users []ledger.Claimed) []user.ID {
-	refused := slices.Clone(b.refused)
+func (b *Breaker) atFaultWith(users []ledger.Claimed) []user.ID {
+	all := slices.Clone(b.atFault)
 	for _, u := range users {
-		if len(refused) <= fewTold && !slices.Contains(refused, u.User) {
-			refused = append(refused, u.User)
+		if len(all) <= fewTold && !slices.Contains(all, u.User) {
+			all = append(all, u.User)
 		}
 	}
-	return refused
+	return all
 }
 
 // trip opens the breaker, for longer after each probe; calls that were in flight together count
@@ -326,7 +327,7 @@ func (b *Breaker) trip(a Admission, cause State, v Verdict, now time.Time, first
 
 // strike remembers users that were limited, or refused for good alone, until they are in a call that is served to them.
 func (b *Breaker) strike(users []ledger.Claimed, v Verdict) {
-	if v.Limited {
+	if v.LimitedWhole {
 		b.limited.calls++
 		switch {
 		case len(users) != 1, !b.limited.of.IsZero() && b.limited.of != users[0].User:
@@ -335,22 +336,22 @@ func (b *Breaker) strike(users []ledger.Claimed, v Verdict) {
 			b.limited.of = users[0].User
 		}
 	}
-	if v.Effect == EffectServed && len(b.strikes) > 0 {
+	if v.Sign == SignServed && len(b.strikes) > 0 {
 		for _, u := range users {
-			if !slices.Contains(v.Limits, u.User) {
+			if !slices.Contains(v.Struck, u.User) {
 				delete(b.strikes, u.User)
 			}
 		}
 	}
-	for _, u := range v.Limits {
+	for _, u := range v.Struck {
 		s, known := b.strikes[u]
 		switch {
-		case known && b.calls > s.at:
+		case known && b.served > s.at:
 			s.n++
 		case !known && len(b.strikes) >= maxStrikes:
 			continue
 		}
-		s.at = b.calls
+		s.at = b.served
 		if b.strikes == nil {
 			b.strikes = map[user.ID]strike{}
 		}

@@ -17,8 +17,8 @@ func TestBreakerClosesByListCallAndTrial(t *testing.T) {
 		state State
 		first time.Duration
 	}{
-		"refused": {Verdict{Effect: EffectRefused, Reason: "why", Code: 190}, 1, Halted, haltFirst},
-		"failed":  {Verdict{Effect: EffectFailed, Cause: Outage, Reason: "why"}, outageAfter, Outage, outageFirst},
+		"refused": {Verdict{Sign: SignHalted, Reason: "why", Code: 190}, 1, Halted, haltFirst},
+		"failed":  {Verdict{Sign: SignFailed, Cause: Outage, Reason: "why"}, outageAfter, Outage, outageFirst},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -54,14 +54,14 @@ func TestBreakerClosesByListCallAndTrial(t *testing.T) {
 
 			now = now.Add(2 * c.first)
 			list, _ = b.Admit(now)
-			if b.Report(list, "", nil, Verdict{Effect: EffectServed}, now) {
+			if b.Report(list, "", nil, Verdict{Sign: SignServed}, now) {
 				t.Error("a list call alone closed it")
 			}
 			trial, wait := b.Admit(now)
 			if wait != 0 || trial.Probe != TrialProbe || trial.Max != 1 {
 				t.Fatalf("trial: %+v, %v", trial, wait)
 			}
-			if !b.Report(trial, ledger.Block, users[:1], Verdict{Effect: EffectServed}, now) {
+			if !b.Report(trial, ledger.Block, users[:1], Verdict{Sign: SignServed}, now) {
 				t.Error("the change was not reported")
 			}
 			if a, wait := b.Admit(now); wait != 0 || a != (Admission{}) {
@@ -74,7 +74,7 @@ func TestBreakerClosesByListCallAndTrial(t *testing.T) {
 func TestReleasedProbeComesAgain(t *testing.T) {
 	t.Parallel()
 	b := new(Breaker)
-	b.Report(Admission{}, ledger.Block, claimed(t, 0), Verdict{Effect: EffectRefused}, start)
+	b.Report(Admission{}, ledger.Block, claimed(t, 0), Verdict{Sign: SignHalted}, start)
 	now := start.Add(haltFirst)
 	probe, _ := b.Admit(now)
 	b.Release(probe)
@@ -86,7 +86,7 @@ func TestReleasedProbeComesAgain(t *testing.T) {
 func TestRetryForANewToken(t *testing.T) {
 	t.Parallel()
 	b := new(Breaker)
-	b.Report(Admission{}, ledger.Block, claimed(t, 0), Verdict{Effect: EffectRefused}, start)
+	b.Report(Admission{}, ledger.Block, claimed(t, 0), Verdict{Sign: SignHalted}, start)
 	b.ProbeNow()
 	if probe, wait := b.Admit(start); probe.Probe != ListProbe || wait != 0 {
 		t.Errorf("%+v, %v", probe, wait)
@@ -97,37 +97,37 @@ func TestCallsInFlightTogetherOpenOnce(t *testing.T) {
 	t.Parallel()
 	b := new(Breaker)
 	for range 20 {
-		b.Report(Admission{}, ledger.Block, claimed(t, 0), Verdict{Effect: EffectRefused, Cause: Halted}, start)
+		b.Report(Admission{}, ledger.Block, claimed(t, 0), Verdict{Sign: SignHalted, Cause: Halted}, start)
 	}
 	if s := b.Status(start); s.Wait != haltFirst {
 		t.Errorf("waits %v", s.Wait)
 	}
 }
 
-// TestOpenBreakerNeverSpins reports every effect for every probe: each that does not close the
+// TestOpenBreakerNeverSpins reports every sign for every probe: each that does not close the
 // breaker is followed by a wait.
 func TestOpenBreakerNeverSpins(t *testing.T) {
 	t.Parallel()
-	for _, opened := range []Effect{EffectRefused, EffectFailed} {
+	for _, opened := range []Sign{SignHalted, SignFailed} {
 		for _, kind := range []Probe{ListProbe, TrialProbe} {
-			for _, e := range []Effect{EffectNone, EffectFailed, EffectRefused} {
+			for _, e := range []Sign{SignNone, SignFailed, SignHalted} {
 				b, now, users := new(Breaker), start, claimed(t, 0, 0)
 				for range outageAfter {
-					b.Report(Admission{}, ledger.Block, users, Verdict{Effect: opened, Cause: Outage}, now)
+					b.Report(Admission{}, ledger.Block, users, Verdict{Sign: opened, Cause: Outage}, now)
 				}
 				for i := range 10 {
 					now = now.Add(time.Hour)
 					probe, wait := b.Admit(now)
 					if kind == TrialProbe {
-						b.Report(probe, "", nil, Verdict{Effect: EffectServed}, now)
+						b.Report(probe, "", nil, Verdict{Sign: SignServed}, now)
 						probe, wait = b.Admit(now)
 					}
 					if wait > 0 || probe.Probe != kind {
 						t.Fatalf("opened by %v, %v: probe %d is %+v after %v", opened, e, i, probe, wait)
 					}
-					b.Report(probe, "", users[:1], Verdict{Effect: e, Cause: Outage}, now)
+					b.Report(probe, "", users[:1], Verdict{Sign: e, Cause: Outage}, now)
 					if _, wait := b.Admit(now); wait <= 0 {
-						t.Fatalf("opened by %v: no wait after a probe of kind %v with effect %v", opened, kind, e)
+						t.Fatalf("opened by %v: no wait after a probe of kind %v with sign %v", opened, kind, e)
 					}
 				}
 			}
@@ -137,22 +137,22 @@ func TestOpenBreakerNeverSpins(t *testing.T) {
 
 func TestAttemptsCountOnlyBesideServedCalls(t *testing.T) {
 	t.Parallel()
-	failed := Verdict{Effect: EffectFailed, Cause: Outage}
+	failed := Verdict{Sign: SignFailed, Cause: Outage}
 	for name, c := range map[string]struct {
-		before []Effect
+		before []Sign
 		want   bool
 	}{
 		"never served":            {nil, false},
-		"served just before":      {[]Effect{EffectServed}, true},
-		"second failure in a row": {[]Effect{EffectServed, EffectFailed}, false},
-		"served between":          {[]Effect{EffectFailed, EffectServed}, true},
-		"a rate limit is neither": {[]Effect{EffectServed, EffectNone}, true},
+		"served just before":      {[]Sign{SignServed}, true},
+		"second failure in a row": {[]Sign{SignServed, SignFailed}, false},
+		"served between":          {[]Sign{SignFailed, SignServed}, true},
+		"a rate limit is neither": {[]Sign{SignServed, SignNone}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b, users := new(Breaker), claimed(t, 0, 0)
 			for _, e := range c.before {
-				b.Report(Admission{}, ledger.Block, users, Verdict{Effect: e, Cause: Outage}, start)
+				b.Report(Admission{}, ledger.Block, users, Verdict{Sign: e, Cause: Outage}, start)
 			}
 			if got := b.Evidence(users, false).Served; got != c.want {
 				t.Errorf("%v, want %v", got, c.want)
@@ -166,9 +166,9 @@ func TestAttemptsCountOnlyBesideServedCalls(t *testing.T) {
 // it is that user.
 func TestOneUserAloneOpensNothing(t *testing.T) {
 	t.Parallel()
-	users, failed := claimed(t, 0, 0), Verdict{Effect: EffectFailed, Cause: Outage}
+	users, failed := claimed(t, 0, 0), Verdict{Sign: SignFailed, Cause: Outage}
 	b := new(Breaker)
-	b.Report(Admission{}, ledger.Block, users, Verdict{Effect: EffectServed}, start)
+	b.Report(Admission{}, ledger.Block, users, Verdict{Sign: SignServed}, start)
 	for range 10 {
 		if e := b.Evidence(users[:1], false); !e.Alone || !e.EverServed {
 			t.Fatalf("%+v", e)
@@ -190,7 +190,7 @@ func TestOneUserAloneOpensNothing(t *testing.T) {
 // TestFewToldOpenNothing: while answers refuse few users by name, and serve none, those are at fault. More are an outage.
 func TestFewToldOpenNothing(t *testing.T) {
 	t.Parallel()
-	users, told := claimed(t, make([]int, fewTold+1)...), Verdict{Effect: EffectFailed, Cause: Outage, Told: true, Few: fewTold}
+	users, told := claimed(t, make([]int, fewTold+1)...), Verdict{Sign: SignFailed, Cause: Outage, Told: true, Few: fewTold}
 	b := new(Breaker)
 	for range 10 {
 		if e := b.Evidence(users[:fewTold], false); !e.few(fewTold) {
@@ -208,7 +208,7 @@ func TestFewToldOpenNothing(t *testing.T) {
 	if s := b.Status(start); s.State != Outage || b.Evidence(users[:1], false).few(fewTold) {
 		t.Errorf("after one more: %+v", s)
 	}
-	b.Report(Admission{}, ledger.Block, users[:1], Verdict{Effect: EffectServed}, start)
+	b.Report(Admission{}, ledger.Block, users[:1], Verdict{Sign: SignServed}, start)
 	if e := b.Evidence(users[:1], false); !e.few(fewTold) || b.Status(start).State != Running {
 		t.Errorf("after a call that was served: %+v", e)
 	}
@@ -219,19 +219,19 @@ func TestFewToldOpenNothing(t *testing.T) {
 func TestRefusedForGood(t *testing.T) {
 	t.Parallel()
 	b, users := new(Breaker), claimed(t, make([]int, fewFinal+1)...)
-	b.Report(Admission{}, ledger.Block, users, Verdict{Effect: EffectServed}, start)
+	b.Report(Admission{}, ledger.Block, users, Verdict{Sign: SignServed}, start)
 	for range 10 {
-		b.Report(Admission{}, ledger.Block, users, Verdict{Effect: EffectFailed, Cause: Outage, Split: Halves, Few: fewFinal}, start)
+		b.Report(Admission{}, ledger.Block, users, Verdict{Sign: SignFailed, Cause: Outage, Split: Halves, Few: fewFinal}, start)
 	}
-	if e := b.Evidence(users[:1], false); e.Served || e.AtFault != 1 || e.Refused {
+	if e := b.Evidence(users[:1], false); e.Served || e.AtFault != 1 || e.AtFaultBefore {
 		t.Errorf("%+v", e)
 	}
-	refused := Verdict{Effect: EffectFailed, Cause: Outage, Few: fewFinal}
+	refused := Verdict{Sign: SignFailed, Cause: Outage, Few: fewFinal}
 	for i := range fewFinal {
 		for range 3 {
 			b.Report(Admission{}, ledger.Block, users[i:i+1], refused, start)
 		}
-		if e := b.Evidence(users[i:i+1], false); !e.few(fewFinal) || !e.Refused || b.Status(start).State != Running {
+		if e := b.Evidence(users[i:i+1], false); !e.few(fewFinal) || !e.AtFaultBefore || b.Status(start).State != Running {
 			t.Fatalf("user %d: %+v", i, e)
 		}
 	}
@@ -244,7 +244,7 @@ func TestRefusedForGood(t *testing.T) {
 func TestFullListHoldsBlocksBack(t *testing.T) {
 	t.Parallel()
 	b, now, users := new(Breaker), start, claimed(t, 0, 0, 0, 0)
-	full := Verdict{Effect: EffectServed, Full: true}
+	full := Verdict{Sign: SignServed, Full: true}
 	if !b.Report(Admission{}, ledger.Block, users, full, now) {
 		t.Error("the change was not reported")
 	}
@@ -288,10 +288,10 @@ func TestFullListHoldsBlocksBack(t *testing.T) {
 func TestRoomIsWhatWasSeen(t *testing.T) {
 	t.Parallel()
 	b, users := new(Breaker), claimed(t, make([]int, ledger.MaxBatch)...)
-	full := Verdict{Effect: EffectServed, Full: true}
+	full := Verdict{Sign: SignServed, Full: true}
 	b.Report(Admission{}, ledger.Block, users, full, start)
 	now := start.Add(roomFirst)
-	b.Report(Admission{Only: ledger.Unblock}, ledger.Unblock, users[:3], Verdict{Effect: EffectServed, Succeeded: 3}, now)
+	b.Report(Admission{Only: ledger.Unblock}, ledger.Unblock, users[:3], Verdict{Sign: SignServed, Succeeded: 3}, now)
 	for _, n := range []int{3, 6, 12, 24, 48, 96, 192, 384, 768} {
 		a, _ := b.Admit(now)
 		if !a.Room || a.Max != n || a.Only != ledger.Block {
@@ -300,18 +300,18 @@ func TestRoomIsWhatWasSeen(t *testing.T) {
 		if beside, _ := b.Admit(now); beside.Only != ledger.Unblock {
 			t.Fatalf("beside %d: %+v", n, beside)
 		}
-		b.Report(a, ledger.Block, users[:n], Verdict{Effect: EffectServed, Succeeded: n}, now)
+		b.Report(a, ledger.Block, users[:n], Verdict{Sign: SignServed, Succeeded: n}, now)
 	}
 	if a, _ := b.Admit(now); a != (Admission{}) {
 		t.Errorf("with much room: %+v", a)
 	}
-	if !b.Evidence(users, false).Full {
+	if !b.Evidence(users, false).WasFull {
 		t.Error("a list that was full once makes users wait when it is full again")
 	}
 
 	b.Report(Admission{}, ledger.Block, users, full, now)
 	now = now.Add(roomFirst)
-	b.Report(Admission{Only: ledger.Unblock}, ledger.Unblock, users[:2], Verdict{Effect: EffectServed, Succeeded: 2}, now)
+	b.Report(Admission{Only: ledger.Unblock}, ledger.Unblock, users[:2], Verdict{Sign: SignServed, Succeeded: 2}, now)
 	a, _ := b.Admit(now)
 	b.Report(a, ledger.Block, users[:2], full, now)
 	if a, _ := b.Admit(now); a.Room {
@@ -322,9 +322,9 @@ func TestRoomIsWhatWasSeen(t *testing.T) {
 func TestReleasedPlacesStay(t *testing.T) {
 	t.Parallel()
 	b, users := new(Breaker), claimed(t, 0, 0)
-	b.Report(Admission{}, ledger.Block, users, Verdict{Effect: EffectServed, Full: true}, start)
+	b.Report(Admission{}, ledger.Block, users, Verdict{Sign: SignServed, Full: true}, start)
 	now := start.Add(roomFirst)
-	b.Report(Admission{}, ledger.Unblock, users, Verdict{Effect: EffectServed, Succeeded: 2}, now)
+	b.Report(Admission{}, ledger.Unblock, users, Verdict{Sign: SignServed, Succeeded: 2}, now)
 	a, _ := b.Admit(now)
 	b.Release(a)
 	if again, _ := b.Admit(now); again != a {
@@ -336,7 +336,7 @@ func TestRateLimitLeavesTheBreakerAlone(t *testing.T) {
 	t.Parallel()
 	b := new(Breaker)
 	for range 10 {
-		if b.Report(Admission{}, ledger.Block, claimed(t, 0), Verdict{Effect: EffectNone}, start) {
+		if b.Report(Admission{}, ledger.Block, claimed(t, 0), Verdict{Sign: SignNone}, start) {
 			t.Fatal("changed")
 		}
 	}
@@ -349,17 +349,17 @@ func TestRateLimitLeavesTheBreakerAlone(t *testing.T) {
 func TestStrikes(t *testing.T) {
 	t.Parallel()
 	b, users := new(Breaker), claimed(t, 0, 0)
-	limited := Verdict{Effect: EffectNone, Limited: true}
-	limited.Limits = append(limited.Limits, users[0].User)
+	limited := Verdict{Sign: SignNone, LimitedWhole: true}
+	limited.Struck = append(limited.Struck, users[0].User)
 	for i := range 5 {
 		if got := b.Evidence(users[:1], false).strikes(users[0].User); got != i {
 			t.Fatalf("%d strikes, want %d", got, i)
 		}
 		b.Report(Admission{}, ledger.Block, users[:1], limited, start)
 		b.Report(Admission{}, ledger.Block, users[:1], limited, start) // no call in between
-		b.Report(Admission{}, ledger.Block, users[1:], Verdict{Effect: EffectServed}, start)
+		b.Report(Admission{}, ledger.Block, users[1:], Verdict{Sign: SignServed}, start)
 	}
-	b.Report(Admission{}, ledger.Block, users[:1], Verdict{Effect: EffectServed}, start)
+	b.Report(Admission{}, ledger.Block, users[:1], Verdict{Sign: SignServed}, start)
 	if got := b.Evidence(users[:1], false).strikes(users[0].User); got != 0 {
 		t.Errorf("%d strikes after it was served", got)
 	}

@@ -72,15 +72,15 @@ func Read(op ledger.Operation, users []ledger.Claimed, res *client.Result, err e
 func ReadCheck(err error, listed bool) Verdict {
 	r := reading{err: err, meta: client.MetaOf(err), Policy: Policy{Listed: listed}}
 	r.rule = ruleOf(err, r.Listed)
-	v := Verdict{Effect: EffectServed}
+	v := Verdict{Sign: SignServed}
 	switch {
 	case err == nil:
 	case r.rule.Remedy == client.Halt || r.rule.Remedy == client.DeadLetter:
-		v.Effect = EffectRefused
+		v.Sign = SignHalted
 	case isLimit(r.rule) || !r.rule.UsesAttempt:
-		v.Effect = EffectNone
+		v.Sign = SignNone
 	default:
-		v.Effect = EffectFailed
+		v.Sign = SignFailed
 	}
 	r.finish(&v)
 	return v
@@ -123,7 +123,7 @@ func (r *reading) finish(v *Verdict) {
 	if limited {
 		v.LimitScope = scope.String()
 	}
-	answered := v.Effect == EffectServed || (v.NeedsCheck || v.Few > 0) && r.rule.Remedy == client.DeadLetter
+	answered := v.Sign == SignServed || (v.NeedsCheck || v.Few > 0) && r.rule.Remedy == client.DeadLetter
 	v.Observation = ratelimit.Observation{
 		Users: len(r.users), Limited: limited, Account: limited && scope == client.ScopeAccount,
 		RetryAfter:   max(r.meta.RetryAfter, r.meta.Usage.RegainAccess),
@@ -136,7 +136,7 @@ func (r *reading) finish(v *Verdict) {
 
 // named settles a call whose answer says of users what became of them.
 func (r *reading) named() Verdict {
-	v := Verdict{Effect: EffectServed, Settlements: make([]ledger.Settlement, 0, len(r.users))}
+	v := Verdict{Sign: SignServed, Settlements: make([]ledger.Settlement, 0, len(r.users))}
 	rest, restFailure := ruleUnnamed, failureOf(nil, ruleUnnamed, r.Now)
 	if r.err != nil && (isLimit(r.rule) || r.rule.Remedy == client.Halt) {
 		rest, restFailure = r.rule, failureOf(r.err, r.rule, r.Now)
@@ -158,7 +158,7 @@ func (r *reading) named() Verdict {
 				v.Full, v.Code = true, o.Error.Code
 			}
 			if isLimit(rule) {
-				v.Limits = append(v.Limits, u.User)
+				v.Struck = append(v.Struck, u.User)
 			}
 		case client.Unknown:
 			if counted && len(r.users) > 1 && r.lastAttempt(u) {
@@ -174,16 +174,16 @@ func (r *reading) named() Verdict {
 // whole settles a call that failed as a whole.
 func (r *reading) whole() Verdict {
 	switch rule := r.rule; {
-	case r.Check.Done && r.refusesEveryCall():
-		return r.refused()
+	case r.Check.Done && r.checkRefused():
+		return r.haltAll()
 	case isLimit(rule):
 		return r.limited()
 	case rule.Remedy == client.ListFull:
 		return r.full()
 	case errors.Is(r.err, client.ErrInvalidRequest):
-		return r.alike(EffectServed, true) // never sent, so that no check can tell more
+		return r.alike(SignServed, true) // never sent, so that no check can tell more
 	case rule.Remedy == client.Retry && !rule.UsesAttempt: // canceled, late, not checked
-		return r.alike(EffectNone, false)
+		return r.alike(SignNone, false)
 	case rule.Remedy == client.DeadLetter || rule.Remedy == client.Halt:
 		return r.blamed()
 	default:
@@ -195,9 +195,9 @@ func (r *reading) whole() Verdict {
 // alone that was limited often while others were served. Users that were limited before are not
 // blamed on the pace when other calls were served since: they are called in parts.
 func (r *reading) limited() Verdict {
-	v := Verdict{Effect: EffectNone, Limited: true, Limits: make([]user.ID, len(r.users))}
+	v := Verdict{Sign: SignNone, LimitedWhole: true, Struck: make([]user.ID, len(r.users))}
 	for i, u := range r.users {
-		v.Limits[i] = u.User
+		v.Struck[i] = u.User
 	}
 	one := len(r.users) == 1
 	switch {
@@ -231,10 +231,10 @@ func (r *reading) struck() bool {
 
 // full finds out with halves how much room there is, until one user alone is refused.
 func (r *reading) full() Verdict {
-	if len(r.users) > 1 && !r.Evidence.Full {
-		return Verdict{Split: FirstHalf, Effect: EffectServed}
+	if len(r.users) > 1 && !r.Evidence.WasFull {
+		return Verdict{Split: FirstHalf, Sign: SignServed}
 	}
-	v := r.alike(EffectServed, true)
+	v := r.alike(SignServed, true)
 	v.Full = true
 	return v
 }
@@ -250,13 +250,13 @@ func (r *reading) blamed() Verdict {
 	case r.Check.Err == nil:
 		return r.final()
 	case r.rule.Remedy == client.Halt:
-		return r.alike(EffectRefused, false) // probes will tell
+		return r.alike(SignHalted, false) // probes will tell
 	case errors.Is(r.Check.Err, ErrNotChecked):
 		r.err, r.rule = ErrNotChecked, ruleNotChecked
-		return r.alike(EffectNone, false)
+		return r.alike(SignNone, false)
 	default: // the list call failed as well, in another way: that is a sign of an outage
 		r.rule.Remedy, r.rule.UsesAttempt = client.Retry, false
-		return r.alike(EffectFailed, false)
+		return r.alike(SignFailed, false)
 	}
 }
 
@@ -268,16 +268,16 @@ func (r *reading) final() Verdict {
 	var v Verdict
 	switch {
 	case !one:
-		v = Verdict{Split: Halves, Effect: EffectFailed}
+		v = Verdict{Split: Halves, Sign: SignFailed}
 	case r.PartServed:
-		v = r.alike(EffectNone, true) // that calls are served is known
-	case r.Evidence.Served || r.Evidence.strikes(r.users[0].User) > 0 || r.Evidence.few(fewFinal) && (r.Evidence.Refused || !r.Parts):
-		v = r.alike(EffectFailed, true)
-	case r.Parts && !r.Evidence.Refused:
-		v = Verdict{Again: r.users, Effect: EffectFailed, Limits: []user.ID{r.users[0].User}}
+		v = r.alike(SignNone, true) // that calls are served is known
+	case r.Evidence.Served || r.Evidence.strikes(r.users[0].User) > 0 || r.Evidence.few(fewFinal) && (r.Evidence.AtFaultBefore || !r.Parts):
+		v = r.alike(SignFailed, true)
+	case r.Parts && !r.Evidence.AtFaultBefore:
+		v = Verdict{Again: r.users, Sign: SignFailed, Struck: []user.ID{r.users[0].User}}
 	default:
-		v = r.alike(EffectFailed, false)
-		v.Limits = []user.ID{r.users[0].User}
+		v = r.alike(SignFailed, false)
+		v.Struck = []user.ID{r.users[0].User}
 		if r.users[0].Attempts == 0 { // so that trials are of others first
 			v.Settlements[0].Verdict = ledger.Retry
 		}
@@ -286,15 +286,15 @@ func (r *reading) final() Verdict {
 	return v
 }
 
-// refusesEveryCall reports whether the list call was refused as well, for good.
-func (r *reading) refusesEveryCall() bool {
+// checkRefused reports whether the list call was refused as well, for good.
+func (r *reading) checkRefused() bool {
 	remedy := ruleOf(r.Check.Err, r.Listed).Remedy
 	return r.Check.Err != nil && (remedy == client.Halt || remedy == client.DeadLetter)
 }
 
-// refused is for a call that failed as every other does: the token, the phone number ID, the app
+// haltAll is for a call that failed as every other does: the token, the phone number ID, the app
 // secret or the version is wrong, whatever the code.
-func (r *reading) refused() Verdict {
+func (r *reading) haltAll() Verdict {
 	rule := ruleOf(r.Check.Err, r.Listed)
 	if rule.Scope == client.ScopeUser {
 		rule.Scope, rule.Remedy, rule.UsesAttempt = client.ScopePhoneNumber, client.Halt, false
@@ -304,9 +304,9 @@ func (r *reading) refused() Verdict {
 	}
 	r.err, r.rule = &refusedError{r.Check.Err}, rule
 	if r.rule.Remedy == client.DeadLetter {
-		return r.alike(EffectServed, true)
+		return r.alike(SignServed, true)
 	}
-	return r.alike(EffectRefused, false)
+	return r.alike(SignHalted, false)
 }
 
 // failed is for an error that may pass, and may be the API's or the users' fault. It uses up an
@@ -316,7 +316,7 @@ func (r *reading) failed() Verdict {
 	proven := !r.Evidence.Served && r.proven()
 	counted := r.Evidence.Served || proven
 	if !one && (halted || counted && slices.ContainsFunc(r.users, r.lastAttempt)) {
-		return Verdict{Split: Halves, Effect: EffectFailed}
+		return Verdict{Split: Halves, Sign: SignFailed}
 	}
 	if proven || one && r.lastAttempt(r.users[0]) {
 		if !r.Check.Done {
@@ -324,7 +324,7 @@ func (r *reading) failed() Verdict {
 		}
 		counted = counted && r.passed()
 	}
-	return r.alike(EffectFailed, counted)
+	return r.alike(SignFailed, counted)
 }
 
 // proven reports whether the failure is the users' own, although no call was served just before: the API names them and
@@ -338,8 +338,8 @@ func (r *reading) proven() bool {
 func (r *reading) lastAttempt(u ledger.Claimed) bool { return u.Attempts+1 >= r.MaxAttempts }
 
 // alike gives all users the verdict of the whole call's error.
-func (r *reading) alike(e Effect, counted bool) Verdict {
-	v := Verdict{Effect: e}
+func (r *reading) alike(e Sign, counted bool) Verdict {
+	v := Verdict{Sign: e}
 	r.add(&v, 0, counted)
 	return v
 }
@@ -382,7 +382,7 @@ func (r *reading) failure(err error) *ledger.Failure {
 func (r *reading) settle(u ledger.Claimed, rule client.Rule, failure *ledger.Failure, counted bool) ledger.Settlement {
 	s := ledger.Settlement{User: u.User, Version: u.Version, Failure: failure, Verdict: ledger.Wait}
 	switch {
-	case rule.Remedy == client.ListFull && r.Evidence.Full:
+	case rule.Remedy == client.ListFull && r.Evidence.WasFull:
 		s.Delay = min(2*r.Evidence.FullDelay, maxRetryDelay) // behind the others that wait for room
 	case counted && (rule.Remedy == client.DeadLetter || rule.Remedy == client.ListFull):
 		s.Verdict = ledger.Kill

@@ -14,25 +14,25 @@ const (
 // room counts the blocks that may go out although the blocklist was full. The breaker
 // guards it.
 type room struct {
-	full  bool
-	known bool // it was full once: who is refused again waits
+	full    bool
+	wasFull bool // once: blocks that are refused again wait
 	// places were observed to be free and are not taken yet: users that were unblocked, and twice
 	// as many as the blocks that succeeded since.
 	places int
 	// trial is for one block now and then, without a sign of room.
-	trial   backoff
-	wanted  bool // something asks for a trial
-	trying  bool
-	refused time.Time // when a block was refused last
-	since   time.Time // that it is full
-	code    int       // with which blocks are refused
+	trial     backoff
+	wanted    bool // something asks for a trial
+	trying    bool
+	refusedAt time.Time // when a block was refused last
+	since     time.Time // that it is full
+	code      int       // with which blocks are refused
 }
 
 func (r *room) admit(now time.Time) Admission {
 	switch {
 	case !r.full:
 		return Admission{}
-	case r.trying || now.Before(r.refused.Add(roomFirst)):
+	case r.trying || now.Before(r.refusedAt.Add(roomFirst)):
 	case r.places > 0:
 		a := Admission{Max: r.places, Only: ledger.Block, Room: true, places: r.places}
 		r.places, r.trying = 0, true
@@ -73,12 +73,12 @@ func (r *room) report(a Admission, op ledger.Operation, users int, v Verdict, no
 		if !r.full {
 			r.since = now
 		}
-		r.full, r.known, r.refused, r.code = true, true, now, v.Code
+		r.full, r.wasFull, r.refusedAt, r.code = true, true, now, v.Code
 	case !r.full || v.Succeeded == 0:
 	case op == ledger.Unblock:
 		r.places = min(r.places+v.Succeeded, ledger.MaxBatch)
 	case a.Room:
-		r.trial, r.refused, r.wanted = backoff{delay: roomFirst, until: now.Add(roomFirst)}, time.Time{}, false
+		r.trial, r.refusedAt, r.wanted = backoff{delay: roomFirst, until: now.Add(roomFirst)}, time.Time{}, false
 		r.places = min(r.places+2*v.Succeeded, ledger.MaxBatch)
 		r.full = 2*v.Succeeded < ledger.MaxBatch
 	}
@@ -90,7 +90,7 @@ func (r *room) wait(now time.Time) time.Duration {
 	if r.wanted {
 		at = time.Time{}
 	}
-	if spaced := r.refused.Add(roomFirst); at.Before(spaced) {
+	if spaced := r.refusedAt.Add(roomFirst); at.Before(spaced) {
 		at = spaced
 	}
 	return max(0, at.Sub(now))

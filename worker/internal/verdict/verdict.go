@@ -21,7 +21,7 @@ type Policy struct {
 	Listed bool
 	// Check is the result of a list call, for a verdict that asked for it with NeedsCheck.
 	Check Check
-	// Evidence is the breaker's.
+	// Evidence holds what the breaker remembers of earlier calls.
 	Evidence Evidence
 	// Others reports that further users wait in line, Parts that some of the claim are still to be called, and PartServed that
 	// some of it were served.
@@ -49,8 +49,8 @@ type Verdict struct {
 	Split Split
 	// NeedsCheck asks for a list call, and for a second reading with its result.
 	NeedsCheck bool
-	// Effect, Cause, Reason and Help are for the circuit breaker and its log line.
-	Effect       Effect
+	// Sign, Cause, Reason and Help are for the circuit breaker and its log line.
+	Sign         Sign
 	Cause        State // that a failure leads to
 	Reason, Help string
 	// Code is the API's code for the failure or, where the blocklist is full, for that; 0 for none.
@@ -65,9 +65,10 @@ type Verdict struct {
 	// Observation is for the rate limiter; LimitScope names whose limit was hit, "" for none.
 	Observation ratelimit.Observation
 	LimitScope  string
-	// Limited reports that the call was limited as a whole, and Limits which users were, or were refused for good alone.
-	Limited bool
-	Limits  []user.ID
+	// LimitedWhole reports that the call was limited as a whole. Struck are the users that were limited, by it or by name,
+	// or refused for good alone.
+	LimitedWhole bool
+	Struck       []user.ID
 	// Full reports that the API took the blocklist for full.
 	Full bool
 	// Succeeded counts the users that the API did what was asked for.
@@ -89,16 +90,16 @@ const (
 	FirstHalf
 )
 
-// Effect is the sign that a call gives about the API as a whole.
-type Effect int
+// Sign is the sign that a call gives about the API as a whole.
+type Sign int
 
 const (
-	// EffectNone shows nothing: a rate limit, a canceled call.
-	EffectNone Effect = iota
-	// EffectServed: the API dealt with the call.
-	EffectServed
-	// EffectFailed: it failed, and it is not known whether for its users or for everyone.
-	EffectFailed
-	// EffectRefused: token, account or settings are refused for every call.
-	EffectRefused
+	// SignNone shows nothing: a rate limit, a canceled call.
+	SignNone Sign = iota
+	// SignServed: the API dealt with the call.
+	SignServed
+	// SignFailed: it failed, and it is not known whether for its users or for everyone.
+	SignFailed
+	// SignHalted: token, account or settings are refused for every call.
+	SignHalted
 )

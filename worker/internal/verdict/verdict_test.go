@@ -88,7 +88,7 @@ func TestUnblockOfAFullList(t *testing.T) {
 		} {
 			users := claimed(t, make([]int, c.users)...)
 			p := testPolicy()
-			p.Evidence.Full, p.Check = known, c.check
+			p.Evidence.WasFull, p.Check = known, c.check
 			var v Verdict
 			if c.named != nil {
 				v = Read(ledger.Unblock, users, answer(users, c.named...), nil, p)
@@ -106,7 +106,7 @@ func TestRead(t *testing.T) {
 	t.Parallel()
 	outage := Evidence{EverServed: true, Failures: 2, Several: true}
 	alone := Evidence{EverServed: true, Failures: 2, Alone: true}
-	again := Evidence{Failures: 5, AtFault: 2, Refused: true}
+	again := Evidence{Failures: 5, AtFault: 2, AtFaultBefore: true}
 	few := Evidence{Failures: 5, AtFault: 2}
 	for name, c := range map[string]struct {
 		attempts []int
@@ -118,100 +118,100 @@ func TestRead(t *testing.T) {
 		parts    bool // are still to be called
 		served   bool // are some
 		want     string
-		effect   Effect
+		sign     Sign
 		outcome  string
 	}{
 		"mixed": {
 			attempts: []int{0, 0, 0, 0, 0, 2, 2},
-			codes:    []int{0, 131047, 131021, 139103, -2, 139103, -2}, want: "sddrrda", effect: EffectServed, outcome: "answered",
+			codes:    []int{0, 131047, 131021, 139103, -2, 139103, -2}, want: "sddrrda", sign: SignServed, outcome: "answered",
 		},
-		"one is named, others are not, on their last attempt": {attempts: []int{2, 1, 2, 2}, codes: []int{139102, -2, -2, -2}, want: "split", effect: EffectFailed},
-		"one is named with a halt code, others are not":       {attempts: []int{2, 2}, codes: []int{190, -2}, want: "check", effect: EffectNone},
-		"list full":             {attempts: []int{0, 0}, codes: []int{0, 139101}, want: "sd", effect: EffectServed},
-		"list known to be full": {attempts: []int{0, 2}, codes: []int{0, 139101}, evidence: Evidence{Full: true}, want: "sw", effect: EffectServed},
-		"rate limit of a user":  {attempts: []int{0, 2}, codes: []int{0, 130429}, want: "sw", effect: EffectServed},
-		"unknown code":          {attempts: []int{0, 2}, codes: []int{777777, 777777}, want: "rd", effect: EffectServed},
-		"halt of a user":        {attempts: []int{0, 0, 2}, codes: []int{0, 190, 131031}, want: "srd", effect: EffectServed},
+		"one is named, others are not, on their last attempt": {attempts: []int{2, 1, 2, 2}, codes: []int{139102, -2, -2, -2}, want: "split", sign: SignFailed},
+		"one is named with a halt code, others are not":       {attempts: []int{2, 2}, codes: []int{190, -2}, want: "check", sign: SignNone},
+		"list full":             {attempts: []int{0, 0}, codes: []int{0, 139101}, want: "sd", sign: SignServed},
+		"list known to be full": {attempts: []int{0, 2}, codes: []int{0, 139101}, evidence: Evidence{WasFull: true}, want: "sw", sign: SignServed},
+		"rate limit of a user":  {attempts: []int{0, 2}, codes: []int{0, 130429}, want: "sw", sign: SignServed},
+		"unknown code":          {attempts: []int{0, 2}, codes: []int{777777, 777777}, want: "rd", sign: SignServed},
+		"halt of a user":        {attempts: []int{0, 0, 2}, codes: []int{0, 190, 131031}, want: "srd", sign: SignServed},
 		"rate limit":            {attempts: []int{0, 2}, err: &client.APIError{Code: 130429}, want: "ww"},
 		"account limit":         {attempts: []int{2}, err: &client.APIError{Code: 4}, want: "w"},
 
 		"halt, to be checked":       {attempts: []int{2, 2}, err: &client.APIError{Code: 190}, want: "check"},
-		"halt of every call":        {attempts: []int{2, 2}, err: &client.APIError{Code: 190}, check: refusedBy(190), want: "ww", effect: EffectRefused},
-		"halt, check not possible":  {attempts: []int{2}, err: &client.APIError{Code: 190}, check: Check{Done: true, Err: ErrNotChecked}, want: "w", effect: EffectRefused},
-		"halt of some user":         {attempts: []int{0, 0}, err: &client.APIError{Code: 10}, check: passed, want: "split", effect: EffectFailed},
-		"halt of one":               {attempts: []int{0}, err: &client.APIError{Code: 10}, check: passed, want: "r", effect: EffectFailed},
-		"halt of one, last attempt": {attempts: []int{2}, err: &client.APIError{Code: 10}, check: passed, want: "d", effect: EffectFailed},
+		"halt of every call":        {attempts: []int{2, 2}, err: &client.APIError{Code: 190}, check: refusedBy(190), want: "ww", sign: SignHalted},
+		"halt, check not possible":  {attempts: []int{2}, err: &client.APIError{Code: 190}, check: Check{Done: true, Err: ErrNotChecked}, want: "w", sign: SignHalted},
+		"halt of some user":         {attempts: []int{0, 0}, err: &client.APIError{Code: 10}, check: passed, want: "split", sign: SignFailed},
+		"halt of one":               {attempts: []int{0}, err: &client.APIError{Code: 10}, check: passed, want: "r", sign: SignFailed},
+		"halt of one, last attempt": {attempts: []int{2}, err: &client.APIError{Code: 10}, check: passed, want: "d", sign: SignFailed},
 		"all users named with halt": {attempts: []int{0, 0}, codes: []int{131031, 131031}, want: "check"},
-		"the same, every call":      {attempts: []int{0, 0}, codes: []int{131031, 131031}, check: refusedBy(131031), want: "ww", effect: EffectRefused},
-		"the same, for blocks":      {attempts: []int{0, 0}, codes: []int{131031, 131031}, check: passed, evidence: outage, want: "split", effect: EffectFailed},
-		"one user named with halt":  {attempts: []int{0}, codes: []int{190}, check: passed, evidence: few, want: "r", effect: EffectFailed},
+		"the same, every call":      {attempts: []int{0, 0}, codes: []int{131031, 131031}, check: refusedBy(131031), want: "ww", sign: SignHalted},
+		"the same, for blocks":      {attempts: []int{0, 0}, codes: []int{131031, 131031}, check: passed, evidence: outage, want: "split", sign: SignFailed},
+		"one user named with halt":  {attempts: []int{0}, codes: []int{190}, check: passed, evidence: few, want: "r", sign: SignFailed},
 
-		"all named to be retried":               {attempts: []int{0, 1}, codes: []int{139103, 131000}, want: "rr", effect: EffectFailed},
-		"the same, on a last attempt":           {attempts: []int{0, 2}, codes: []int{139103, 131000}, want: "split", effect: EffectFailed},
-		"the same, nothing served since":        {attempts: []int{0, 2}, codes: []int{139103, -2}, evidence: outage, want: "ww", effect: EffectFailed},
+		"all named to be retried":               {attempts: []int{0, 1}, codes: []int{139103, 131000}, want: "rr", sign: SignFailed},
+		"the same, on a last attempt":           {attempts: []int{0, 2}, codes: []int{139103, 131000}, want: "split", sign: SignFailed},
+		"the same, nothing served since":        {attempts: []int{0, 2}, codes: []int{139103, -2}, evidence: outage, want: "ww", sign: SignFailed},
 		"the same, few since":                   {attempts: []int{0, 1}, codes: []int{139103, -2}, evidence: few, want: "check"},
-		"the same, few since, list served":      {attempts: []int{0, 1}, codes: []int{139103, -2}, evidence: few, check: passed, want: "rr", effect: EffectFailed},
-		"the same, few since, API down":         {attempts: []int{0, 1}, codes: []int{139103, -2}, evidence: few, check: refusedBy(2), want: "ww", effect: EffectFailed},
+		"the same, few since, list served":      {attempts: []int{0, 1}, codes: []int{139103, -2}, evidence: few, check: passed, want: "rr", sign: SignFailed},
+		"the same, few since, API down":         {attempts: []int{0, 1}, codes: []int{139103, -2}, evidence: few, check: refusedBy(2), want: "ww", sign: SignFailed},
 		"all named with a limit":                {attempts: []int{2, 2}, codes: []int{130429, 80007}, want: "ww"},
 		"most named with a limit":               {attempts: []int{2, 2, 2}, codes: []int{130429, 131000, 80007}, want: "www"},
-		"as many named with a limit":            {attempts: []int{1, 1}, codes: []int{130429, 131000}, want: "rr", effect: EffectFailed},
-		"all named, one with a code of its own": {attempts: []int{0, 0}, codes: []int{131000, 131047}, want: "rd", effect: EffectServed},
+		"as many named with a limit":            {attempts: []int{1, 1}, codes: []int{130429, 131000}, want: "rr", sign: SignFailed},
+		"all named, one with a code of its own": {attempts: []int{0, 0}, codes: []int{131000, 131047}, want: "rd", sign: SignServed},
 
 		"bad request, to be checked":             {attempts: []int{0, 0}, err: &client.APIError{Code: 100}, want: "check"},
-		"bad request of many":                    {attempts: []int{0, 0}, err: &client.APIError{Code: 100}, check: passed, want: "split", effect: EffectFailed},
-		"bad request of one":                     {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, want: "d", effect: EffectFailed},
-		"the same, nothing served":               {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: outage, want: "r", effect: EffectFailed},
-		"the same, few refused since one was":    {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: few, want: "d", effect: EffectFailed},
-		"the same, parts still to be called":     {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: few, parts: true, want: "a", effect: EffectFailed},
-		"the same, for the second time":          {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: again, parts: true, want: "d", effect: EffectFailed},
-		"the same, more than few, parts to call": {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: outage, parts: true, want: "a", effect: EffectFailed},
-		"the same, nothing served, tried before": {attempts: []int{1}, err: &client.APIError{Code: 100}, check: passed, evidence: outage, want: "w", effect: EffectFailed},
+		"bad request of many":                    {attempts: []int{0, 0}, err: &client.APIError{Code: 100}, check: passed, want: "split", sign: SignFailed},
+		"bad request of one":                     {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, want: "d", sign: SignFailed},
+		"the same, nothing served":               {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: outage, want: "r", sign: SignFailed},
+		"the same, few refused since one was":    {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: few, want: "d", sign: SignFailed},
+		"the same, parts still to be called":     {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: few, parts: true, want: "a", sign: SignFailed},
+		"the same, for the second time":          {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: again, parts: true, want: "d", sign: SignFailed},
+		"the same, more than few, parts to call": {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: outage, parts: true, want: "a", sign: SignFailed},
+		"the same, nothing served, tried before": {attempts: []int{1}, err: &client.APIError{Code: 100}, check: passed, evidence: outage, want: "w", sign: SignFailed},
 		"the same, others of the claim served":   {attempts: []int{0}, err: &client.APIError{Code: 100}, check: passed, evidence: outage, parts: true, served: true, want: "d"},
 		"bad request of every call": {
-			attempts: []int{0}, err: &client.APIError{Code: 100}, check: refusedBy(100), want: "w", effect: EffectRefused, outcome: "invalid parameter",
+			attempts: []int{0}, err: &client.APIError{Code: 100}, check: refusedBy(100), want: "w", sign: SignHalted, outcome: "invalid parameter",
 		},
-		"the same, not listed":   {attempts: []int{0}, err: &client.APIError{Code: 100}, check: refusedBy(100), unlisted: true, want: "d", effect: EffectServed},
+		"the same, not listed":   {attempts: []int{0}, err: &client.APIError{Code: 100}, check: refusedBy(100), unlisted: true, want: "d", sign: SignServed},
 		"not checked":            {attempts: []int{2}, err: &client.APIError{Code: 100}, check: Check{Done: true, Err: ErrNotChecked}, want: "w", outcome: "not checked yet"},
-		"check meets an outage":  {attempts: []int{2}, err: &client.APIError{Code: 100}, check: refusedBy(2), want: "w", effect: EffectFailed},
-		"own number among many":  {attempts: []int{0, 0}, err: &client.APIError{Code: 131021}, check: passed, want: "split", effect: EffectFailed},
-		"unknown ID":             {attempts: []int{0, 0}, err: &client.APIError{Code: 803}, check: refusedBy(803), want: "ww", effect: EffectRefused},
-		"unknown ID, not listed": {attempts: []int{0, 0}, err: &client.APIError{Code: 803}, check: refusedBy(803), unlisted: true, want: "dd", effect: EffectServed},
-		"deleted ID":             {attempts: []int{0, 0}, err: &client.APIError{Code: 33}, check: refusedBy(33), want: "dd", effect: EffectServed},
-		"unknown ID for a user":  {attempts: []int{0, 0}, err: &client.APIError{Code: 33}, check: passed, want: "split", effect: EffectFailed},
+		"check meets an outage":  {attempts: []int{2}, err: &client.APIError{Code: 100}, check: refusedBy(2), want: "w", sign: SignFailed},
+		"own number among many":  {attempts: []int{0, 0}, err: &client.APIError{Code: 131021}, check: passed, want: "split", sign: SignFailed},
+		"unknown ID":             {attempts: []int{0, 0}, err: &client.APIError{Code: 803}, check: refusedBy(803), want: "ww", sign: SignHalted},
+		"unknown ID, not listed": {attempts: []int{0, 0}, err: &client.APIError{Code: 803}, check: refusedBy(803), unlisted: true, want: "dd", sign: SignServed},
+		"deleted ID":             {attempts: []int{0, 0}, err: &client.APIError{Code: 33}, check: refusedBy(33), want: "dd", sign: SignServed},
+		"unknown ID for a user":  {attempts: []int{0, 0}, err: &client.APIError{Code: 33}, check: passed, want: "split", sign: SignFailed},
 
-		"internal":                        {attempts: []int{0, 1}, err: &client.APIError{Code: 139103}, want: "rr", effect: EffectFailed},
-		"internal, every call":            {attempts: []int{0, 2}, err: &client.APIError{Code: 139103}, evidence: outage, want: "ww", effect: EffectFailed},
-		"unknown code, every call":        {attempts: []int{0, 1}, err: &client.APIError{Code: 2500}, evidence: outage, want: "ww", effect: EffectFailed},
-		"list changed, of a block":        {attempts: []int{0}, err: &client.APIError{Code: 139102}, want: "r", effect: EffectFailed},
+		"internal":                        {attempts: []int{0, 1}, err: &client.APIError{Code: 139103}, want: "rr", sign: SignFailed},
+		"internal, every call":            {attempts: []int{0, 2}, err: &client.APIError{Code: 139103}, evidence: outage, want: "ww", sign: SignFailed},
+		"unknown code, every call":        {attempts: []int{0, 1}, err: &client.APIError{Code: 2500}, evidence: outage, want: "ww", sign: SignFailed},
+		"list changed, of a block":        {attempts: []int{0}, err: &client.APIError{Code: 139102}, want: "r", sign: SignFailed},
 		"last attempt, to be checked":     {attempts: []int{2}, err: &client.APIError{Code: 139103}, want: "check"},
-		"last attempt":                    {attempts: []int{2}, err: &client.APIError{Code: 139103}, check: passed, want: "d", effect: EffectFailed},
-		"last attempt, API down":          {attempts: []int{2}, err: &client.APIError{Code: 139103}, check: refusedBy(2), want: "w", effect: EffectFailed},
-		"last attempt, token refused":     {attempts: []int{2}, err: &client.APIError{Code: 139103}, check: refusedBy(190), want: "w", effect: EffectRefused},
-		"last attempt in company":         {attempts: []int{0, 2}, err: &client.APIError{Code: 139103}, want: "split", effect: EffectFailed},
-		"one user fails alone":            {attempts: []int{0}, err: &client.APIError{Code: 131000}, evidence: alone, check: passed, want: "r", effect: EffectFailed},
-		"one user among several":          {attempts: []int{0}, err: &client.APIError{Code: 131000}, evidence: outage, want: "w", effect: EffectFailed},
-		"one user, nothing served ever":   {attempts: []int{0}, err: &client.APIError{Code: 131000}, evidence: Evidence{Alone: true}, want: "w", effect: EffectFailed},
-		"network":                         {attempts: []int{0, 0}, err: &client.TransportError{}, want: "rr", effect: EffectFailed},
-		"network in an outage":            {attempts: []int{2, 2}, err: &client.TransportError{}, evidence: outage, want: "ww", effect: EffectFailed},
-		"lists, and a limit for the rest": {attempts: []int{0, 2}, codes: []int{0, -2}, err: &client.APIError{Code: 130429}, want: "sw", effect: EffectServed},
-		"lists, and a fault for the rest": {attempts: []int{0, 0}, codes: []int{0, -2}, err: &client.APIError{Code: 100}, want: "sr", effect: EffectServed},
-		"139100 without lists":            {attempts: []int{0, 0}, codes: []int{-2, -2}, err: &client.APIError{Code: 139100}, want: "rr", effect: EffectFailed},
-		"names no user":                   {attempts: []int{0, 0}, codes: []int{-2, -2}, want: "rr", effect: EffectFailed, outcome: "the API's answer did not name the user"},
-		"no JSON":                         {attempts: []int{0}, err: &client.ResponseError{What: "HTML"}, want: "r", effect: EffectFailed},
-		"nothing at all":                  {attempts: []int{0}, want: "r", effect: EffectFailed},
+		"last attempt":                    {attempts: []int{2}, err: &client.APIError{Code: 139103}, check: passed, want: "d", sign: SignFailed},
+		"last attempt, API down":          {attempts: []int{2}, err: &client.APIError{Code: 139103}, check: refusedBy(2), want: "w", sign: SignFailed},
+		"last attempt, token refused":     {attempts: []int{2}, err: &client.APIError{Code: 139103}, check: refusedBy(190), want: "w", sign: SignHalted},
+		"last attempt in company":         {attempts: []int{0, 2}, err: &client.APIError{Code: 139103}, want: "split", sign: SignFailed},
+		"one user fails alone":            {attempts: []int{0}, err: &client.APIError{Code: 131000}, evidence: alone, check: passed, want: "r", sign: SignFailed},
+		"one user among several":          {attempts: []int{0}, err: &client.APIError{Code: 131000}, evidence: outage, want: "w", sign: SignFailed},
+		"one user, nothing served ever":   {attempts: []int{0}, err: &client.APIError{Code: 131000}, evidence: Evidence{Alone: true}, want: "w", sign: SignFailed},
+		"network":                         {attempts: []int{0, 0}, err: &client.TransportError{}, want: "rr", sign: SignFailed},
+		"network in an outage":            {attempts: []int{2, 2}, err: &client.TransportError{}, evidence: outage, want: "ww", sign: SignFailed},
+		"lists, and a limit for the rest": {attempts: []int{0, 2}, codes: []int{0, -2}, err: &client.APIError{Code: 130429}, want: "sw", sign: SignServed},
+		"lists, and a fault for the rest": {attempts: []int{0, 0}, codes: []int{0, -2}, err: &client.APIError{Code: 100}, want: "sr", sign: SignServed},
+		"139100 without lists":            {attempts: []int{0, 0}, codes: []int{-2, -2}, err: &client.APIError{Code: 139100}, want: "rr", sign: SignFailed},
+		"names no user":                   {attempts: []int{0, 0}, codes: []int{-2, -2}, want: "rr", sign: SignFailed, outcome: "the API's answer did not name the user"},
+		"no JSON":                         {attempts: []int{0}, err: &client.ResponseError{What: "HTML"}, want: "r", sign: SignFailed},
+		"nothing at all":                  {attempts: []int{0}, want: "r", sign: SignFailed},
 		"canceled":                        {attempts: []int{2}, err: fmt.Errorf("cut: %w", context.Canceled), want: "w"},
 		"too late":                        {attempts: []int{2}, err: ErrLate, want: "w", outcome: "too late to be sent"},
-		"never sent":                      {attempts: []int{0, 0}, err: client.ErrInvalidRequest, want: "dd", effect: EffectServed, outcome: "invalid request"},
+		"never sent":                      {attempts: []int{0, 0}, err: client.ErrInvalidRequest, want: "dd", sign: SignServed, outcome: "invalid request"},
 
-		"whole list full, of many":    {attempts: []int{0, 0, 0}, err: &client.APIError{Code: 139101}, want: "first half", effect: EffectServed},
-		"whole list full, of one":     {attempts: []int{0}, err: &client.APIError{Code: 139101}, want: "d", effect: EffectServed},
-		"whole list known to be full": {attempts: []int{0, 0}, err: &client.APIError{Code: 139101}, evidence: Evidence{Full: true}, want: "ww", effect: EffectServed},
+		"whole list full, of many":    {attempts: []int{0, 0, 0}, err: &client.APIError{Code: 139101}, want: "first half", sign: SignServed},
+		"whole list full, of one":     {attempts: []int{0}, err: &client.APIError{Code: 139101}, want: "d", sign: SignServed},
+		"whole list known to be full": {attempts: []int{0, 0}, err: &client.APIError{Code: 139101}, evidence: Evidence{WasFull: true}, want: "ww", sign: SignServed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			users, p := claimed(t, c.attempts...), testPolicy()
 			p.Check, p.Listed, p.Parts, p.PartServed = c.check, !c.unlisted, c.parts, c.served
-			if c.evidence.EverServed || c.evidence.Full || c.evidence.Alone || c.evidence.AtFault > 0 {
+			if c.evidence.EverServed || c.evidence.WasFull || c.evidence.Alone || c.evidence.AtFault > 0 {
 				p.Evidence = c.evidence
 			}
 			var res *client.Result
@@ -219,8 +219,8 @@ func TestRead(t *testing.T) {
 				res = answer(users, c.codes...)
 			}
 			v := Read(ledger.Block, users, res, c.err, p)
-			if got := says(v); got != c.want || v.Effect != c.effect {
-				t.Fatalf("%s with effect %v, want %s with %v", got, v.Effect, c.want, c.effect)
+			if got := says(v); got != c.want || v.Sign != c.sign {
+				t.Fatalf("%s with sign %v, want %s with %v", got, v.Sign, c.want, c.sign)
 			}
 			if c.outcome != "" && v.Outcome != c.outcome {
 				t.Errorf("outcome %q, want %q", v.Outcome, c.outcome)
@@ -276,7 +276,7 @@ func TestLimitIsOfItsUsers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b, users, p := new(Breaker), claimed(t, 0, 0, 0), testPolicy()
-			b.Report(Admission{}, ledger.Block, users, Verdict{Effect: EffectServed}, c.served)
+			b.Report(Admission{}, ledger.Block, users, Verdict{Sign: SignServed}, c.served)
 			if !c.limited.IsZero() {
 				users[1].Limited, users[1].Paused = c.limited.UnixMilli(), c.paused.Milliseconds()
 			}
@@ -333,20 +333,20 @@ func TestReadCheck(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		err     error
-		effect  Effect
+		sign    Sign
 		limited bool
 	}{
-		"served":   {nil, EffectServed, false},
-		"token":    {&client.APIError{Code: 190}, EffectRefused, false},
-		"request":  {&client.APIError{Code: 100}, EffectRefused, false},
-		"limit":    {&client.APIError{Code: 130429}, EffectNone, true},
-		"down":     {&client.APIError{Code: 2}, EffectFailed, false},
-		"unknown":  {&client.APIError{Code: 2500}, EffectFailed, false},
-		"canceled": {context.Canceled, EffectNone, false},
+		"served":   {nil, SignServed, false},
+		"token":    {&client.APIError{Code: 190}, SignHalted, false},
+		"request":  {&client.APIError{Code: 100}, SignHalted, false},
+		"limit":    {&client.APIError{Code: 130429}, SignNone, true},
+		"down":     {&client.APIError{Code: 2}, SignFailed, false},
+		"unknown":  {&client.APIError{Code: 2500}, SignFailed, false},
+		"canceled": {context.Canceled, SignNone, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if v := ReadCheck(c.err, true); v.Effect != c.effect || v.Observation.Limited != c.limited || v.Observation.Served != (c.err == nil) {
+			if v := ReadCheck(c.err, true); v.Sign != c.sign || v.Observation.Limited != c.limited || v.Observation.Served != (c.err == nil) {
 				t.Errorf("%+v", v)
 			}
 		})
