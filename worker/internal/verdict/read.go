@@ -114,11 +114,8 @@ func (r *reading) finish(v *Verdict) {
 			v.Code = e.Code
 		}
 		if isLimit(r.rule) {
-			limited, scope = true, r.rule.Scope
+			limited, scope = r.res != nil || r.limitedBy() == thePace, r.rule.Scope
 		}
-	}
-	if limited && (v.Split == Halves || len(r.users) == 1 && (r.Evidence.Apart || r.Evidence.strikes(r.users[0].User) > 0)) {
-		limited = false // other calls were served between its refusals: it is a user, not the pace
 	}
 	if limited {
 		v.LimitScope = scope.String()
@@ -191,21 +188,42 @@ func (r *reading) whole() Verdict {
 	}
 }
 
+// blame is the cause of a limit.
+type blame int
+
+const (
+	thePace  blame = iota // the limiter slows down
+	suspects              // some of the users, which were limited before: they are called apart
+	oneUser               // the one user of the call
+)
+
+// limitedBy returns what is to blame for a limit of the whole call: users only if other calls were served since they
+// were limited before.
+func (r *reading) limitedBy() blame {
+	one := len(r.users) == 1
+	switch {
+	case !one && r.struck():
+		return suspects
+	case one && (r.Evidence.Apart || r.Evidence.strikes(r.users[0].User) > 0):
+		return oneUser
+	}
+	return thePace
+}
+
 // limited puts the users back in line, behind those that wait. It uses up an attempt of a single user
-// alone that was limited often while others were served. Users that were limited before are not
-// blamed on the pace when other calls were served since: they are called in parts.
+// alone that was limited often while others were served.
 func (r *reading) limited() Verdict {
 	v := Verdict{Sign: SignNone, LimitedWhole: true, Struck: make([]user.ID, len(r.users))}
 	for i, u := range r.users {
 		v.Struck[i] = u.User
 	}
-	one := len(r.users) == 1
+	one, by := len(r.users) == 1, r.limitedBy()
 	switch {
-	case one && r.alwaysLimited(r.users[0]):
-		r.add(&v, 0, true)
-		return v
-	case !one && r.struck():
+	case by == suspects:
 		v.Split = Halves
+		return v
+	case by == oneUser && r.alwaysLimited(r.users[0]):
+		r.add(&v, 0, true)
 		return v
 	}
 	var behind time.Duration
