@@ -174,16 +174,18 @@ func TestHeardOncePerMinute(t *testing.T) {
 func TestHeardAfterADeath(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		u := num(1)
-		at := refuse(t, f, tasks.CodeWindow, "", u)
-		_ = must(heard.Take(t.Context(), f.Redis, phoneNumberID, []user.ID{u}))(t)
-		soon := redis.Z{Score: float64(at.Add(300 * time.Millisecond).UnixMilli()), Member: "t" + u.Reveal()}
-		if err := f.Redis.ZAdd(t.Context(), "wablock:{"+phoneNumberID+"}:heard:turns", soon).Err(); err != nil {
-			t.Fatal(err)
-		}
-		hear(t, f, 1, tasks.HeardEvent{User: u.Reveal(), At: at})
-		if got := state(t, f, u); got.State != ledger.Waiting {
-			t.Errorf("it is %v", got.State)
+		for n, left := range []time.Duration{300 * time.Millisecond, time.Hour} { // the second since Redis's clock was set back
+			u := num(n)
+			at := refuse(t, f, tasks.CodeWindow, "", u)
+			_ = must(heard.Take(t.Context(), f.Redis, phoneNumberID, []user.ID{u}))(t)
+			ends := redis.Z{Score: float64(at.Add(left).UnixMilli()), Member: "t" + u.Reveal()}
+			if err := f.Redis.ZAdd(t.Context(), "wablock:{"+phoneNumberID+"}:heard:turns", ends).Err(); err != nil {
+				t.Fatal(err)
+			}
+			hear(t, f, 1, tasks.HeardEvent{User: u.Reveal(), At: at})
+			if got := state(t, f, u); got.State != ledger.Waiting {
+				t.Errorf("with %v left it is %v", left, got.State)
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package tasks
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -31,8 +32,14 @@ func (r *reviving) run(ctx context.Context) (revived int, err error) {
 	return revived, nil
 }
 
-// busyEvery is the time between two looks whether turns that others had are over.
-const busyEvery = 50 * time.Millisecond
+// busyEvery is the time between two looks whether turns that others had are over, busyFor that after which it is given up: longer
+// than the turn of a process that died.
+const (
+	busyEvery = 50 * time.Millisecond
+	busyFor   = 6 * time.Second
+)
+
+var errBusy = errors.New("another process has the turn to ask for a user again, and does not end it")
 
 // some takes the version first: what is asked for from then on is newer. A user whose turn another process has is looked at
 // until that one has asked again, or its turn has ended, as when it died: what called may answer its webhook only then.
@@ -42,6 +49,8 @@ func (r *reviving) some(ctx context.Context, users []user.ID) (revived int, err 
 		return 0, err
 	}
 	first := make(map[user.ID]ledger.Version, len(users)) // of the requests that were refused
+	ctx, cancel := context.WithTimeoutCause(ctx, busyFor, errBusy)
+	defer cancel()
 	for {
 		entries, err := r.entries(ctx, users)
 		if err != nil {

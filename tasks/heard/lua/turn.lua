@@ -16,7 +16,8 @@ redis.call('ZREMRANGEBYSCORE', TURNS, '-inf', now)
 
 local function take(user)
   local done = redis.call('ZSCORE', TURNS, 'd' .. user)
-  if redis.call('ZSCORE', TURNS, 't' .. user) then return -1 end
+  local taken = redis.call('ZSCORE', TURNS, 't' .. user)
+  if taken and tonumber(taken) <= now + ARGV[2] then return -1 end -- one that ends later was taken before Redis's clock was set back
   redis.call('ZADD', TURNS, ends, 't' .. user)
   if not done then return 0 end
   return math.max(1, tonumber(done) - now)
