@@ -51,7 +51,9 @@ local function mark(writes, user, old, op, queue, version, text, ends)
     local before = old and words(old)
     if before and before.ends ~= '0' then ended[#ended + 1] = user end
   end
-  if text ~= '' and (r.more == '' or string.sub(r.more, 1, 3) == ' 2 ') then
+  if text ~= '' and not old and ends == '0' then
+    r.more = ' 2 ' .. version .. ' ' .. text -- as below, at less cost
+  elseif text ~= '' and (r.more == '' or string.sub(r.more, 1, 3) == ' 2 ') then
     set_words(r, displace(old, text, ends))
   elseif string.sub(r.more, 1, 3) == ' 2 ' then
     r.more = ''

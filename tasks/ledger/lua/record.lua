@@ -65,8 +65,10 @@ local function parse(line)
   if string.byte(line, at) == 10 then
     failure = string.sub(line, at)
   elseif at <= #line then
-    more, failure = string.match(line, '^( %d+[^\n]*)(.*)$', at)
-    if not more or not string.match(more .. ' ', '^ %d+ ') then return nil end
+    local feed = string.find(line, '\n', at, true)
+    more = string.sub(line, at, (feed or 0) - 1)
+    if feed then failure = string.sub(line, feed) end
+    if string.find(more, ' 2 ', 1, true) ~= 1 and not string.find(more, '^ %d+ ') and not string.find(more, '^ %d+$') then return nil end
   end
   if more == '' and not STATES[state] then return nil end
   return {op = op, state = state, queue = queue, attempts = attempts, version = version, claim = claim,
@@ -95,10 +97,12 @@ end
 
 local ENDED = '*'
 
--- counted reports whether the record's request belongs to a job that is counted.
+-- counted reports whether the record's request belongs to a job that is counted. It is asked for each user that ends, so
+-- it makes no strings.
 local function counted(r)
-  local begin = ' 2 ' .. r.version .. ' '
-  return string.sub(r.more, 1, #begin) == begin and string.sub(r.more, #begin + 1, #begin + 1) ~= ENDED
+  local more, behind = r.more, 4 + #r.version
+  return string.find(more, ' 2 ', 1, true) == 1 and string.find(more, r.version, 4, true) == 4 and
+    string.byte(more, behind) == 32 and string.byte(more, behind + 1) ~= 42 -- ENDED
 end
 
 -- touched takes note that a call may have been carried out that did not succeed.
@@ -111,7 +115,10 @@ end
 
 -- ended_words drops what is kept of a pending request alone; a dead one may have been carried out.
 local function ended_words(r)
-  local w = r.more ~= '' and words(r)
+  -- Most have no more than the text.
+  local behind = 5 + #r.version
+  if #r.more < behind or not string.find(r.more, ' ', behind, true) then return end
+  local w = words(r)
   if not w or w.stack == NONE and (w.flags == NONE or r.state == 'd') then return end
   w.stack = NONE
   if r.state ~= 'd' then w.flags = NONE end
