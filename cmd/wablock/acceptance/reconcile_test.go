@@ -179,12 +179,14 @@ func TestReconcileRefuses(t *testing.T) {
 			t.Errorf("%s: nothing of %q in %s", name, c.says, a.err)
 		}
 	}
-	s.send(http.MethodPut, "/_simulator/scenario", simulator.Scenario{AppSecret: appSecret, Faults: []simulator.Fault{
-		{Operations: []simulator.Operation{simulator.List}, WithCursor: true, Effect: simulator.EffectListChanged},
-	}})
-	a := s.want(1, s.run("reconcile", "--apply", "--file", s.file("one.csv", csv(all[:399]))))
-	if !strings.Contains(a.err, "the blocklist changed during each listing") {
-		t.Errorf("a listing that never gets quiet: %s", a.err)
+	if redistest.Rounds(t, 0, 1) > 0 { // half a minute of waiting, which TestRead of listing does without
+		s.send(http.MethodPut, "/_simulator/scenario", simulator.Scenario{AppSecret: appSecret, Faults: []simulator.Fault{
+			{Operations: []simulator.Operation{simulator.List}, WithCursor: true, Effect: simulator.EffectListChanged},
+		}})
+		a := s.want(1, s.run("reconcile", "--apply", "--file", s.file("one.csv", csv(all[:399]))))
+		if !strings.Contains(a.err, "the blocklist changed during each listing") {
+			t.Errorf("a listing that never gets quiet: %s", a.err)
+		}
 	}
 	if users := s.unblocked(); len(users) > 0 {
 		t.Errorf("%d were unblocked", len(users))
