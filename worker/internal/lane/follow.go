@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,7 +83,7 @@ func (f *follower) follow(ctx context.Context, t queues.Payload, q ledger.Queue)
 	states, err := f.markAndRead(ctx, w, t.Users)
 	var rest time.Duration
 	if err == nil {
-		f.wakeUp()
+		f.wakeFor(states)
 		rest, err = f.restingFor(ctx, w, t.Users, states)
 	}
 	if err == nil && rest == 0 {
@@ -106,12 +107,20 @@ func (f *follower) follow(ctx context.Context, t queues.Payload, q ledger.Queue)
 // mark marks the users of a task, wakes the lane, and returns the users that were found dead.
 func (f *follower) mark(ctx context.Context, t queues.Payload, q ledger.Queue) ([]user.ID, error) {
 	w := f.watches.add(t, q)
-	_, err := f.markAndRead(ctx, w, t.Users)
+	states, err := f.markAndRead(ctx, w, t.Users)
 	dead := f.watches.drop(w).Dead
 	if err == nil {
-		f.wakeUp()
+		f.wakeFor(states)
 	}
 	return dead, err
+}
+
+// wakeFor wakes the lane unless all users have ended, as those of most single jobs that waited have when their tasks
+// come up: finding nothing costs the lane a token, a claim and the token's return. One that is superseded may wait.
+func (f *follower) wakeFor(states []ledger.State) {
+	if slices.ContainsFunc(states, func(s ledger.State) bool { return !s.Ended() || s == ledger.Superseded }) {
+		f.wakeUp()
+	}
 }
 
 // markAndRead takes in where users of a watch stand, marking them if the ledger does not have them.
