@@ -42,7 +42,7 @@ func TestLanesInTurn(t *testing.T) {
 			}
 			return job
 		}
-		for i := range redistest.Rounds(t, 5, 12) {
+		for i := range redistest.Rounds(t, 4, 12) {
 			for id := range 20 {
 				ask(fmt.Sprint(1000+id), i)
 			}

@@ -4,6 +4,7 @@
 //	pool.go    opens and closes lanes, and wakes those that have work
 //	lane.go    the loop of a lane: breaker, limiter, claim
 //	call.go    one claim: calls, their verdicts, settling, dead letters
+//	account.go tells a limit for the account from a phone number ID's own
 //	parts.go   what is left of a claim that takes several calls
 //	follow.go  marks a task's users and waits for their ends
 //	mark.go    joins the marks of many handlers

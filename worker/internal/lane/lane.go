@@ -25,6 +25,7 @@ type lane struct {
 	ledger  *ledger.Ledger
 	breaker *verdict.Breaker
 	pauses  *pauses
+	account *account // nil where the phone number ID has none
 	load    *load
 	log     *slog.Logger
 	// follower is told what becomes of users, for the handlers of their tasks.
@@ -445,9 +446,13 @@ func (l *lane) tellLimiter(ctx context.Context, g ratelimit.Grant, v verdict.Ver
 	if v.LimitScope != "" {
 		l.cfg.Metrics.RateLimitHit(l.number.ID, v.LimitScope)
 	}
+	o := v.Observation
+	if l.account != nil {
+		o = l.account.read(l.number.ID, o, time.Now())
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisRetryDelay)
 	defer cancel()
-	if err := l.cfg.Limiter.Report(ctx, l.key, g, v.Observation); err != nil {
+	if err := l.cfg.Limiter.Report(ctx, l.key, g, o); err != nil {
 		l.log.Error("lane: a call could not be reported to the limiter", keyError, err.Error())
 	}
 }

@@ -31,8 +31,9 @@ type Pool struct {
 	// had nothing to do.
 	parked map[string]parking
 	// line holds the phone number IDs that found no place, in the order in which they get one. freed wakes unpark.
-	line  []string
-	freed chan struct{}
+	line     []string
+	freed    chan struct{}
+	accounts map[string]*account
 	// opened counts the lanes opened so far, so that their claims' IDs differ.
 	opened int
 	// ctx ends when no new call may begin, calls when those in flight must stop as well, and
@@ -43,7 +44,7 @@ type Pool struct {
 
 // New returns a pool without lanes.
 func New(cfg Config) *Pool {
-	return &Pool{cfg: cfg, open: map[string]*lane{}, parked: map[string]parking{}, freed: make(chan struct{}, 1), running: make(chan struct{})}
+	return &Pool{cfg: cfg, open: map[string]*lane{}, accounts: map[string]*account{}, parked: map[string]parking{}, freed: make(chan struct{}, 1), running: make(chan struct{})}
 }
 
 // Run serves lanes until ctx ends, then lets calls in flight end and be settled, for the shutdown
@@ -245,7 +246,7 @@ func (p *Pool) get(phoneNumberID string) (*lane, error) {
 	}
 	delete(p.parked, phoneNumberID)
 	l := newLane(&p.cfg, number, k.breaker, fmt.Sprintf("%s-%x-", p.cfg.WorkerID, p.opened))
-	l.unserved = !ok
+	l.unserved, l.account = !ok, p.account(number.Account)
 	l.refusedToken.Store(k.refusedToken)
 	p.open[phoneNumberID] = l
 	p.wg.Go(func() {
@@ -253,6 +254,19 @@ func (p *Pool) get(phoneNumberID string) (*lane, error) {
 		l.run(p.ctx, p.calls, p.settles, func(idle, rest time.Duration) bool { return p.retire(l, idle, rest) })
 	})
 	return l, nil
+}
+
+// account returns what is known of a business account, nil for none. It requires mu held.
+func (p *Pool) account(id string) *account {
+	if id == "" {
+		return nil
+	}
+	a := p.accounts[id]
+	if a == nil && len(p.accounts) < maxParked {
+		a = new(account)
+		p.accounts[id] = a
+	}
+	return a
 }
 
 // makeRoom asks some lanes, any of them, whether they have nothing to do. It requires mu held.
