@@ -9,13 +9,17 @@
 -- ARGV[5]  "1" to choose the operation of the user that waits longest, in any queue
 -- ARGV[6]  if above 0, the claim is for a user without an attempt used up: others go along with
 --          one, and else rest for so many ms, as far as they stand in front of such users
+-- ARGV[7]  "1" to leave most of the users whose deadline has passed to the next claim
 -- Returns  as tally.lua, then op ("" when none was claimed), then one text with a line
 --          "user version attempts company limited paused" for each that was claimed, then how many rest, for
---          that or for the end of a call whose claim was taken over. The last three are those of its last
+--          that or for the end of a call whose claim was taken over; -1 when many users were put in line again and none
+--          was claimed: the script is to be run once more. The last three are those of its last
 --          failure, else 0. A claim that comes again names
 --          the users that it took and still holds, for the same request, and changes nothing.
 
-local SWEEP = 2000 -- twice a call's worth, so that claims catch up with any number of the due
+local SWEEP = 1000 -- users that are put in line again at a time
+local FEW = 200 -- that a run puts in line and claims as well: each of the two is some milliseconds' work for a thousand
+local READ = 2000 -- users that a claim for fresh ones reads at the most
 local OLD = 10 -- claims whose deadline has passed that are forgotten at a time
 local CLAIMS, TAKEN = KEYS[10], KEYS[11]
 local CHUNK = 200 -- users that a claim for fresh ones reads at a time, at the least
@@ -59,10 +63,11 @@ local function pull_in()
   flush(writes)
 end
 
--- sweep puts users in line again whose deadline has passed: a retry that is due, or a call that never ended.
-local function sweep()
-  local due = redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, SWEEP)
-  if #due == 0 then return end
+-- sweep puts users in line again whose deadline has passed: a retry that is due, or a call that never ended. It
+-- returns whether they were many.
+local function sweep(most)
+  local due = redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, most)
+  if #due == 0 then return false end
   local lines, writes = redis.call('HMGET', USERS, unpack(due)), batch()
   writes.leave = due
   for k, user in ipairs(due) do
@@ -77,6 +82,7 @@ local function sweep()
     end
   end
   flush(writes)
+  return #due > FEW
 end
 
 -- The operation whose oldest user waits longest: in the first queue that has one, or in any.
@@ -200,13 +206,17 @@ end
 
 local function claim()
   pull_in()
-  if rest == 0 then sweep() end -- retries that are due only get in the way; the budget has room every second
+  -- For a fresh user, retries that are due only get in the way; the budget has room every second.
+  if rest == 0 and sweep(ARGV[7] == '1' and FEW or SWEEP) then
+    resting = -1
+    return '', {}
+  end
   local left = redis.call('PTTL', KEYS[9])
   local held = left >= 0 and left <= FAR
   leave_paused()
   local op, claimed, writes = not held and choose(), {}, batch()
   if not op then return '', claimed end
-  local tried, quota = {}, SWEEP
+  local tried, quota = {}, READ
   for _, queue in ipairs(QUEUES) do
     local want = room - #claimed
     if rest > 0 then
