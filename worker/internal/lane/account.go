@@ -47,6 +47,14 @@ func (a *account) read(id string, o ratelimit.Observation, now time.Time) rateli
 	return o
 }
 
+// limits reports whether a phone number ID was limited for the account since it was served last.
+func (a *account) limits(id string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, limited := a.limited[id]
+	return limited
+}
+
 // servedBeside reports whether another phone number ID was served after a time. It requires mu held.
 func (a *account) servedBeside(id string, since time.Time) bool {
 	beside := a.last

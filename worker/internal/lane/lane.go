@@ -276,7 +276,11 @@ func (l *lane) ticket(ctx context.Context) (t ticket, next time.Duration, err er
 		l.breaker.Release(adm)
 		l.load.noteRefusal(grant, time.Now())
 		l.cfg.Metrics.Limited(l.number.ID, grant.Reason.String(), grant.Wait)
-		return ticket{}, max(grant.Wait, time.Millisecond) + behind(grant.Wait), err
+		wait := max(grant.Wait, time.Millisecond) + behind(grant.Wait)
+		if l.account != nil && l.account.limits(l.number.ID) {
+			wait += min(wait/2, time.Second) // others of the account find out first whether its pause is over
+		}
+		return ticket{}, wait, err
 	}
 	return ticket{adm, grant}, 0, nil
 }
