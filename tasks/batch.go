@@ -25,7 +25,7 @@ type batchTerms struct {
 	undoOf                       string
 }
 
-func (r *Request) terms() batchTerms {
+func termsOf(r *Request) batchTerms {
 	return batchTerms{
 		Operation: r.Operation, PhoneNumberID: r.PhoneNumberID, Queue: r.Queue, Delay: r.Delay, Version: r.Version,
 		JobID: r.JobID, Retention: r.Retention, Requester: r.Requester, Reason: r.Reason, Reference: r.Reference,
@@ -59,7 +59,7 @@ type batch struct {
 }
 
 func newBatch(r Request) *batch {
-	b := &batch{terms: r.terms(), request: r, users: map[user.ID]struct{}{}, done: make(chan struct{})}
+	b := &batch{terms: termsOf(&r), request: r, users: map[user.ID]struct{}{}, done: make(chan struct{})}
 	b.request.Users, b.request.Given, b.request.Rejected = nil, map[user.ID]string{}, nil
 	return b
 }

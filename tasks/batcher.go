@@ -167,7 +167,7 @@ func (b *Batcher) add(ctx context.Context, r Request) (*Pending, error) {
 	}
 	u := r.Users[0]
 	of := batchTarget{r.PhoneNumberID, u}
-	into, before := b.open[r.terms()], b.last[of]
+	into, before := b.open[termsOf(&r)], b.last[of]
 	if before != nil && before != into {
 		b.seal(before) // it takes no more, so none waits for one that waits for it
 		if into != nil && into.ready && into.before == 0 {

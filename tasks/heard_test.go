@@ -41,13 +41,13 @@ func refuse(t *testing.T, f *fixture, code int, waID string, u user.ID, opts ...
 func settleDead(t *testing.T, f *fixture, code int, waID string) time.Time {
 	t.Helper()
 	id := fmt.Sprintf("claim-%d", must(f.Ledger.NextVersion(t.Context()))(t))
-	c := must(f.Ledger.Claim(t.Context(), ledger.ClaimOptions{ID: id, Max: 100, Hold: time.Minute}))(t)
+	c := must(f.Ledger.Claim(t.Context(), ledger.ClaimOptions{ID: id, Max: 100, Timeout: time.Minute}))(t)
 	if len(c.Users) == 0 {
 		t.Fatal("no users wait")
 	}
 	for _, u := range c.Users {
 		_ = must(f.Ledger.Settle(t.Context(), id, []ledger.Settlement{{
-			User: u.User, Version: u.Version, Verdict: ledger.Kill, WaID: waID, Failure: &ledger.Failure{Code: code, Message: "m"},
+			User: u.User, Version: u.Version, Do: ledger.Kill, WaID: waID, Failure: &ledger.Failure{Code: code, Message: "m"},
 		}}))(t)
 	}
 	return must(f.Redis.Time(t.Context()).Result())(t)

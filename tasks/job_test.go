@@ -79,11 +79,11 @@ func TestProgress(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		job := must(f.Producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(5)}))(t)
-		c := must(f.Ledger.Claim(t.Context(), ledger.ClaimOptions{ID: "c", Max: 4, Hold: 10 * time.Minute}))(t)
-		verdicts := []ledger.Verdict{ledger.Succeed, ledger.Kill, ledger.Retry, ledger.Succeed}
+		c := must(f.Ledger.Claim(t.Context(), ledger.ClaimOptions{ID: "c", Max: 4, Timeout: 10 * time.Minute}))(t)
+		verdicts := []ledger.Disposition{ledger.Succeed, ledger.Kill, ledger.Retry, ledger.Succeed}
 		settlements := make([]ledger.Settlement, 4)
 		for i, u := range c.Users {
-			settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: verdicts[i]}
+			settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: verdicts[i]}
 		}
 		_ = must(f.Ledger.Settle(t.Context(), "c", settlements))(t)
 		f.Mark(ledger.Unblock, c.Users[3].User)

@@ -134,8 +134,8 @@ func TestHeardTeachesNames(t *testing.T) {
 		if e := entryOf(f, next); e.State != ledger.Unknown {
 			t.Errorf("two numbers that are not spellings of one: %+v", e)
 		}
-		c := must(f.Ledger.Claim(t.Context(), ledger.ClaimOptions{ID: "c", Max: 1, Hold: time.Minute}))(t)
-		s := ledger.Settlement{User: c.Users[0].User, Version: c.Users[0].Version, Verdict: ledger.Kill, Failure: &ledger.Failure{Code: tasks.CodeWindow}}
+		c := must(f.Ledger.Claim(t.Context(), ledger.ClaimOptions{ID: "c", Max: 1, Timeout: time.Minute}))(t)
+		s := ledger.Settlement{User: c.Users[0].User, Version: c.Users[0].Version, Do: ledger.Kill, Failure: &ledger.Failure{Code: tasks.CodeWindow}}
 		_ = must(f.Ledger.Settle(t.Context(), c.ID, []ledger.Settlement{s}))(t)
 		if r := must(f.Producer.Heard(t.Context(), tasks.HeardEvent{UserID: bsuid, At: time.Now().Add(time.Second)}))(t); r.Revived != 1 {
 			t.Errorf("%+v", r)

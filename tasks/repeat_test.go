@@ -30,10 +30,10 @@ func forget(f *fixture, queue string, ids ...string) {
 // succeed ends the requests of those users who wait longest.
 func succeed(f *fixture, n int) {
 	f.Helper()
-	c := must(f.Ledger.Claim(f.Context(), ledger.ClaimOptions{ID: "c", Max: n, Hold: 10 * time.Minute}))(f)
+	c := must(f.Ledger.Claim(f.Context(), ledger.ClaimOptions{ID: "c", Max: n, Timeout: 10 * time.Minute}))(f)
 	settlements := make([]ledger.Settlement, len(c.Users))
 	for i, u := range c.Users {
-		settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed}
+		settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Succeed}
 	}
 	_ = must(f.Ledger.Settle(f.Context(), "c", settlements))(f)
 }

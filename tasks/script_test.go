@@ -280,7 +280,7 @@ func (s *script) claim(ctx context.Context, most int) ledger.Claim {
 		only = ledger.Block
 	}
 	s.claims++
-	c, err := s.f.Ledger.Claim(ctx, ledger.ClaimOptions{ID: fmt.Sprintf("c-%d-%d", time.Now().UnixNano(), s.claims), Max: most, Hold: 35 * time.Second, Only: only})
+	c, err := s.f.Ledger.Claim(ctx, ledger.ClaimOptions{ID: fmt.Sprintf("c-%d-%d", time.Now().UnixNano(), s.claims), Max: most, Timeout: 35 * time.Second, Only: only})
 	s.must(err)
 	for _, u := range c.Users {
 		if p := s.of(u.User, u.Version); p != nil {
@@ -303,7 +303,7 @@ func (s *script) serve(ctx context.Context, look bool) (calls int) {
 		settlements := make([]ledger.Settlement, len(c.Users))
 		for i, u := range c.Users {
 			s.blocked[u.User] = c.Operation == ledger.Block
-			settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed, Effect: c.Operation}
+			settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Succeed, Effect: c.Operation}
 		}
 		s.note("%s of %+v", c.Operation, c.Users)
 		_, err := s.f.Ledger.Settle(ctx, c.ID, settlements)

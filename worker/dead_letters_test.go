@@ -32,11 +32,11 @@ func TestStaleDeadLetterIsRemoved(t *testing.T) {
 		stop()
 		w.enqueue(ledger.Unblock, number)
 		l := ledger.New(w.rdb, phoneNumberID)
-		c, err := l.Claim(t.Context(), ledger.ClaimOptions{ID: "dies", Max: 1, Hold: time.Minute})
+		c, err := l.Claim(t.Context(), ledger.ClaimOptions{ID: "dies", Max: 1, Timeout: time.Minute})
 		if err != nil || len(c.Users) != 1 {
 			t.Fatal(c, err)
 		}
-		if _, err := l.Settle(t.Context(), c.ID, []ledger.Settlement{{User: id, Version: c.Users[0].Version, Verdict: ledger.Succeed}}); err != nil {
+		if _, err := l.Settle(t.Context(), c.ID, []ledger.Settlement{{User: id, Version: c.Users[0].Version, Do: ledger.Succeed}}); err != nil {
 			t.Fatal(err)
 		}
 		w.run()

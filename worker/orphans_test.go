@@ -91,11 +91,11 @@ func TestOrphansOfTheDead(t *testing.T) {
 		p, l := w.orphan("+16505550001", 0), ledger.New(w.rdb, phoneNumberID)
 		_, err := l.Mark(t.Context(), []ledger.Request{{User: p.Users[0], Operation: p.Operation, Queue: ledger.Interactive, Version: p.Version}})
 		if err == nil {
-			_, err = l.Claim(t.Context(), ledger.ClaimOptions{ID: "dead", Max: 1, Hold: time.Minute})
+			_, err = l.Claim(t.Context(), ledger.ClaimOptions{ID: "dead", Max: 1, Timeout: time.Minute})
 		}
 		if err == nil {
 			_, err = l.Settle(t.Context(), "dead", []ledger.Settlement{{
-				User: p.Users[0], Version: p.Version, Verdict: ledger.Kill, Failure: &ledger.Failure{Code: 131047, Message: "no", At: 1},
+				User: p.Users[0], Version: p.Version, Do: ledger.Kill, Failure: &ledger.Failure{Code: 131047, Message: "no", At: 1},
 			}})
 		}
 		if err != nil {

@@ -29,7 +29,7 @@ func (w *world) dies(claimID string) {
 	if _, err := pipe.Exec(ctx); err != nil {
 		w.t.Fatal(err)
 	}
-	c, err := ledger.New(w.rdb, phoneNumberID).Claim(ctx, ledger.ClaimOptions{ID: claimID, Max: 10, Hold: 35 * time.Second})
+	c, err := ledger.New(w.rdb, phoneNumberID).Claim(ctx, ledger.ClaimOptions{ID: claimID, Max: 10, Timeout: 35 * time.Second})
 	if err != nil || len(c.Users) != 2 {
 		w.t.Fatalf("%+v, %v", c, err)
 	}

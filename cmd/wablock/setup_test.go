@@ -208,16 +208,16 @@ func (f *fixture) worker(failing ...string) {
 }
 
 func work(ctx context.Context, l *ledger.Ledger, queue *deadletter.Queue, id string, dead map[string]bool) error {
-	c, err := l.Claim(ctx, ledger.ClaimOptions{ID: id, Max: ledger.MaxBatch, Hold: time.Minute})
+	c, err := l.Claim(ctx, ledger.ClaimOptions{ID: id, Max: ledger.MaxBatch, Timeout: time.Minute})
 	if err != nil || len(c.Users) == 0 {
 		return err
 	}
 	var died []user.ID
 	settlements := make([]ledger.Settlement, len(c.Users))
 	for i, u := range c.Users {
-		settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed, WaID: u.User.Reveal()[1:]}
+		settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Succeed, WaID: u.User.Reveal()[1:]}
 		if dead[u.User.Reveal()] {
-			settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Kill, Failure: &ledger.Failure{
+			settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Kill, Failure: &ledger.Failure{
 				Code: 131047, Message: "Re-engagement message", Details: "more than 24 hours", FBTraceID: "Atrace",
 			}}
 			died = append(died, u.User)

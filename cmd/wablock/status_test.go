@@ -16,7 +16,7 @@ func TestStatus(t *testing.T) {
 	f := setup(t)
 	f.wablock("block", number(1), number(2), number(3)).exits(exitDone)
 	l := ledger.New(f.rdb, phoneNumberID)
-	if _, err := l.Claim(t.Context(), ledger.ClaimOptions{ID: "held", Max: 1, Hold: time.Minute}); err != nil {
+	if _, err := l.Claim(t.Context(), ledger.ClaimOptions{ID: "held", Max: 1, Timeout: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	states := map[any]int{}
@@ -85,11 +85,11 @@ func TestStatusUnderTwoNames(t *testing.T) {
 	l := ledger.New(f.rdb, phoneNumberID)
 	carryOut := func(command, number string) {
 		f.wablock(command, number).exits(exitDone)
-		c, err := l.Claim(t.Context(), ledger.ClaimOptions{ID: command, Max: 1, Hold: time.Minute})
+		c, err := l.Claim(t.Context(), ledger.ClaimOptions{ID: command, Max: 1, Timeout: time.Minute})
 		if err != nil || len(c.Users) != 1 {
 			t.Fatalf("%+v, %v", c, err)
 		}
-		s := ledger.Settlement{User: c.Users[0].User, Version: c.Users[0].Version, Verdict: ledger.Succeed, WaID: "559281723241", Effect: c.Operation}
+		s := ledger.Settlement{User: c.Users[0].User, Version: c.Users[0].Version, Do: ledger.Succeed, WaID: "559281723241", Effect: c.Operation}
 		if _, err := l.Settle(t.Context(), c.ID, []ledger.Settlement{s}); err != nil {
 			t.Fatal(err)
 		}

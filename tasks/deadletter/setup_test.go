@@ -88,17 +88,17 @@ func (f *fixture) succeed(op ledger.Operation, users ...user.ID) ledger.Version 
 	return f.settle(op, ledger.Succeed, nil, users...)
 }
 
-func (f *fixture) settle(op ledger.Operation, verdict ledger.Verdict, failure *ledger.Failure, users ...user.ID) ledger.Version {
+func (f *fixture) settle(op ledger.Operation, verdict ledger.Disposition, failure *ledger.Failure, users ...user.ID) ledger.Version {
 	f.Helper()
 	v := f.Mark(op, users...)
 	id := fmt.Sprintf("claim-%d", v)
-	c := must(f.Ledger.Claim(f.Context(), ledger.ClaimOptions{ID: id, Max: len(users), Hold: 10 * time.Minute}))(f)
+	c := must(f.Ledger.Claim(f.Context(), ledger.ClaimOptions{ID: id, Max: len(users), Timeout: 10 * time.Minute}))(f)
 	if len(c.Users) != len(users) {
 		f.Fatalf("claimed %d users of %d", len(c.Users), len(users))
 	}
 	settlements := make([]ledger.Settlement, len(users))
 	for i, u := range c.Users {
-		settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: verdict, Failure: failure}
+		settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: verdict, Failure: failure}
 	}
 	_ = must(f.Ledger.Settle(f.Context(), id, settlements))(f)
 	return v

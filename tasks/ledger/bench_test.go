@@ -93,10 +93,10 @@ func BenchmarkLife(b *testing.B) {
 		timed("mark", func() { must(f.Mark(ctx, requests)) })
 		timed("look", func() { must(f.Mark(ctx, requests)) })
 		timed("claim", func() {
-			c = must(f.Claim(ctx, ledger.ClaimOptions{ID: fmt.Sprintf("bench-%d", n), Max: ledger.MaxBatch, Hold: time.Minute}))
+			c = must(f.Claim(ctx, ledger.ClaimOptions{ID: fmt.Sprintf("bench-%d", n), Max: ledger.MaxBatch, Timeout: time.Minute}))
 		})
 		for i, u := range c.Users {
-			settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed, WaID: "16505550001"}
+			settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Succeed, WaID: "16505550001"}
 		}
 		timed("settle", func() { must(f.Settle(ctx, c.ID, settlements)) })
 		timed("look", func() { must(f.Mark(ctx, requests)) })

@@ -55,12 +55,12 @@ func TestCancelAgainstTheLastRequest(t *testing.T) {
 			settle := func() {
 				c := calls[0]
 				calls = calls[1:]
-				as := ledger.Settlement{Verdict: ledger.Succeed, Effect: c.Operation}
+				as := ledger.Settlement{Do: ledger.Succeed, Effect: c.Operation}
 				switch rapid.SampledFrom([]string{"served", "served", "answer lost", "refused"}).Draw(rt, "call") {
 				case "answer lost":
-					as.Verdict = ledger.Wait
+					as.Do = ledger.Wait
 				case "refused":
-					as.Verdict, as.Effect = ledger.Wait, ""
+					as.Do, as.Effect = ledger.Wait, ""
 				}
 				if as.Effect != "" {
 					list = c.Operation
@@ -77,7 +77,7 @@ func TestCancelAgainstTheLastRequest(t *testing.T) {
 			claims := 0
 			claim := func() bool {
 				claims++
-				c, err := l.Claim(t.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("c%d-%d", scripts, claims), Max: 1, Hold: ledger.MaxWait})
+				c, err := l.Claim(t.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("c%d-%d", scripts, claims), Max: 1, Timeout: ledger.MaxWait})
 				must(err)
 				for _, u := range c.Users {
 					calls = append(calls, c)

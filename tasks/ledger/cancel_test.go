@@ -42,7 +42,7 @@ func (f *fixture) done() {
 		if len(c.Users) == 0 {
 			return
 		}
-		f.settleAll(c, ledger.Settlement{Verdict: ledger.Succeed, Effect: c.Operation})
+		f.settleAll(c, ledger.Settlement{Do: ledger.Succeed, Effect: c.Operation})
 	}
 }
 
@@ -104,7 +104,7 @@ func TestCancel(t *testing.T) {
 		"over one that failed": {
 			do: func(f *fixture) ledger.Version {
 				f.markPart(ledger.Block, f.job("before", ledger.Block, 1, 1), 1, one)
-				f.settleAll(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Kill, Failure: failed})
+				f.settleAll(f.claim(1, ""), ledger.Settlement{Do: ledger.Kill, Failure: failed})
 				v := f.job("job", ledger.Block, 1, 1)
 				f.markPart(ledger.Block, v, 1, one)
 				return v
@@ -144,7 +144,7 @@ func TestCancel(t *testing.T) {
 				if got := f.stands(one); got != "block in flight" {
 					t.Errorf("in the call: %s", got)
 				}
-				f.settleAll(c, ledger.Settlement{Verdict: ledger.Succeed, Effect: ledger.Block})
+				f.settleAll(c, ledger.Settlement{Do: ledger.Succeed, Effect: ledger.Block})
 				return v
 			},
 			then: "block succeeded", end: "block succeeded", counts: ledger.Counts{Canceled: 1},
@@ -158,7 +158,7 @@ func TestCancel(t *testing.T) {
 				c := f.claim(1, "")
 				after := f.job("after", ledger.Unblock, 1, 1)
 				f.markPart(ledger.Unblock, after, 1, one)
-				f.settleAll(c, ledger.Settlement{Verdict: ledger.Succeed, Effect: ledger.Block})
+				f.settleAll(c, ledger.Settlement{Do: ledger.Succeed, Effect: ledger.Block})
 				f.cancel(after, one)
 				f.cancel(waits, one)
 				return v
@@ -171,7 +171,7 @@ func TestCancel(t *testing.T) {
 				f.markPart(ledger.Block, v, 1, one)
 				c := f.claim(1, "")
 				f.cancel(v, one)
-				f.settleAll(c, ledger.Settlement{Verdict: ledger.Succeed, Effect: ledger.Block})
+				f.settleAll(c, ledger.Settlement{Do: ledger.Succeed, Effect: ledger.Block})
 				return v
 			},
 			then: "block succeeded", end: "block succeeded", counts: ledger.Counts{Succeeded: 1},
@@ -182,7 +182,7 @@ func TestCancel(t *testing.T) {
 				f.done()
 				v := f.job("job", ledger.Unblock, 1, 1)
 				f.markPart(ledger.Unblock, v, 1, one)
-				f.settleAll(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Wait, Effect: ledger.Unblock})
+				f.settleAll(f.claim(1, ""), ledger.Settlement{Do: ledger.Wait, Effect: ledger.Unblock})
 				return v
 			},
 			then: "block waiting", end: "block succeeded", counts: ledger.Counts{Canceled: 1},
@@ -191,7 +191,7 @@ func TestCancel(t *testing.T) {
 			do: func(f *fixture) ledger.Version {
 				v := f.job("job", ledger.Block, 1, 1)
 				f.markPart(ledger.Block, v, 1, one)
-				f.settleAll(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Wait, Effect: ledger.Block})
+				f.settleAll(f.claim(1, ""), ledger.Settlement{Do: ledger.Wait, Effect: ledger.Block})
 				return v
 			},
 			then: "block waiting", end: "block succeeded", counts: ledger.Counts{Succeeded: 1},

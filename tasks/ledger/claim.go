@@ -38,14 +38,14 @@ type Claim struct {
 	Resting int
 }
 
-// ClaimOptions bound a claim. ID and Hold are required.
+// ClaimOptions bound a claim. ID and Timeout are required.
 type ClaimOptions struct {
 	// ID is that of no other claim, by any process, ever. Up to 200 bytes, no spaces.
 	ID string
 	// Max bounds the users of the call, at most MaxBatch. Zero claims none.
 	Max int
-	// Hold is the time until the deadline, at most MaxWait; it must outlast the call.
-	Hold time.Duration
+	// Timeout is the time until the deadline, at most MaxWait; it must outlast the call.
+	Timeout time.Duration
 	// Only restricts the claim to one operation; "" allows both.
 	Only Operation
 	// Oldest chooses the operation of the user that waits longest in any queue, instead of in the first
@@ -58,7 +58,7 @@ type ClaimOptions struct {
 
 // Claim takes the users that wait longest, of one operation (see [ClaimOptions.Oldest]), interactive ones first, and
 // fills the call with the same operation's users of the queues behind. Without anyone to
-// claim, or under a [Ledger.Hold] or a pause, the result has no users, and its Backlog tells when to come
+// claim, or under a [Ledger.Freeze] or a pause, the result has no users, and its Backlog tells when to come
 // again.
 //
 // When a reply gets lost, the users that it named are in flight under this ID until the deadline. Until
@@ -73,9 +73,9 @@ func (l *Ledger) Claim(ctx context.Context, o ClaimOptions) (Claim, error) {
 	if o.Only != "" {
 		ops = o.Only.letter()
 	}
-	keys := append(slices.Clone(l.keys), l.holdKey, l.claimsKey, l.takenKey, PauseKey(l.phoneNumberID, Block), PauseKey(l.phoneNumberID, Unblock))
+	keys := append(slices.Clone(l.keys), l.freezeKey, l.claimsKey, l.takenKey, PauseKey(l.phoneNumberID, Block), PauseKey(l.phoneNumberID, Unblock))
 	for run := range sweeps + 1 {
-		reply, err := claimScript.Run(ctx, l.rdb, keys, o.ID, min(o.Max, MaxBatch), o.Hold.Milliseconds(), ops, o.Oldest, o.rest(), run == sweeps).Slice()
+		reply, err := claimScript.Run(ctx, l.rdb, keys, o.ID, min(o.Max, MaxBatch), o.Timeout.Milliseconds(), ops, o.Oldest, o.rest(), run == sweeps).Slice()
 		if err != nil {
 			return Claim{}, fmt.Errorf("ledger: claim: %w", err)
 		}
@@ -99,7 +99,7 @@ func (o ClaimOptions) validate() error {
 	switch {
 	case !isWord(o.ID):
 		return fmt.Errorf("%w: the ID of a claim must be one word", ErrInvalid)
-	case o.Hold < time.Millisecond || o.Hold > MaxWait:
+	case o.Timeout < time.Millisecond || o.Timeout > MaxWait:
 		return fmt.Errorf("%w: a claim that ends at once, or after more than %v", ErrInvalid, MaxWait)
 	case o.Rest > MaxWait:
 		return fmt.Errorf("%w: a rest of more than %v", ErrInvalid, MaxWait)
@@ -183,12 +183,12 @@ func cutLast(s string) (before, after string) {
 	return s, ""
 }
 
-// Renew keeps users of a claim for one more call, until hold from now. Effect is what the last
+// Renew keeps users of a claim for one more call, until timeout from now. Effect is what the last
 // call under the claim has, or may have, carried out, as in a [Settlement]. It returns one state
 // per user: InFlight when it is kept; Superseded when a newer request was marked, in which case it
 // waits; Unknown when the claim was lost; Waiting when it was, and the call may have undone what
 // another one did since, so that the record's request waits again.
-func (l *Ledger) Renew(ctx context.Context, claimID string, users []Claimed, hold time.Duration, effect Operation) ([]State, error) {
+func (l *Ledger) Renew(ctx context.Context, claimID string, users []Claimed, timeout time.Duration, effect Operation) ([]State, error) {
 	if len(users) == 0 {
 		return nil, nil
 	}
@@ -196,7 +196,7 @@ func (l *Ledger) Renew(ctx context.Context, claimID string, users []Claimed, hol
 		return nil, fmt.Errorf("ledger: renew: %w", err)
 	}
 	args := make([]any, 0, 3+2*len(users))
-	args = append(args, claimID, hold.Milliseconds(), effect.letter())
+	args = append(args, claimID, timeout.Milliseconds(), effect.letter())
 	for _, u := range users {
 		args = append(args, u.User.Reveal(), int64(u.Version))
 	}

@@ -22,7 +22,7 @@ func (w *world) claimAgain(t *rapid.T) {
 		return
 	}
 	again, err := w.Claim(w.ctx, ledger.ClaimOptions{
-		ID: c.ID, Max: rapid.IntRange(0, 4).Draw(t, "max"), Hold: 10 * time.Minute,
+		ID: c.ID, Max: rapid.IntRange(0, 4).Draw(t, "max"), Timeout: 10 * time.Minute,
 		Only: rapid.SampledFrom([]ledger.Operation{"", ledger.Block, ledger.Unblock}).Draw(t, "only"),
 	})
 	ok(t, err)
@@ -56,7 +56,7 @@ func TestClaimWhoseReplyGetsLost(t *testing.T) {
 			t.Cleanup(func() { _ = rdb.Close() })
 			f := setup(t, rdb)
 			f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1), num(t, 2), num(t, 3), num(t, 4))
-			f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Succeed}) // the server knows the scripts
+			f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Succeed}) // the server knows the scripts
 			l.Lose.Store(1)
 			c := f.claim(2, "")
 			if l.Lose.Load() != 0 {
@@ -68,7 +68,7 @@ func TestClaimWhoseReplyGetsLost(t *testing.T) {
 			if c.Backlog.Waiting() != 1 || c.Backlog.Later != 2 {
 				t.Errorf("a second claim was made: %+v", c.Backlog)
 			}
-			for _, s := range f.settle(c, ledger.Settlement{Verdict: ledger.Succeed}) {
+			for _, s := range f.settle(c, ledger.Settlement{Do: ledger.Succeed}) {
 				if s.State != ledger.Succeeded {
 					t.Errorf("settled: %+v", s)
 				}

@@ -32,7 +32,7 @@ func TestClaimOldest(t *testing.T) {
 		f.mark(ledger.Unblock, ledger.Bulk, f.version(), num(t, 1))
 		f.mark(ledger.Block, ledger.Interactive, f.version(), num(t, 2))
 		f.mark(ledger.Unblock, ledger.Interactive, f.version(), num(t, 3))
-		c, err := f.Claim(t.Context(), ledger.ClaimOptions{ID: "oldest", Max: 2, Hold: 10 * time.Minute, Oldest: true})
+		c, err := f.Claim(t.Context(), ledger.ClaimOptions{ID: "oldest", Max: 2, Timeout: 10 * time.Minute, Oldest: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestNewerRequestWhileInFlight(t *testing.T) {
 		if got := f.mark(ledger.Block, ledger.Interactive, v1, alice); got != "n" {
 			t.Errorf("the older request: %q", got)
 		}
-		if s := f.settle(first, ledger.Settlement{Verdict: ledger.Succeed}); s[0].State != ledger.Superseded {
+		if s := f.settle(first, ledger.Settlement{Do: ledger.Succeed}); s[0].State != ledger.Superseded {
 			t.Errorf("settled: %+v", s)
 		}
 		second := f.claim(1, "")
@@ -125,7 +125,7 @@ func TestAskingAgainInFlightKeepsTheQueue(t *testing.T) {
 		c := f.claim(1, "")
 		f.mark(ledger.Unblock, ledger.Interactive, f.version(), num(t, 1))
 		f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1))
-		f.settle(c, ledger.Settlement{Verdict: ledger.Succeed})
+		f.settle(c, ledger.Settlement{Do: ledger.Succeed})
 		if b, err := f.Backlog(t.Context()); err != nil || b.Interactive != 1 {
 			t.Errorf("%+v, %v", b, err)
 		}

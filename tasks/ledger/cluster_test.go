@@ -31,12 +31,12 @@ func TestOnRedisCluster(t *testing.T) {
 	if states, err := f.Renew(t.Context(), c.ID, c.Users, 10*time.Minute, ""); err != nil || len(states) != 2 {
 		t.Errorf("renewed: %v, %v", states, err)
 	}
-	f.settle(c, ledger.Settlement{Verdict: ledger.Kill})
+	f.settle(c, ledger.Settlement{Do: ledger.Kill})
 	if ok, err := f.Discard(t.Context(), num(t, 1), v); !ok || err != nil {
 		t.Errorf("discard: %v, %v", ok, err)
 	}
 	f.mark(ledger.Unblock, ledger.Bulk, f.version(), num(t, 3))
-	f.settle(f.claim(2, ""), ledger.Settlement{Verdict: ledger.Succeed})
+	f.settle(f.claim(2, ""), ledger.Settlement{Do: ledger.Succeed})
 	if n, err := f.Forget(t.Context(), f.entries(1, 2, 3)); n != 1 || err != nil {
 		t.Errorf("forgot %d, %v", n, err)
 	}

@@ -21,7 +21,7 @@ func TestDeadByCode(t *testing.T) {
 				failure = &ledger.Failure{Code: code}
 			}
 			f.mark(ledger.Block, ledger.Interactive, f.version(), num(t, i))
-			f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Kill, Failure: failure})
+			f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Kill, Failure: failure})
 		}
 		entries, err := f.Entries(t.Context(), []user.ID{num(t, 0)})
 		if err != nil {

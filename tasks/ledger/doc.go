@@ -13,12 +13,12 @@
 // request wait for one more call. A request that is marked while its user is in flight waits
 // for the end of that call, so no user is ever in two calls at once.
 //
-// For a reconciliation, Hold keeps all workers from claiming for a while, as if no call had room,
+// For a reconciliation, Freeze keeps all workers from claiming for a while, as if no call had room,
 // and Adopt writes down users that another program has blocked, where nothing is under way.
 //
 // # What the caller must see to
 //
-// A call ends before its claim's deadline: Hold is longer than what may pass until the call
+// A call ends before its claim's deadline: Timeout is longer than what may pass until the call
 // goes out, and its timeout, together; a worker that finds itself late sends nothing. (A
 // machine that was stopped in between can't tell, and may let an old call through; nor can
 // a call be recalled that was cut by its timeout. See Effect in [Settlement].)

@@ -48,7 +48,7 @@ func (f *fixture) endBlocks() ledger.Ended {
 // TestTimedBlockEnds: what becomes of a block at its end, by what had become of it before.
 func TestTimedBlockEnds(t *testing.T) {
 	t.Parallel()
-	succeed := ledger.Settlement{Verdict: ledger.Succeed}
+	succeed := ledger.Settlement{Do: ledger.Succeed}
 	type end struct {
 		State     ledger.State
 		Operation ledger.Operation
@@ -74,7 +74,7 @@ func TestTimedBlockEnds(t *testing.T) {
 		"it never went out, and an older block is dead": {
 			before: func(f *fixture, u user.ID) {
 				f.timed("dead", false, u)
-				f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Kill, Failure: &ledger.Failure{Code: 131047}})
+				f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Kill, Failure: &ledger.Failure{Code: 131047}})
 				f.timed("between", false, u)
 			},
 			want: end{State: ledger.Succeeded, Operation: ledger.Unblock, Dead: 1, Counts: ledger.Counts{Canceled: 1}},
@@ -89,7 +89,7 @@ func TestTimedBlockEnds(t *testing.T) {
 		},
 		"a call was cut": {
 			after: func(f *fixture) {
-				f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Retry, Delay: time.Minute, Effect: ledger.Block})
+				f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Retry, Delay: time.Minute, Effect: ledger.Block})
 			},
 			want: end{State: ledger.Waiting, Operation: ledger.Unblock, Counts: ledger.Counts{Canceled: 1}},
 		},
@@ -103,7 +103,7 @@ func TestTimedBlockEnds(t *testing.T) {
 		},
 		"it is dead": {
 			after: func(f *fixture) {
-				f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Kill, Failure: &ledger.Failure{Code: 131047}})
+				f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Kill, Failure: &ledger.Failure{Code: 131047}})
 			},
 			want: end{
 				State: ledger.Succeeded, Operation: ledger.Unblock, Dead: 1,
@@ -267,15 +267,15 @@ func (w *timedWorld) answer(t *rapid.T) {
 	c := w.calls[0]
 	w.calls = w.calls[1:]
 	for _, u := range c.Users {
-		s := ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Kill, Failure: &ledger.Failure{Code: 131047}}
+		s := ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Kill, Failure: &ledger.Failure{Code: 131047}}
 		switch rapid.IntRange(0, 4).Draw(t, "answer") {
 		case 0: // cut, with an effect or without
 			w.apply(t, c, u, rapid.Bool().Draw(t, "applied"))
-			s = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Retry, Effect: c.Operation}
+			s = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Retry, Effect: c.Operation}
 		case 1:
 		default:
 			w.apply(t, c, u, true)
-			s = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed, Effect: c.Operation}
+			s = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Succeed, Effect: c.Operation}
 		}
 		if _, err := w.Settle(w.t.Context(), c.ID, []ledger.Settlement{s}); err != nil {
 			t.Fatal(err)
@@ -339,7 +339,7 @@ func (w *timedWorld) finish(t *rapid.T) {
 		c := w.claim(10, "")
 		for _, u := range c.Users {
 			w.apply(t, c, u, true)
-			s := ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed, Effect: c.Operation}
+			s := ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Succeed, Effect: c.Operation}
 			_, err := w.Settle(w.t.Context(), c.ID, []ledger.Settlement{s})
 			ok(t, err)
 		}

@@ -18,7 +18,7 @@ func TestHasten(t *testing.T) {
 		for _, as := range []struct {
 			u user.ID
 			ledger.Settlement
-		}{{done, ledger.Settlement{Verdict: ledger.Succeed}}, {resting, ledger.Settlement{Verdict: ledger.Retry, Delay: time.Minute}}} {
+		}{{done, ledger.Settlement{Do: ledger.Succeed}}, {resting, ledger.Settlement{Do: ledger.Retry, Delay: time.Minute}}} {
 			f.mark(ledger.Block, ledger.Bulk, f.version(), as.u)
 			f.settle(f.claim(1, ""), as.Settlement)
 		}
@@ -54,12 +54,12 @@ func TestHasten(t *testing.T) {
 		for range 5 {
 			c := f.claim(1, ledger.Block)
 			order = append(order, c.Users[0].User)
-			f.settle(c, ledger.Settlement{Verdict: ledger.Succeed})
+			f.settle(c, ledger.Settlement{Do: ledger.Succeed})
 		}
 		if want := []user.ID{num(t, 11), num(t, 12), named(t, person), num(t, 13), num(t, 10)}; !slices.Equal(order, want) {
 			t.Errorf("they go in the order %v", order)
 		}
-		f.settle(held, ledger.Settlement{Verdict: ledger.Succeed})
+		f.settle(held, ledger.Settlement{Do: ledger.Succeed})
 		if n, err := f.Hasten(t.Context(), nil); n != 0 || err != nil {
 			t.Error(n, err)
 		}

@@ -86,20 +86,20 @@ func TestJobCounts(t *testing.T) {
 		f.wantCounts("first", ledger.Counts{Superseded: 2}, 2)
 
 		claim := f.claim(10, ledger.Block)
-		f.settle(claim, ledger.Settlement{Verdict: ledger.Kill, Failure: &ledger.Failure{Code: 131047, Message: `"code":1`}})
-		f.settle(claim, ledger.Settlement{Verdict: ledger.Kill}) // a reply that got lost
+		f.settle(claim, ledger.Settlement{Do: ledger.Kill, Failure: &ledger.Failure{Code: 131047, Message: `"code":1`}})
+		f.settle(claim, ledger.Settlement{Do: ledger.Kill}) // a reply that got lost
 		f.wantCounts("first", ledger.Counts{Superseded: 2, Dead: 2, Codes: map[int]int{131047: 2}}, 0)
 
 		claim = f.claim(1, ledger.Unblock)
 		third := f.job("third", ledger.Block, 2, 1)
 		f.markPart(ledger.Block, third, 1, a, b) // one is in flight
-		f.settle(claim, ledger.Settlement{Verdict: ledger.Succeed})
+		f.settle(claim, ledger.Settlement{Do: ledger.Succeed})
 		f.wantCounts("second", ledger.Counts{Superseded: 2}, 0)
 		f.wantCounts("third", ledger.Counts{}, 2)
 		claim = f.claim(10, ledger.Block)
-		f.settle(claim, ledger.Settlement{Verdict: ledger.Succeed})
+		f.settle(claim, ledger.Settlement{Do: ledger.Succeed})
 		f.wantCounts("third", ledger.Counts{Succeeded: 2}, 0)
-		late := []ledger.Settlement{{User: a, Version: second, Verdict: ledger.Succeed, Effect: ledger.Unblock}}
+		late := []ledger.Settlement{{User: a, Version: second, Do: ledger.Succeed, Effect: ledger.Unblock}}
 		if _, err := f.Settle(t.Context(), "lost", late); err != nil {
 			t.Fatal(err)
 		}
@@ -267,7 +267,7 @@ func TestVersionOfALostJob(t *testing.T) {
 		c := f.claim(10, "")
 		settlements := make([]ledger.Settlement, len(c.Users))
 		for i, one := range c.Users {
-			settlements[i] = ledger.Settlement{User: one.User, Version: one.Version, Verdict: ledger.Succeed}
+			settlements[i] = ledger.Settlement{User: one.User, Version: one.Version, Do: ledger.Succeed}
 		}
 		if _, err := f.Settle(t.Context(), c.ID, settlements); err != nil {
 			t.Fatal(err)

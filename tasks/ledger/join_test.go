@@ -57,7 +57,7 @@ func TestJoinedNamesAreOneUser(t *testing.T) {
 		if d := cmp.Diff([]ledger.Claimed{{User: number, Version: v}}, c.Users, cmp.Comparer(func(a, b user.ID) bool { return a == b })); d != "" {
 			t.Fatal(d)
 		}
-		f.settle(c, ledger.Settlement{Verdict: ledger.Succeed, WaID: person[1:], Effect: ledger.Block})
+		f.settle(c, ledger.Settlement{Do: ledger.Succeed, WaID: person[1:], Effect: ledger.Block})
 		for _, u := range []user.ID{number, id} {
 			if e := f.entry(u); e.User != u || e.State != ledger.Succeeded || e.Version != v || e.WaID != person[1:] {
 				t.Errorf("%v: %+v", u, e)
@@ -100,9 +100,9 @@ func TestJoinMakesOneRecordOfTwo(t *testing.T) {
 						case fl:
 							calls[i] = f.claim(1, ops[i])
 						case s:
-							f.settle(f.claim(1, ops[i]), ledger.Settlement{Verdict: ledger.Succeed, Effect: ops[i]})
+							f.settle(f.claim(1, ops[i]), ledger.Settlement{Do: ledger.Succeed, Effect: ops[i]})
 						case d:
-							f.settle(f.claim(1, ops[i]), ledger.Settlement{Verdict: ledger.Kill, Failure: &ledger.Failure{Code: 131047}, Effect: ops[i]})
+							f.settle(f.claim(1, ops[i]), ledger.Settlement{Do: ledger.Kill, Failure: &ledger.Failure{Code: 131047}, Effect: ops[i]})
 						}
 					}
 					f.join(person, bsuid)
@@ -122,7 +122,7 @@ func TestJoinMakesOneRecordOfTwo(t *testing.T) {
 					}
 					for i, call := range calls {
 						if call.ID != "" {
-							f.settle(call, ledger.Settlement{Verdict: ledger.Succeed, Effect: ops[i]})
+							f.settle(call, ledger.Settlement{Do: ledger.Succeed, Effect: ops[i]})
 						}
 					}
 					f.expire()
@@ -132,7 +132,7 @@ func TestJoinMakesOneRecordOfTwo(t *testing.T) {
 						if len(call.Users) == 0 {
 							break
 						}
-						f.settle(call, ledger.Settlement{Verdict: ledger.Succeed, Effect: call.Operation})
+						f.settle(call, ledger.Settlement{Do: ledger.Succeed, Effect: call.Operation})
 					}
 					if followed != c.calls {
 						t.Errorf("%d calls follow, want %d", followed, c.calls)
@@ -226,7 +226,7 @@ func TestJoinCountsAndCancels(t *testing.T) {
 				if len(c.Users) != 1 || c.Operation != ledger.Block || c.Users[0].Version != versions[0] {
 					t.Fatalf("after the cancel: %+v", c)
 				}
-				f.settle(c, ledger.Settlement{Verdict: ledger.Succeed, Effect: ledger.Block})
+				f.settle(c, ledger.Settlement{Do: ledger.Succeed, Effect: ledger.Block})
 				pending(0, 0, 0)
 			})
 		})
@@ -262,7 +262,7 @@ func TestOneJobNamesAPersonTwice(t *testing.T) {
 					if len(c.Users) != 1 {
 						t.Fatalf("%+v", c)
 					}
-					f.settle(c, ledger.Settlement{Verdict: ledger.Succeed, Effect: ledger.Block})
+					f.settle(c, ledger.Settlement{Do: ledger.Succeed, Effect: ledger.Block})
 					jobs, err := f.JobsOf(t.Context(), []ledger.Version{v})
 					if n := jobs[v].Counts; err != nil || n.Succeeded != 1 || n.Superseded != 1 || jobs[v].Pending() != 0 {
 						t.Errorf("%+v, %v", n, err)

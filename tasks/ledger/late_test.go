@@ -18,7 +18,7 @@ import (
 func (f *fixture) lose(c ledger.Claim) {
 	f.t.Helper()
 	f.expire()
-	if again, err := f.Claim(f.t.Context(), ledger.ClaimOptions{ID: "sweeps-" + c.ID, Hold: time.Minute}); err != nil || len(again.Users) > 0 {
+	if again, err := f.Claim(f.t.Context(), ledger.ClaimOptions{ID: "sweeps-" + c.ID, Timeout: time.Minute}); err != nil || len(again.Users) > 0 {
 		f.t.Fatalf("%+v, %v", again, err)
 	}
 }
@@ -39,7 +39,7 @@ func TestLateCall(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		alice := num(t, 1)
 		succeed := func(op ledger.Operation) ledger.Settlement {
-			return ledger.Settlement{Verdict: ledger.Succeed, Effect: op}
+			return ledger.Settlement{Do: ledger.Succeed, Effect: op}
 		}
 		f.mark(ledger.Block, ledger.Bulk, f.version(), alice)
 		late := f.claim(1, "")
@@ -50,7 +50,7 @@ func TestLateCall(t *testing.T) {
 		f.settle(f.claim(1, ""), succeed(ledger.Unblock))
 
 		// A call that the API refused has undone nothing.
-		if s := f.settle(late, ledger.Settlement{Verdict: ledger.Kill})[0]; s.Repeats || s.State != ledger.Superseded {
+		if s := f.settle(late, ledger.Settlement{Do: ledger.Kill})[0]; s.Repeats || s.State != ledger.Superseded {
 			t.Errorf("a refused call: %+v", s)
 		}
 		if e := f.entry(alice); e.State != ledger.Succeeded {
@@ -70,7 +70,7 @@ func TestLateCall(t *testing.T) {
 			t.Fatalf("no call follows: %+v", repair)
 		}
 		// One that ends while that call is out may have come after it.
-		if s := f.settle(late, ledger.Settlement{Verdict: ledger.Retry, Effect: ledger.Block})[0]; !s.Repeats {
+		if s := f.settle(late, ledger.Settlement{Do: ledger.Retry, Effect: ledger.Block})[0]; !s.Repeats {
 			t.Errorf("beside a call: %+v", s)
 		}
 		if s := f.settle(repair, succeed(ledger.Unblock))[0]; s.State != ledger.Unknown {
@@ -99,11 +99,11 @@ func TestLateCallWhenRedisIsFull(t *testing.T) {
 	late := f.claim(1, "")
 	f.lose(late)
 	f.mark(ledger.Unblock, ledger.Bulk, f.version(), num(t, 1))
-	f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Succeed, Effect: ledger.Unblock})
+	f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Succeed, Effect: ledger.Unblock})
 	if err := f.rdb.ConfigSet(t.Context(), "maxmemory", "1mb").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if s := f.settle(late, ledger.Settlement{Verdict: ledger.Succeed, Effect: ledger.Block})[0]; !s.Repeats {
+	if s := f.settle(late, ledger.Settlement{Do: ledger.Succeed, Effect: ledger.Block})[0]; !s.Repeats {
 		t.Errorf("%+v", s)
 	}
 }
@@ -123,7 +123,7 @@ func TestClockIsSetBack(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	server, f := at(t, now)
 	f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1), num(t, 2))
-	f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Retry, Delay: 2 * time.Second})
+	f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Retry, Delay: 2 * time.Second})
 	f.claim(1, "") // whose worker dies
 	before := f.version()
 
@@ -171,8 +171,8 @@ func TestClockIsSetForward(t *testing.T) {
 	server.SetTime(now.Add(time.Hour))
 	f.mark(ledger.Unblock, ledger.Bulk, f.version(), num(t, 1))
 	f.claim(0, "") // lets deadlines pass
-	f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Succeed, Effect: ledger.Unblock})
-	if s := f.settle(late, ledger.Settlement{Verdict: ledger.Succeed, Effect: ledger.Block})[0]; !s.Repeats {
+	f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Succeed, Effect: ledger.Unblock})
+	if s := f.settle(late, ledger.Settlement{Do: ledger.Succeed, Effect: ledger.Block})[0]; !s.Repeats {
 		t.Errorf("%+v", s)
 	}
 	if c := f.claim(1, ""); len(c.Users) != 1 || c.Operation != ledger.Unblock {
@@ -226,13 +226,13 @@ func TestNewerFormatIsKept(t *testing.T) {
 		f.spoil(alice.Reveal(), "u p b 0 5 - - 0 0 3 until=5")
 		f.mark(ledger.Block, ledger.Bulk, v, alice)
 		c := f.claim(1, "")
-		f.settle(c, ledger.Settlement{Verdict: ledger.Retry, Failure: &ledger.Failure{Code: 1}})
+		f.settle(c, ledger.Settlement{Do: ledger.Retry, Failure: &ledger.Failure{Code: 1}})
 		if line := more(); line[:7] != "b w b 1" || !strings.Contains(line, " 3 until=5\n{") {
 			t.Errorf("%q", line)
 		}
-		f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Succeed})
+		f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Succeed})
 		f.mark(ledger.Unblock, ledger.Bulk, f.version(), alice)
-		f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Succeed})
+		f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Succeed})
 		if n, err := f.Forget(t.Context(), f.entries(1)); n != 0 || err != nil || !strings.Contains(more(), " 3 until=5") {
 			t.Errorf("forgot %d, %v; %q", n, err, more())
 		}

@@ -16,7 +16,7 @@ import (
 // MaxBatch bounds the users that one call of a Ledger's method takes.
 const MaxBatch = 1000
 
-// MaxWait bounds every time until which a user waits or is in flight, and every Hold. A time that
+// MaxWait bounds every time until which a user waits or is in flight, and every Freeze. A time that
 // is further ahead was written before Redis's clock was set back, and counts no more.
 const MaxWait = 15 * time.Minute
 
@@ -26,7 +26,7 @@ type Ledger struct {
 	rdb           redis.UniversalClient
 	phoneNumberID string
 	versionKey    string
-	holdKey       string
+	freezeKey     string
 	deadKey       string
 	namesKey      string
 	personsKey    string
@@ -55,7 +55,7 @@ func New(rdb redis.UniversalClient, phoneNumberID string) *Ledger {
 		}
 	}
 	return &Ledger{
-		rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", holdKey: prefix + "hold", deadKey: DeadKey(phoneNumberID),
+		rdb: rdb, phoneNumberID: phoneNumberID, versionKey: prefix + "version", freezeKey: prefix + "hold", deadKey: DeadKey(phoneNumberID),
 		namesKey: NamesKey(phoneNumberID), personsKey: prefix + "persons", endsKey: prefix + "ends", countsKey: prefix + "jobs:counts", jobsPrefix: prefix + "jobs", claimsKey: prefix + "claims", takenKey: prefix + "taken", keys: keys,
 	}
 }

@@ -67,7 +67,7 @@ func (f *fixture) claim(limit int, only ledger.Operation) ledger.Claim {
 	f.t.Helper()
 	f.claims++
 	c, err := f.Claim(f.t.Context(), ledger.ClaimOptions{
-		ID: fmt.Sprintf("claim-%d", f.claims), Max: limit, Hold: 10 * time.Minute, Only: only,
+		ID: fmt.Sprintf("claim-%d", f.claims), Max: limit, Timeout: 10 * time.Minute, Only: only,
 	})
 	if err != nil {
 		f.t.Fatal(err)
@@ -155,7 +155,7 @@ func TestOneUserFromMarkToEnd(t *testing.T) {
 		if got := f.mark(ledger.Block, ledger.Interactive, v, alice); got != "f" {
 			t.Errorf("in flight: %q", got)
 		}
-		settled := f.settle(c, ledger.Settlement{Verdict: ledger.Succeed, WaID: "16505550001"})
+		settled := f.settle(c, ledger.Settlement{Do: ledger.Succeed, WaID: "16505550001"})
 		if settled[0].State != ledger.Succeeded {
 			t.Errorf("settled: %+v", settled)
 		}
@@ -195,7 +195,7 @@ func TestFullBatch(t *testing.T) {
 		if states, err := f.Renew(t.Context(), c.ID, c.Users, 10*time.Minute, ""); err != nil || len(states) != len(users) {
 			t.Fatal(len(states), err)
 		}
-		for _, s := range f.settle(c, ledger.Settlement{Verdict: ledger.Succeed, WaID: "1"}) {
+		for _, s := range f.settle(c, ledger.Settlement{Do: ledger.Succeed, WaID: "1"}) {
 			if s.State != ledger.Succeeded {
 				t.Fatalf("%+v", s)
 			}

@@ -131,7 +131,7 @@ func (w *world) drain(t *rapid.T) {
 		}
 		all := make([]ledger.Settlement, len(c.Users)) // what it has done is told
 		for i, u := range c.Users {
-			all[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Retry, Effect: c.effect()}
+			all[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Retry, Effect: c.effect()}
 			w.ref.settle(c.ID, all[i])
 		}
 		_, err := w.Settle(w.ctx, c.ID, all)
@@ -144,7 +144,7 @@ func (w *world) drain(t *rapid.T) {
 				w.makeDue(t, u)
 			}
 		}
-		o := ledger.ClaimOptions{ID: "drain-" + time.Duration(round).String(), Max: 3, Hold: 10 * time.Minute}
+		o := ledger.ClaimOptions{ID: "drain-" + time.Duration(round).String(), Max: 3, Timeout: 10 * time.Minute}
 		c, err := w.Claim(w.ctx, o)
 		ok(t, err)
 		w.ref.claim(o)
@@ -157,7 +157,7 @@ func (w *world) drain(t *rapid.T) {
 		var all []ledger.Settlement
 		for _, u := range c.Users {
 			w.blocked[u.User] = c.Operation == ledger.Block
-			all = append(all, ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed})
+			all = append(all, ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Succeed})
 			w.ref.settle(c.ID, all[len(all)-1])
 		}
 		_, err = w.Settle(w.ctx, c.ID, all)

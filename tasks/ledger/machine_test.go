@@ -181,7 +181,7 @@ func (w *world) mark(t *rapid.T, requests []ledger.Request) {
 func (w *world) claim(t *rapid.T) {
 	w.claims++
 	o := ledger.ClaimOptions{
-		ID: fmt.Sprintf("claim-%d", w.claims), Max: rapid.IntRange(0, 4).Draw(t, "max"), Hold: 10 * time.Minute,
+		ID: fmt.Sprintf("claim-%d", w.claims), Max: rapid.IntRange(0, 4).Draw(t, "max"), Timeout: 10 * time.Minute,
 		Only:   rapid.SampledFrom([]ledger.Operation{"", "", ledger.Block, ledger.Unblock}).Draw(t, "only"),
 		Oldest: rapid.Bool().Draw(t, "oldest"), Rest: rapid.SampledFrom([]time.Duration{0, 0, time.Hour / 5}).Draw(t, "rest"),
 	}
@@ -250,14 +250,14 @@ func (w *world) settle(t *rapid.T) {
 	var all []ledger.Settlement
 	for _, u := range c.Users {
 		s := ledger.Settlement{User: u.User, Version: u.Version, Effect: c.effect()}
-		verdicts := []ledger.Verdict{ledger.Retry, ledger.Wait}
+		verdicts := []ledger.Disposition{ledger.Retry, ledger.Wait}
 		if c.ended {
 			verdicts = append(verdicts, ledger.Kill)
 			if w.blocked[u.User] == (c.Operation == ledger.Block) {
-				verdicts = []ledger.Verdict{ledger.Succeed, ledger.Succeed, ledger.Succeed, ledger.Retry}
+				verdicts = []ledger.Disposition{ledger.Succeed, ledger.Succeed, ledger.Succeed, ledger.Retry}
 			}
 		}
-		s.Verdict = rapid.SampledFrom(verdicts).Draw(t, "verdict")
+		s.Do = rapid.SampledFrom(verdicts).Draw(t, "verdict")
 		s.Delay = rapid.SampledFrom([]time.Duration{0, time.Hour}).Draw(t, "delay")
 		s.WaID = rapid.SampledFrom([]string{"", "7" + u.User.Reveal()[1:], "8" + u.User.Reveal()[1:]}).Draw(t, "wa_id")
 		all = append(all, s)

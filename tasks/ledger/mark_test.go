@@ -55,7 +55,7 @@ func TestWakeWhenAUserLeavesBackOff(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1))
-		f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Retry, Delay: time.Hour})
+		f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Retry, Delay: time.Hour})
 		sub := f.rdb.Subscribe(t.Context(), ledger.WakeChannel)
 		defer func() { _ = sub.Close() }()
 		if _, err := sub.Receive(t.Context()); err != nil {
@@ -75,7 +75,7 @@ func TestSharedVersion(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		v := f.version()
 		f.mark(ledger.Block, ledger.Interactive, v, num(t, 1))
-		f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Succeed})
+		f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Succeed})
 		if got := f.mark(ledger.Unblock, ledger.Interactive, v, num(t, 1)); got != "n" {
 			t.Errorf("the unblock: %q", got)
 		}

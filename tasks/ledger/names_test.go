@@ -32,14 +32,14 @@ func named(t testing.TB, name string) user.ID {
 }
 
 func carriesOut(op ledger.Operation) ledger.Settlement {
-	return ledger.Settlement{Verdict: ledger.Succeed, WaID: sharedWaID, Effect: op}
+	return ledger.Settlement{Do: ledger.Succeed, WaID: sharedWaID, Effect: op}
 }
 
 // TestNewestNameDecides blocks a person under one name, and unblocks it under another one that the
 // API takes for the same.
 func TestNewestNameDecides(t *testing.T) {
 	t.Parallel()
-	retries := ledger.Settlement{Verdict: ledger.Retry, Failure: &ledger.Failure{Code: 139103}}
+	retries := ledger.Settlement{Do: ledger.Retry, Failure: &ledger.Failure{Code: 139103}}
 	for _, names := range [][2]string{{withNinth, withoutNinth}, {withoutNinth, withNinth}, {withNinth, "US.13491208655302741918"}} {
 		t.Run(names[0]+" then "+names[1], func(t *testing.T) {
 			t.Parallel()
@@ -205,7 +205,7 @@ func (p *persons) ask(t *rapid.T) {
 
 func (p *persons) claim(t *rapid.T) {
 	p.made++
-	c, err := p.Claim(p.t.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("c%d", p.made), Max: rapid.IntRange(1, 3).Draw(t, "max"), Hold: time.Minute})
+	c, err := p.Claim(p.t.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("c%d", p.made), Max: rapid.IntRange(1, 3).Draw(t, "max"), Timeout: time.Minute})
 	ok(t, err)
 	if len(c.Users) > 0 {
 		p.calls = append(p.calls, c)
@@ -234,13 +234,13 @@ func (p *persons) end(t *rapid.T) {
 		}
 	}
 	p.calls = slices.Delete(p.calls, i, i+1)
-	p.settle(t, c, rapid.SampledFrom([]ledger.Verdict{ledger.Succeed, ledger.Succeed, ledger.Retry, ledger.Wait}).Draw(t, "verdict"))
+	p.settle(t, c, rapid.SampledFrom([]ledger.Disposition{ledger.Succeed, ledger.Succeed, ledger.Retry, ledger.Wait}).Draw(t, "verdict"))
 }
 
-func (p *persons) settle(t *rapid.T, c ledger.Claim, v ledger.Verdict) {
+func (p *persons) settle(t *rapid.T, c ledger.Claim, v ledger.Disposition) {
 	var all []ledger.Settlement
 	for _, u := range c.Users {
-		s := ledger.Settlement{User: u.User, Version: u.Version, Verdict: v, Effect: c.Operation}
+		s := ledger.Settlement{User: u.User, Version: u.Version, Do: v, Effect: c.Operation}
 		if v == ledger.Succeed && !(p.hidden && u.User.IsBSUID()) {
 			s.WaID = p.waID[u.User]
 		}
@@ -261,7 +261,7 @@ func (p *persons) drain(t *rapid.T) {
 			ok(t, p.rdb.ZAdd(p.t.Context(), p.key, redis.Z{Score: 1, Member: u}).Err())
 		}
 		p.made++
-		c, err := p.Claim(p.t.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("c%d", p.made), Max: 3, Hold: time.Minute})
+		c, err := p.Claim(p.t.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("c%d", p.made), Max: 3, Timeout: time.Minute})
 		ok(t, err)
 		if len(c.Users) == 0 && c.Backlog.Empty() {
 			break

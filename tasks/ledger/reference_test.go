@@ -237,14 +237,14 @@ func (r *reference) settle(id string, s ledger.Settlement) refSettled {
 		u.waitInLine()
 		return refSettled{ledger.Superseded, u.attempts, u.failed, false}
 	}
-	if s.Verdict == ledger.Retry || s.Verdict == ledger.Kill {
+	if s.Do == ledger.Retry || s.Do == ledger.Kill {
 		u.attempts++
 		u.failed = true
 	}
 	switch {
-	case s.Verdict == ledger.Succeed:
+	case s.Do == ledger.Succeed:
 		u.state = ledger.Succeeded
-	case s.Verdict == ledger.Kill:
+	case s.Do == ledger.Kill:
 		u.state = ledger.Dead
 	case s.Delay > 0:
 		u.state, u.place = ledger.Waiting, later

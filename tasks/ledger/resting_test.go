@@ -16,7 +16,7 @@ func TestRestingFor(t *testing.T) {
 		for i := range c.Users {
 			u := c.Users[i]
 			if _, err := f.Settle(t.Context(), c.ID, []ledger.Settlement{
-				{User: u.User, Version: u.Version, Verdict: ledger.Retry, Delay: time.Minute},
+				{User: u.User, Version: u.Version, Do: ledger.Retry, Delay: time.Minute},
 			}); err != nil {
 				t.Fatal(err)
 			}

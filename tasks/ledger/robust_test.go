@@ -55,7 +55,7 @@ func TestSpoiltRecordStopsNoOther(t *testing.T) {
 				if !strings.Contains(strings.Join(names(c), " "), "0002") {
 					t.Fatalf("claimed: %v", names(c))
 				}
-				for _, s := range f.settle(c, ledger.Settlement{Verdict: ledger.Succeed}) {
+				for _, s := range f.settle(c, ledger.Settlement{Do: ledger.Succeed}) {
 					if s.State != ledger.Succeeded {
 						t.Errorf("settled: %+v", s)
 					}
@@ -152,11 +152,11 @@ func TestBadArguments(t *testing.T) {
 		"no operation":     mark(func(r *ledger.Request) { r.Operation = "" }),
 		"no queue":         mark(func(r *ledger.Request) { r.Queue = "low" }),
 		"no version":       mark(func(r *ledger.Request) { r.Version = 0 }),
-		"no claim ID":      claim(ledger.ClaimOptions{Max: 1, Hold: 10 * time.Minute}),
-		"a spaced ID":      claim(ledger.ClaimOptions{ID: "a b", Max: 1, Hold: 10 * time.Minute}),
-		"the ID of none":   claim(ledger.ClaimOptions{ID: "-", Max: 1, Hold: 10 * time.Minute}),
+		"no claim ID":      claim(ledger.ClaimOptions{Max: 1, Timeout: 10 * time.Minute}),
+		"a spaced ID":      claim(ledger.ClaimOptions{ID: "a b", Max: 1, Timeout: 10 * time.Minute}),
+		"the ID of none":   claim(ledger.ClaimOptions{ID: "-", Max: 1, Timeout: 10 * time.Minute}),
 		"no hold":          claim(ledger.ClaimOptions{ID: "a", Max: 1}),
-		"no such op":       claim(ledger.ClaimOptions{ID: "a", Max: 1, Hold: 10 * time.Minute, Only: "x"}),
+		"no such op":       claim(ledger.ClaimOptions{ID: "a", Max: 1, Timeout: 10 * time.Minute, Only: "x"}),
 		"too many":         tooMany,
 		"no verdict":       noVerdict,
 		"too many settled": tooManySettled,
@@ -203,7 +203,7 @@ func TestRedisOutOfMemory(t *testing.T) {
 	if states, err := f.Renew(t.Context(), c.ID, c.Users, 10*time.Minute, ""); err != nil || states[0] != ledger.InFlight {
 		t.Errorf("renewed: %v, %v", states, err)
 	}
-	for _, s := range f.settle(c, ledger.Settlement{Verdict: ledger.Retry, Delay: time.Hour}) {
+	for _, s := range f.settle(c, ledger.Settlement{Do: ledger.Retry, Delay: time.Hour}) {
 		if s.State != ledger.Waiting {
 			t.Errorf("put off: %+v", s)
 		}
@@ -211,7 +211,7 @@ func TestRedisOutOfMemory(t *testing.T) {
 	maxMemory("0") // for the test's own writes
 	f.expire()
 	maxMemory("1")
-	for _, s := range f.settle(f.claim(9, ""), ledger.Settlement{Verdict: ledger.Succeed}) {
+	for _, s := range f.settle(f.claim(9, ""), ledger.Settlement{Do: ledger.Succeed}) {
 		if s.State != ledger.Succeeded {
 			t.Errorf("settled: %+v", s)
 		}

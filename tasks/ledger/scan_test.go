@@ -54,9 +54,9 @@ func TestScan(t *testing.T) {
 func TestForget(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		end := func(op ledger.Operation, verdict ledger.Verdict, users ...user.ID) {
+		end := func(op ledger.Operation, verdict ledger.Disposition, users ...user.ID) {
 			f.mark(op, ledger.Bulk, f.version(), users...)
-			f.settle(f.claim(9, ""), ledger.Settlement{Verdict: verdict})
+			f.settle(f.claim(9, ""), ledger.Settlement{Do: verdict})
 		}
 		const blocked, dead, unblocked, changed, waiting, held = 1, 2, 3, 4, 5, 6
 		end(ledger.Block, ledger.Succeed, num(t, blocked))

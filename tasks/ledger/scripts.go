@@ -105,7 +105,7 @@ var (
 	joinScript     = redis.NewScript(recordLua + "local NAMES = KEYS[9]\n" + namesLua + persons(10) + countsLua + linesLua + stackLua + joinLua)
 	hastenScript   = redis.NewScript(recordLua + persons(9) + hastenLua)
 	adoptScript    = redis.NewScript(recordLua + adoptLua)
-	holdScript     = redis.NewScript(holdLua)
+	freezeScript   = redis.NewScript(holdLua)
 )
 
 // persons returns persons.lua for a script whose key of this place is PERSONS.

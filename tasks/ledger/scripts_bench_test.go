@@ -54,7 +54,7 @@ func BenchmarkLongestScript(b *testing.B) {
 	n := 0
 	claim := func() (c ledger.Claim) {
 		n++
-		c = must(f.Claim(ctx, ledger.ClaimOptions{ID: fmt.Sprintf("w-%d", n), Max: ledger.MaxBatch, Hold: 10 * time.Minute}))
+		c = must(f.Claim(ctx, ledger.ClaimOptions{ID: fmt.Sprintf("w-%d", n), Max: ledger.MaxBatch, Timeout: 10 * time.Minute}))
 		if len(c.Users) != ledger.MaxBatch {
 			b.Fatalf("%d users were claimed", len(c.Users))
 		}
@@ -69,7 +69,7 @@ func BenchmarkLongestScript(b *testing.B) {
 			timed("claim", func() { c = claim() })
 			settlements := make([]ledger.Settlement, len(c.Users))
 			for i, u := range c.Users {
-				settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed, WaID: u.User.Reveal()[1:]}
+				settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Succeed, WaID: u.User.Reveal()[1:]}
 			}
 			timed("renew", func() { must(f.Renew(ctx, c.ID, c.Users, 10*time.Minute, ledger.Block)) })
 			timed("settle", func() { must(f.Settle(ctx, c.ID, settlements)) })

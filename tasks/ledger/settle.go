@@ -12,25 +12,25 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// Verdict decides the state of a user after a call.
-type Verdict byte
+// Disposition decides the state of a user after a call.
+type Disposition byte
 
-// The verdicts.
+// The dispositions.
 const (
-	Succeed Verdict = 's'
-	Retry   Verdict = 'r' // wait for Delay, with an attempt used up
-	Wait    Verdict = 'w' // wait for Delay, with none used up
-	Kill    Verdict = 'd' // dead: failed for good, an attempt used up
+	Succeed Disposition = 's'
+	Retry   Disposition = 'r' // wait for Delay, with an attempt used up
+	Wait    Disposition = 'w' // wait for Delay, with none used up
+	Kill    Disposition = 'd' // dead: failed for good, an attempt used up
 )
 
-// Valid reports whether v is one of the verdicts.
-func (v Verdict) Valid() bool { return v == Succeed || v == Retry || v == Wait || v == Kill }
+// Valid reports whether d is one of them.
+func (d Disposition) Valid() bool { return d == Succeed || d == Retry || d == Wait || d == Kill }
 
-// Settlement is the verdict on one user of a claim.
+// Settlement is the disposition of one user of a claim, with what goes with it.
 type Settlement struct {
 	User    user.ID
 	Version Version // as it was claimed
-	Verdict Verdict
+	Do      Disposition
 	Delay   time.Duration // of Retry and Wait; below a millisecond is none
 	WaID    string        // as the API told it; "" leaves what is known
 	Failure *Failure      // of Retry, Wait and Kill; nil leaves the last one
@@ -91,14 +91,14 @@ func settleArgs(claimID string, settlements []Settlement) ([]any, error) {
 	for len(settlements) > 0 {
 		n := run(settlements, (*Settlement).sameButUser)
 		s := settlements[0]
-		if !s.Verdict.Valid() {
+		if !s.Do.Valid() {
 			return nil, fmt.Errorf("%w: a settlement without a verdict", ErrInvalid)
 		}
 		failure, err := s.Failure.encode()
 		if err != nil {
 			return nil, err
 		}
-		args = append(args, string(s.Verdict), s.Delay.Milliseconds(), failure, s.Effect.letter(), n)
+		args = append(args, string(s.Do), s.Delay.Milliseconds(), failure, s.Effect.letter(), n)
 		for _, s := range settlements[:n] {
 			waID := s.WaID
 			if !isWord(waID) {
@@ -112,7 +112,7 @@ func settleArgs(claimID string, settlements []Settlement) ([]any, error) {
 }
 
 func (s *Settlement) sameButUser(other *Settlement) bool {
-	return s.Verdict == other.Verdict && s.Delay == other.Delay && s.Failure == other.Failure && s.Effect == other.Effect
+	return s.Do == other.Do && s.Delay == other.Delay && s.Failure == other.Failure && s.Effect == other.Effect
 }
 
 // maxText bounds the texts of a Failure, in bytes: one stands in the record of each user that

@@ -18,7 +18,7 @@ func TestRetryWaitDead(t *testing.T) {
 		f.mark(ledger.Block, ledger.Interactive, v, alice)
 		failure := &ledger.Failure{Code: 139103, Message: "Internal error\nline two", At: 7}
 
-		s := f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Retry, Delay: 10 * time.Minute, Failure: failure})
+		s := f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Retry, Delay: 10 * time.Minute, Failure: failure})
 		if s[0].State != ledger.Waiting || s[0].Attempts != 1 || s[0].FirstFailedAt.IsZero() {
 			t.Errorf("retry: %+v", s)
 		}
@@ -32,10 +32,10 @@ func TestRetryWaitDead(t *testing.T) {
 		if len(c.Users) != 1 || c.Users[0].Attempts != 1 {
 			t.Fatalf("after the delay: %+v", c)
 		}
-		if s = f.settle(c, ledger.Settlement{Verdict: ledger.Wait}); s[0].Attempts != 1 || s[0].State != ledger.Waiting {
+		if s = f.settle(c, ledger.Settlement{Do: ledger.Wait}); s[0].Attempts != 1 || s[0].State != ledger.Waiting {
 			t.Errorf("wait: %+v", s)
 		}
-		s = f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Kill, Failure: failure})
+		s = f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Kill, Failure: failure})
 		if s[0].State != ledger.Dead || s[0].Attempts != 2 || !s[0].FirstFailedAt.Equal(first) {
 			t.Errorf("dead: %+v", s)
 		}
@@ -77,7 +77,7 @@ func TestLostClaimWritesNothing(t *testing.T) {
 		if len(held.Users) != 1 {
 			t.Fatalf("after the deadline: %+v", held)
 		}
-		for _, s := range f.settle(lost, ledger.Settlement{Verdict: ledger.Kill}) {
+		for _, s := range f.settle(lost, ledger.Settlement{Do: ledger.Kill}) {
 			if s.State != ledger.Unknown {
 				t.Errorf("a lost claim settled: %+v", s)
 			}
@@ -86,7 +86,7 @@ func TestLostClaimWritesNothing(t *testing.T) {
 		if err != nil || states[0] != ledger.Unknown || states[1] != ledger.Unknown {
 			t.Errorf("a lost claim was renewed: %v, %v", states, err)
 		}
-		if s := f.settle(held, ledger.Settlement{Verdict: ledger.Succeed}); s[0].State != ledger.Succeeded {
+		if s := f.settle(held, ledger.Settlement{Do: ledger.Succeed}); s[0].State != ledger.Succeeded {
 			t.Errorf("the claim that holds: %+v", s)
 		}
 	})
@@ -112,14 +112,14 @@ func TestRenewDropsTheSuperseded(t *testing.T) {
 // came of it: a dead user has yet to be put among the dead letters.
 func TestSettleTwice(t *testing.T) {
 	t.Parallel()
-	for verdict, want := range map[ledger.Verdict]ledger.State{
+	for verdict, want := range map[ledger.Disposition]ledger.State{
 		ledger.Succeed: ledger.Succeeded, ledger.Kill: ledger.Dead, ledger.Retry: ledger.Unknown, ledger.Wait: ledger.Unknown,
 	} {
 		each(t, func(t *testing.T, f *fixture) {
 			f.mark(ledger.Block, ledger.Interactive, f.version(), num(t, 1))
 			c := f.claim(1, "")
-			first := f.settle(c, ledger.Settlement{Verdict: verdict, Delay: time.Hour})
-			again := f.settle(c, ledger.Settlement{Verdict: verdict, Delay: time.Hour})
+			first := f.settle(c, ledger.Settlement{Do: verdict, Delay: time.Hour})
+			again := f.settle(c, ledger.Settlement{Do: verdict, Delay: time.Hour})
 			if again[0].State != want {
 				t.Errorf("%c: %+v", verdict, again)
 			}
@@ -138,7 +138,7 @@ func TestLongFailureIsCut(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1))
-		f.settle(f.claim(1, ""), ledger.Settlement{Verdict: ledger.Kill, Failure: &ledger.Failure{
+		f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Kill, Failure: &ledger.Failure{
 			Code: 100, Message: strings.Repeat("é", 5000),
 		}})
 		e, err := f.Entries(t.Context(), []user.ID{num(t, 1)})
@@ -166,10 +166,10 @@ func TestClaimTellsWhoTimedOut(t *testing.T) {
 			return c
 		}
 		f.mark(ledger.Block, ledger.Interactive, f.version(), alice)
-		f.settle(company(0), ledger.Settlement{Verdict: ledger.Retry, Failure: &ledger.Failure{Message: `"company":3`, Company: 201}})
-		f.settle(company(201), ledger.Settlement{Verdict: ledger.Wait})
-		f.settle(company(201), ledger.Settlement{Verdict: ledger.Wait, Failure: &ledger.Failure{Message: `"company":3`, Code: 1}})
-		f.settle(company(0), ledger.Settlement{Verdict: ledger.Retry, Failure: &ledger.Failure{Company: 1}})
+		f.settle(company(0), ledger.Settlement{Do: ledger.Retry, Failure: &ledger.Failure{Message: `"company":3`, Company: 201}})
+		f.settle(company(201), ledger.Settlement{Do: ledger.Wait})
+		f.settle(company(201), ledger.Settlement{Do: ledger.Wait, Failure: &ledger.Failure{Message: `"company":3`, Code: 1}})
+		f.settle(company(0), ledger.Settlement{Do: ledger.Retry, Failure: &ledger.Failure{Company: 1}})
 		f.mark(ledger.Unblock, ledger.Interactive, f.version(), alice)
 		company(0)
 	})
@@ -189,10 +189,10 @@ func TestClaimTellsWhoWasLimited(t *testing.T) {
 			return c
 		}
 		f.mark(ledger.Block, ledger.Interactive, f.version(), alice)
-		f.settle(limited(0, 0), ledger.Settlement{Verdict: ledger.Wait, Failure: &ledger.Failure{Message: `"limited":3`, Limited: 1_764_180_000_123, Paused: 30_000}})
-		f.settle(limited(1_764_180_000_123, 30_000), ledger.Settlement{Verdict: ledger.Wait})
-		f.settle(limited(1_764_180_000_123, 30_000), ledger.Settlement{Verdict: ledger.Wait, Failure: &ledger.Failure{Message: `"limited":3`, Limited: 7}})
-		f.settle(limited(7, 0), ledger.Settlement{Verdict: ledger.Retry, Failure: &ledger.Failure{Code: 1}})
+		f.settle(limited(0, 0), ledger.Settlement{Do: ledger.Wait, Failure: &ledger.Failure{Message: `"limited":3`, Limited: 1_764_180_000_123, Paused: 30_000}})
+		f.settle(limited(1_764_180_000_123, 30_000), ledger.Settlement{Do: ledger.Wait})
+		f.settle(limited(1_764_180_000_123, 30_000), ledger.Settlement{Do: ledger.Wait, Failure: &ledger.Failure{Message: `"limited":3`, Limited: 7}})
+		f.settle(limited(7, 0), ledger.Settlement{Do: ledger.Retry, Failure: &ledger.Failure{Code: 1}})
 		limited(0, 0)
 	})
 }

@@ -15,7 +15,7 @@ import (
 // claimAs claims for a worker.
 func (f *fixture) claimAs(id string, limit int) ledger.Claim {
 	f.t.Helper()
-	c, err := f.Claim(f.t.Context(), ledger.ClaimOptions{ID: id, Max: limit, Hold: 10 * time.Minute})
+	c, err := f.Claim(f.t.Context(), ledger.ClaimOptions{ID: id, Max: limit, Timeout: 10 * time.Minute})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestTakeOver(t *testing.T) {
 			t.Errorf("%+v", again)
 		}
 		// The first call ends late: it changes nothing.
-		for _, s := range f.settle(first, ledger.Settlement{Verdict: ledger.Succeed, Effect: ledger.Block}) {
+		for _, s := range f.settle(first, ledger.Settlement{Do: ledger.Succeed, Effect: ledger.Block}) {
 			if s.State == ledger.Succeeded || s.Repeats {
 				t.Errorf("%+v", s)
 			}
@@ -88,7 +88,7 @@ func TestTakeOverAfterTheCall(t *testing.T) {
 		f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1))
 		f.claimAs("dead-1", 1)
 		f.takeOver("dead-", 1)
-		f.settle(f.claimAs("live-1", 1), ledger.Settlement{Verdict: ledger.Succeed, Effect: ledger.Block})
+		f.settle(f.claimAs("live-1", 1), ledger.Settlement{Do: ledger.Succeed, Effect: ledger.Block})
 		f.mark(ledger.Unblock, ledger.Interactive, f.version(), num(t, 1))
 		if c := f.claimAs("live-2", 1); len(c.Users) != 0 || c.Backlog.Later != 1 || c.Backlog.NextDue < time.Minute {
 			t.Errorf("%+v", c)
@@ -111,7 +111,7 @@ func TestTakeOverOfAPerson(t *testing.T) {
 		f.mark(ledger.Block, ledger.Bulk, f.version(), old)
 		f.claimAs("dead-1", 1)
 		f.takeOver("dead-", 1)
-		f.settle(f.claimAs("live-1", 1), ledger.Settlement{Verdict: ledger.Succeed, Effect: ledger.Block})
+		f.settle(f.claimAs("live-1", 1), ledger.Settlement{Do: ledger.Succeed, Effect: ledger.Block})
 		if _, err := f.Join(t.Context(), []ledger.Named{{Name: old, WaID: "559281723241", At: time.Now()}}, ledger.NameLimits{}); err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,7 @@ func TestPause(t *testing.T) {
 		claim := func() ledger.Claim {
 			t.Helper()
 			claims++
-			c, err := l.Claim(ctx, ledger.ClaimOptions{ID: "c" + string(rune('a'+claims)), Max: 1, Hold: time.Minute})
+			c, err := l.Claim(ctx, ledger.ClaimOptions{ID: "c" + string(rune('a'+claims)), Max: 1, Timeout: time.Minute})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -83,15 +83,15 @@ func both(t *testing.T, body func(t *testing.T, r *rig)) {
 	redistest.Each(t, func(t *testing.T, rdb redis.UniversalClient) {
 		f := taskfixture.New(t, rdb)
 		r := &rig{T: t, producer: f.Producer}
-		settle := func(verdict ledger.Verdict, failure *ledger.Failure, numbers []string) {
+		settle := func(verdict ledger.Disposition, failure *ledger.Failure, numbers []string) {
 			id := fmt.Sprint("claim-", time.Now().UnixNano())
-			c, err := f.Ledger.Claim(t.Context(), ledger.ClaimOptions{ID: id, Max: 1000, Hold: time.Minute})
+			c, err := f.Ledger.Claim(t.Context(), ledger.ClaimOptions{ID: id, Max: 1000, Timeout: time.Minute})
 			r.check(err)
 			var all []ledger.Settlement
 			for _, u := range c.Users {
-				s := ledger.Settlement{User: u.User, Version: u.Version, Verdict: verdict, Failure: failure}
+				s := ledger.Settlement{User: u.User, Version: u.Version, Do: verdict, Failure: failure}
 				if len(numbers) > 0 && !slices.Contains(numbers, u.User.Reveal()) {
-					s.Verdict, s.Failure = ledger.Wait, nil
+					s.Do, s.Failure = ledger.Wait, nil
 				}
 				all = append(all, s)
 			}

@@ -22,12 +22,12 @@ func TestKeepPutsMissingDeadLetters(t *testing.T) {
 		if _, err := w.ledger.Mark(t.Context(), []ledger.Request{{User: num(1), Operation: ledger.Block, Queue: ledger.Bulk, Version: v}}); err != nil {
 			t.Fatal(err)
 		}
-		c, err := w.ledger.Claim(t.Context(), ledger.ClaimOptions{ID: "c", Max: 1, Hold: time.Minute})
+		c, err := w.ledger.Claim(t.Context(), ledger.ClaimOptions{ID: "c", Max: 1, Timeout: time.Minute})
 		if err != nil || len(c.Users) != 1 {
 			t.Fatal(c, err)
 		}
 		if _, err := w.ledger.Settle(t.Context(), c.ID, []ledger.Settlement{{
-			User: num(1), Version: v, Verdict: ledger.Kill, Failure: &ledger.Failure{Code: 131047},
+			User: num(1), Version: v, Do: ledger.Kill, Failure: &ledger.Failure{Code: 131047},
 		}}); err != nil {
 			t.Fatal(err)
 		}

@@ -237,7 +237,7 @@ func (c *chaos) happens() {
 func (c *chaos) carry() {
 	for {
 		c.claims++
-		claim, err := c.ledger.Claim(c.t.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("claim-%d", c.claims), Max: 1 + c.rnd.IntN(100), Hold: 10 * time.Minute})
+		claim, err := c.ledger.Claim(c.t.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("claim-%d", c.claims), Max: 1 + c.rnd.IntN(100), Timeout: 10 * time.Minute})
 		if err != nil {
 			c.t.Fatal(err)
 		}

@@ -125,16 +125,16 @@ func (u *run) list(ctx context.Context) ([]client.Entry, error) {
 		<-renewing
 		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisTimeout)
 		defer cancel()
-		if _, err := u.ledger.Release(after, u.id); err != nil {
+		if _, err := u.ledger.Thaw(after, u.id); err != nil {
 			u.log.Warn("reconcile: writes go on only when their hold expires", keyError, err.Error())
 		}
 	}()
 	hold := func(ctx context.Context) error {
-		if ok, err := u.ledger.Hold(ctx, u.id, holdTime); err != nil || !ok {
+		if ok, err := u.ledger.Freeze(ctx, u.id, holdTime); err != nil || !ok {
 			return err // another run's hold does as well
 		}
 		u.say("wablock's own writes are held until the list is read")
-		renewing = renewUntil(held, holdTime, func(ctx context.Context) (bool, error) { return u.ledger.Hold(ctx, u.id, holdTime) }, func() {})
+		renewing = renewUntil(held, holdTime, func(ctx context.Context) (bool, error) { return u.ledger.Freeze(ctx, u.id, holdTime) }, func() {})
 		return nil
 	}
 	return listing.Read(ctx, listing.Config{

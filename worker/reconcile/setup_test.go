@@ -160,7 +160,7 @@ func (w *world) work() {
 	w.t.Helper()
 	for {
 		w.claims++
-		c, err := w.ledger.Claim(w.t.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("claim-%d", w.claims), Max: ledger.MaxBatch, Hold: time.Minute})
+		c, err := w.ledger.Claim(w.t.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("claim-%d", w.claims), Max: ledger.MaxBatch, Timeout: time.Minute})
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -188,9 +188,9 @@ func (w *world) carryOut(c ledger.Claim) {
 	settlements := make([]ledger.Settlement, len(c.Users))
 	for i, u := range c.Users {
 		o := res.Outcomes[i]
-		settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed, WaID: o.WaID}
+		settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Succeed, WaID: o.WaID}
 		if o.State != client.Succeeded {
-			settlements[i].Verdict, settlements[i].Failure = ledger.Kill, &ledger.Failure{Code: 131047}
+			settlements[i].Do, settlements[i].Failure = ledger.Kill, &ledger.Failure{Code: 131047}
 		}
 	}
 	if _, err := w.ledger.Settle(w.t.Context(), c.ID, settlements); err != nil {

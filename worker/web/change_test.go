@@ -229,13 +229,13 @@ func (f *fixture) fail(l *ledger.Ledger, numbers ...string) []user.ID {
 		users = append(users, u)
 		requests = append(requests, ledger.Request{User: u, Operation: ledger.Block, Version: v, Queue: ledger.Bulk})
 		settlements = append(settlements, ledger.Settlement{
-			User: u, Version: v, Verdict: ledger.Kill, Failure: &ledger.Failure{Code: 131047, Message: "Re-engagement message"},
+			User: u, Version: v, Do: ledger.Kill, Failure: &ledger.Failure{Code: 131047, Message: "Re-engagement message"},
 		})
 	}
 	if _, err := l.Mark(ctx, requests); err != nil {
 		f.t.Fatal(err)
 	}
-	if _, err := l.Claim(ctx, ledger.ClaimOptions{ID: "c", Max: len(users), Hold: 10 * time.Minute}); err != nil {
+	if _, err := l.Claim(ctx, ledger.ClaimOptions{ID: "c", Max: len(users), Timeout: 10 * time.Minute}); err != nil {
 		f.t.Fatal(err)
 	}
 	if _, err := l.Settle(ctx, "c", settlements); err != nil {

@@ -119,13 +119,13 @@ func benchChunkCPU(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		c, err := l.Claim(b.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("bench-%d-%t", n, r.Unlisted), Max: ledger.MaxBatch, Hold: time.Minute})
+		c, err := l.Claim(b.Context(), ledger.ClaimOptions{ID: fmt.Sprintf("bench-%d-%t", n, r.Unlisted), Max: ledger.MaxBatch, Timeout: time.Minute})
 		if err != nil || len(c.Users) != len(users) {
 			b.Fatal(len(c.Users), err)
 		}
 		settlements := make([]ledger.Settlement, len(c.Users))
 		for i, u := range c.Users {
-			settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed, WaID: u.User.Reveal()[1:]}
+			settlements[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Succeed, WaID: u.User.Reveal()[1:]}
 		}
 		if _, err := l.Settle(b.Context(), c.ID, settlements); err != nil {
 			b.Fatal(err)

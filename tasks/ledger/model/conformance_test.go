@@ -200,7 +200,7 @@ func (r *replay) claim(limit int) ledger.Claim {
 }
 
 func (r *replay) claimAs(id string, limit int) ledger.Claim {
-	c, err := r.Claim(r.ctx, ledger.ClaimOptions{ID: id, Max: limit, Hold: 10 * time.Minute})
+	c, err := r.Claim(r.ctx, ledger.ClaimOptions{ID: id, Max: limit, Timeout: 10 * time.Minute})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -240,10 +240,10 @@ func effect(c ledger.Claim, w Worker) ledger.Operation {
 func (r *replay) settle(step Step, from, to State) {
 	c := r.held[step.Worker]
 	s := map[Kind]ledger.Settlement{
-		SettleOK:    {Verdict: ledger.Succeed},
-		SettleNow:   {Verdict: ledger.Retry},
-		SettleLater: {Verdict: ledger.Wait, Delay: time.Hour},
-		SettleDead:  {Verdict: ledger.Kill},
+		SettleOK:    {Do: ledger.Succeed},
+		SettleNow:   {Do: ledger.Retry},
+		SettleLater: {Do: ledger.Wait, Delay: time.Hour},
+		SettleDead:  {Do: ledger.Kill},
 	}[step.Kind]
 	s.User, s.Version = r.user, c.Users[0].Version
 	s.Effect = effect(c, from.Workers[step.Worker])

@@ -298,7 +298,7 @@ func (c *claimRun) settle(users []ledger.Claimed, v verdict.Verdict) {
 		case ledger.Succeeded:
 			succeeded = append(succeeded, users[i].User)
 		case ledger.Dead:
-			if v.Settlements[i].Verdict != ledger.Kill {
+			if v.Settlements[i].Do != ledger.Kill {
 				continue // the claim was lost, and the one that took over killed the user
 			}
 			dead = append(dead, c.deadLetter(users[i], s, v.Settlements[i].Failure))
@@ -342,7 +342,7 @@ func (c *claimRun) learn(ctx context.Context, settlements []ledger.Settlement) {
 
 // effect returns what a call has, or may have, done to a user: "" if it certainly did nothing.
 func (c *claimRun) effect(v verdict.Verdict, s ledger.Settlement) ledger.Operation {
-	refused := (v.Err == nil || v.Told) && s.Verdict != ledger.Succeed && s.Failure != nil && s.Failure.Code != 0
+	refused := (v.Err == nil || v.Told) && s.Do != ledger.Succeed && s.Failure != nil && s.Failure.Code != 0
 	if refused || errors.Is(v.Err, verdict.ErrLate) || errors.Is(v.Err, errProtected) {
 		return ""
 	}

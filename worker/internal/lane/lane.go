@@ -342,7 +342,7 @@ func (l *lane) claim(ctx context.Context, t ticket) (ledger.Claim, error) {
 	}
 	l.claims++
 	id := l.prefix + strconv.FormatInt(l.claims, 36)
-	o := ledger.ClaimOptions{ID: id, Max: limit, Hold: l.claimFor(), Only: adm.Only, Oldest: l.claims%oldestEvery == 0}
+	o := ledger.ClaimOptions{ID: id, Max: limit, Timeout: l.claimFor(), Only: adm.Only, Oldest: l.claims%oldestEvery == 0}
 	if grant.FreshOnly || adm.Fresh {
 		o.Rest = max(grant.RetryIn, time.Millisecond)
 	}
@@ -371,7 +371,7 @@ func (l *lane) releaseUnacked(ctx context.Context) error {
 	if l.unackedClaim == "" {
 		return nil
 	}
-	claim, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: l.unackedClaim, Max: 0, Hold: l.claimFor()})
+	claim, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: l.unackedClaim, Max: 0, Timeout: l.claimFor()})
 	if err != nil {
 		return err
 	}
@@ -386,7 +386,7 @@ func (l *lane) releaseUnacked(ctx context.Context) error {
 func (l *lane) putBack(ctx context.Context, claimID string, users []ledger.Claimed, delay time.Duration) error {
 	back := make([]ledger.Settlement, len(users))
 	for i, u := range users {
-		back[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Wait, Delay: delay}
+		back[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Wait, Delay: delay}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisRetryDelay)
 	defer cancel()

@@ -54,7 +54,7 @@ func TestReleaseUnackedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.unackedClaim = "lost"
-	if c, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: l.unackedClaim, Max: 10, Hold: time.Minute}); err != nil || len(c.Users) != 3 {
+	if c, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: l.unackedClaim, Max: 10, Timeout: time.Minute}); err != nil || len(c.Users) != 3 {
 		t.Fatal(c, err)
 	}
 	flaky = 1 // the claim is read again, and its users can't be put back
@@ -65,7 +65,7 @@ func TestReleaseUnackedAgain(t *testing.T) {
 	if err := l.releaseUnacked(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: "next", Max: 10, Hold: time.Minute}); err != nil || len(c.Users) != 3 {
+	if c, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: "next", Max: 10, Timeout: time.Minute}); err != nil || len(c.Users) != 3 {
 		t.Errorf("%d users can be claimed, want 3: %v", len(c.Users), err)
 	}
 }

@@ -24,7 +24,7 @@ func protectedAmong(users []ledger.Claimed, found map[user.ID]protect.Entry, now
 		}
 		dead = append(dead, u)
 		v.Settlements = append(v.Settlements, ledger.Settlement{
-			User: u.User, Version: u.Version, Verdict: ledger.Kill,
+			User: u.User, Version: u.Version, Do: ledger.Kill,
 			Failure: &ledger.Failure{Message: "protected user", Details: e.Why(), At: now.UnixMilli()},
 		})
 	}

@@ -144,7 +144,7 @@ func (r *reading) named() Verdict {
 		switch o.State {
 		case client.Succeeded:
 			v.Succeeded++
-			v.Settlements = append(v.Settlements, ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Succeed, WaID: o.WaID})
+			v.Settlements = append(v.Settlements, ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Succeed, WaID: o.WaID})
 			continue
 		case client.Failed:
 			rule := r.ruleOf(o.Error)
@@ -297,7 +297,7 @@ func (r *reading) final() Verdict {
 		v = r.alike(SignFailed, false)
 		v.Struck = []user.ID{r.users[0].User}
 		if r.users[0].Attempts == 0 { // so that trials are of others first
-			v.Settlements[0].Verdict = ledger.Retry
+			v.Settlements[0].Do = ledger.Retry
 		}
 	}
 	v.Few = fewFinal
@@ -376,7 +376,7 @@ func (r *reading) add(v *Verdict, behind time.Duration, counted bool) {
 		}
 		s := r.settle(u, r.rule, failure, counted)
 		s.WaID = waID
-		if behind > 0 && s.Verdict == ledger.Wait {
+		if behind > 0 && s.Do == ledger.Wait {
 			s.Delay = behind
 		}
 		v.Settlements = append(v.Settlements, s)
@@ -398,12 +398,12 @@ func (r *reading) failure(err error) *ledger.Failure {
 
 // settle applies a rule to one user.
 func (r *reading) settle(u ledger.Claimed, rule client.Rule, failure *ledger.Failure, counted bool) ledger.Settlement {
-	s := ledger.Settlement{User: u.User, Version: u.Version, Failure: failure, Verdict: ledger.Wait}
+	s := ledger.Settlement{User: u.User, Version: u.Version, Failure: failure, Do: ledger.Wait}
 	switch {
 	case rule.Remedy == client.ListFull && r.Evidence.WasFull:
 		s.Delay = min(2*r.Evidence.FullDelay, maxRetryDelay) // behind the others that wait for room
 	case counted && (rule.Remedy == client.DeadLetter || rule.Remedy == client.ListFull):
-		s.Verdict = ledger.Kill
+		s.Do = ledger.Kill
 	case isLimit(rule) && r.res != nil && (!counted || r.Evidence.strikes(u.User) < provenAttempts):
 		s.Delay = r.backoff(r.Evidence.strikes(u.User))
 	case !counted && (isLimit(rule) || rule.Remedy == client.Halt && !r.passed()):
@@ -411,9 +411,9 @@ func (r *reading) settle(u ledger.Claimed, rule client.Rule, failure *ledger.Fai
 	case !counted:
 		s.Delay = r.uncountedDelay(u)
 	case r.lastAttempt(u):
-		s.Verdict = ledger.Kill
+		s.Do = ledger.Kill
 	default:
-		s.Verdict, s.Delay = ledger.Retry, r.backoff(u.Attempts)
+		s.Do, s.Delay = ledger.Retry, r.backoff(u.Attempts)
 	}
 	return s
 }

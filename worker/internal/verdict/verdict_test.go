@@ -61,7 +61,7 @@ func says(v Verdict) string {
 	}
 	var b strings.Builder
 	for _, s := range v.Settlements {
-		b.WriteByte(byte(s.Verdict))
+		b.WriteByte(byte(s.Do))
 	}
 	b.WriteString(strings.Repeat("a", len(v.Again)))
 	return b.String()
@@ -229,8 +229,8 @@ func TestRead(t *testing.T) {
 				if s.User != users[i].User || s.Version != users[i].Version {
 					t.Errorf("settlement %d is another user's", i)
 				}
-				if (s.Failure == nil) != (s.Verdict == ledger.Succeed) {
-					t.Errorf("settlement %d: %c with failure %v", i, s.Verdict, s.Failure)
+				if (s.Failure == nil) != (s.Do == ledger.Succeed) {
+					t.Errorf("settlement %d: %c with failure %v", i, s.Do, s.Failure)
 				}
 			}
 		})
@@ -390,11 +390,11 @@ func TestEveryRuleHasAVerdict(t *testing.T) {
 	for _, rule := range client.Rules() {
 		r := reading{Policy: testPolicy(), users: claimed(t, 0)}
 		s := r.settle(r.users[0], rule, &ledger.Failure{}, rule.UsesAttempt)
-		if s.Verdict == 0 || s.Verdict == ledger.Succeed {
-			t.Errorf("code %d: %c", rule.Code, s.Verdict)
+		if s.Do == 0 || s.Do == ledger.Succeed {
+			t.Errorf("code %d: %c", rule.Code, s.Do)
 		}
-		if rule.UsesAttempt != (s.Verdict == ledger.Retry || s.Verdict == ledger.Kill) {
-			t.Errorf("code %d uses an attempt: %v, verdict %c", rule.Code, rule.UsesAttempt, s.Verdict)
+		if rule.UsesAttempt != (s.Do == ledger.Retry || s.Do == ledger.Kill) {
+			t.Errorf("code %d uses an attempt: %v, verdict %c", rule.Code, rule.UsesAttempt, s.Do)
 		}
 	}
 }

@@ -444,7 +444,7 @@ func kill(t *testing.T, rdb redis.UniversalClient, n int) {
 		t.Fatal(got.body)
 	}
 	l := ledger.New(rdb, phoneNumberID)
-	c, err := l.Claim(t.Context(), ledger.ClaimOptions{ID: "c", Max: n, Hold: time.Minute})
+	c, err := l.Claim(t.Context(), ledger.ClaimOptions{ID: "c", Max: n, Timeout: time.Minute})
 	if err != nil || len(c.Users) != n {
 		t.Fatal(len(c.Users), err)
 	}
@@ -454,7 +454,7 @@ func kill(t *testing.T, rdb redis.UniversalClient, n int) {
 		if u.User.Reveal()[len(num(0))-1]%2 == 0 {
 			code = 131047
 		}
-		settled = append(settled, ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Kill, Failure: &ledger.Failure{Code: code, Message: "m"}})
+		settled = append(settled, ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Kill, Failure: &ledger.Failure{Code: code, Message: "m"}})
 	}
 	if _, err := l.Settle(t.Context(), "c", settled); err != nil {
 		t.Fatal(err)

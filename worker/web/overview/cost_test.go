@@ -132,12 +132,12 @@ func kill(tb testing.TB, l *ledger.Ledger, n int) {
 			tb.Fatal(err)
 		}
 		requests[k] = ledger.Request{User: u, Operation: ledger.Unblock, Queue: ledger.Interactive, Version: v}
-		settled[k] = ledger.Settlement{User: u, Version: v, Verdict: ledger.Kill, Failure: &ledger.Failure{Code: []int{131047, 131021, 139101, 100}[k%4]}}
+		settled[k] = ledger.Settlement{User: u, Version: v, Do: ledger.Kill, Failure: &ledger.Failure{Code: []int{131047, 131021, 139101, 100}[k%4]}}
 	}
 	if _, err := l.Mark(tb.Context(), requests); err != nil {
 		tb.Fatal(err)
 	}
-	if _, err := l.Claim(tb.Context(), ledger.ClaimOptions{ID: "c1", Max: n, Hold: time.Minute, Only: ledger.Unblock}); err != nil {
+	if _, err := l.Claim(tb.Context(), ledger.ClaimOptions{ID: "c1", Max: n, Timeout: time.Minute, Only: ledger.Unblock}); err != nil {
 		tb.Fatal(err)
 	}
 	if _, err := l.Settle(tb.Context(), "c1", settled); err != nil {

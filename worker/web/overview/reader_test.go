@@ -38,11 +38,11 @@ func plant(t *testing.T, rdb redis.UniversalClient) {
 		t.Fatal(err)
 	}
 	l := ledger.New(rdb, id)
-	c, err := l.Claim(t.Context(), ledger.ClaimOptions{ID: "c1", Max: 1, Hold: time.Minute})
+	c, err := l.Claim(t.Context(), ledger.ClaimOptions{ID: "c1", Max: 1, Timeout: time.Minute})
 	if err != nil || len(c.Users) != 1 {
 		t.Fatal(c, err)
 	}
-	_, err = l.Settle(t.Context(), "c1", []ledger.Settlement{{User: c.Users[0].User, Version: c.Users[0].Version, Verdict: ledger.Kill, Failure: &ledger.Failure{Code: 131047}}})
+	_, err = l.Settle(t.Context(), "c1", []ledger.Settlement{{User: c.Users[0].User, Version: c.Users[0].Version, Do: ledger.Kill, Failure: &ledger.Failure{Code: 131047}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,13 +83,13 @@ func (f *fixture) fill(jobID string, users, dead, code int) {
 		f.Fatal(err)
 	}
 	l := ledger.New(f.rdb, id)
-	c, err := l.Claim(f.Context(), ledger.ClaimOptions{ID: "claim-" + jobID, Max: dead, Hold: time.Minute})
+	c, err := l.Claim(f.Context(), ledger.ClaimOptions{ID: "claim-" + jobID, Max: dead, Timeout: time.Minute})
 	if err != nil || len(c.Users) != dead {
 		f.Fatal(len(c.Users), err)
 	}
 	var settlements []ledger.Settlement
 	for _, u := range c.Users {
-		settlements = append(settlements, ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Kill, Failure: &ledger.Failure{Code: code, Message: "Re-engagement message", Details: "of +16505551000"}})
+		settlements = append(settlements, ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Kill, Failure: &ledger.Failure{Code: code, Message: "Re-engagement message", Details: "of +16505551000"}})
 	}
 	if _, err := l.Settle(f.Context(), c.ID, settlements); err != nil {
 		f.Fatal(err)

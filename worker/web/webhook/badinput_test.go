@@ -36,10 +36,10 @@ func refuse(t *testing.T, f *taskfixture.Fixture, users []user.ID) {
 	_ = taskfixture.Must(f.Producer.Block(t.Context(), texts))(t)
 	for done := 0; done < len(users); {
 		id := fmt.Sprint("claim-", done)
-		c := taskfixture.Must(f.Ledger.Claim(t.Context(), ledger.ClaimOptions{ID: id, Max: ledger.MaxBatch, Hold: time.Minute}))(t)
+		c := taskfixture.Must(f.Ledger.Claim(t.Context(), ledger.ClaimOptions{ID: id, Max: ledger.MaxBatch, Timeout: time.Minute}))(t)
 		settled := make([]ledger.Settlement, len(c.Users))
 		for i, u := range c.Users {
-			settled[i] = ledger.Settlement{User: u.User, Version: u.Version, Verdict: ledger.Kill, Failure: &ledger.Failure{Code: tasks.CodeWindow, Message: "m"}}
+			settled[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Kill, Failure: &ledger.Failure{Code: tasks.CodeWindow, Message: "m"}}
 		}
 		if n := len(taskfixture.Must(f.Ledger.Settle(t.Context(), id, settled))(t)); n == 0 {
 			t.Fatalf("%d of %d are refused", done, len(users))

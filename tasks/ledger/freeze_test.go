@@ -11,7 +11,7 @@ import (
 
 func (f *fixture) hold(owner string, ttl time.Duration) bool {
 	f.t.Helper()
-	ok, err := f.Ledger.Hold(f.t.Context(), owner, ttl)
+	ok, err := f.Ledger.Freeze(f.t.Context(), owner, ttl)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -20,7 +20,7 @@ func (f *fixture) hold(owner string, ttl time.Duration) bool {
 
 func (f *fixture) release(owner string) bool {
 	f.t.Helper()
-	ok, err := f.Ledger.Release(f.t.Context(), owner)
+	ok, err := f.Ledger.Thaw(f.t.Context(), owner)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestAdopt(t *testing.T) {
 		v := f.version()
 		f.mark(ledger.Unblock, ledger.Bulk, v, num(t, 1), num(t, 2))
 		c := f.claim(1, "")
-		f.settle(c, ledger.Settlement{Verdict: ledger.Succeed})
+		f.settle(c, ledger.Settlement{Do: ledger.Succeed})
 		newer := f.version()
 		ask := []ledger.Entry{
 			{User: num(t, 1), Version: v}, {User: num(t, 2), Version: v}, // the second waits

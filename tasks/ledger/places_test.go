@@ -22,7 +22,7 @@ func TestPlaces(t *testing.T) {
 		f.mark(ledger.Block, ledger.Bulk, f.version(), num(t, 1)) // it keeps its place
 		f.mark(ledger.Block, ledger.Reconcile, f.version(), num(t, 7))
 		c := f.claim(1, "") // of the fifth, which is put off
-		f.settle(c, ledger.Settlement{Verdict: ledger.Wait, Delay: time.Minute})
+		f.settle(c, ledger.Settlement{Do: ledger.Wait, Delay: time.Minute})
 		f.mark(ledger.Block, ledger.Interactive, f.version(), num(t, 8))
 		users := []user.ID{num(t, 7), num(t, 6), num(t, 5), num(t, 4), num(t, 3), num(t, 1), num(t, 8), num(t, 9)}
 		entries, err := f.Entries(t.Context(), users)
