@@ -35,8 +35,10 @@ type Config struct {
 	MaxUsersPerCall int
 	MaxAttempts     int
 	RequestTimeout  time.Duration
-	Concurrency     int // 0: the worker chooses
-	ShutdownTimeout time.Duration
+	// ParkClosedWindows says that no call is made for blocks that are known to fail.
+	ParkClosedWindows bool
+	Concurrency       int // 0: the worker chooses
+	ShutdownTimeout   time.Duration
 
 	HTTPAddr  string // "": no server
 	HTTPToken Credential

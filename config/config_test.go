@@ -127,6 +127,7 @@ func TestWrongValues(t *testing.T) {
 		{"WABLOCK_REQUEST_TIMEOUT", "0s", "above zero"},
 		{"WABLOCK_REQUEST_TIMEOUT", "soon", "such as 30s"},
 		{"WABLOCK_SHUTDOWN_TIMEOUT", "-1s", "such as 25s"},
+		{"WABLOCK_PARK_CLOSED_WINDOWS", "1", "true or false"},
 		{"WABLOCK_CONCURRENCY", "many", "whole number"},
 		{"WABLOCK_JOB_RETENTION", "30", "needs its unit"},
 		{"WABLOCK_JOB_RETENTION", "59m", "from 1h"},

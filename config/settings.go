@@ -161,6 +161,11 @@ func workerSettings() []Setting {
 			Allowed: "a whole number from 1 to 1000", set: setMaxAttempts,
 		},
 		{
+			Variable: "WABLOCK_PARK_CLOSED_WINDOWS", Default: "false", Flag: "park-closed-windows", Worker: true,
+			Meaning: "blocks that are known to fail with 131047, since their users wrote last more than 24 hours ago, become dead letters without a call; only where webhooks arrive",
+			Allowed: "true or false", set: setParkClosedWindows,
+		},
+		{
 			Variable: "WABLOCK_CONCURRENCY", Default: "chosen by the worker", auto: true, Flag: "concurrency", Worker: true,
 			Meaning: "asynq tasks in flight per worker process", Allowed: "a whole number from 1 to 10000", set: setConcurrency,
 		},
@@ -370,14 +375,22 @@ func setHTTPTokensFile(c *Config, s string) error {
 	return checkPath(s)
 }
 
-func setHTTPReadOnly(c *Config, s string) error {
+func setHTTPReadOnly(c *Config, s string) (err error) {
+	c.HTTPReadOnly, err = yesOrNo(s)
+	return err
+}
+
+func setParkClosedWindows(c *Config, s string) (err error) {
+	c.ParkClosedWindows, err = yesOrNo(s)
+	return err
+}
+
+func yesOrNo(s string) (bool, error) {
 	switch strings.ToLower(s) {
 	case "true":
-		c.HTTPReadOnly = true
+		return true, nil
 	case "false":
-		c.HTTPReadOnly = false
-	default:
-		return errNotAllowed
+		return false, nil
 	}
-	return nil
+	return false, errNotAllowed
 }

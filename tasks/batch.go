@@ -21,7 +21,7 @@ type batchTerms struct {
 	Retention                    time.Duration
 	Requester, Reason, Reference string
 	AsOf, Until                  int64 // in ns; 0 for none
-	Standing, Unlisted           bool
+	Standing, Unparked, Unlisted bool
 	undoOf                       string
 }
 
@@ -29,7 +29,7 @@ func termsOf(r *Request) batchTerms {
 	return batchTerms{
 		Operation: r.Operation, PhoneNumberID: r.PhoneNumberID, Queue: r.Queue, Delay: r.Delay, Version: r.Version,
 		JobID: r.JobID, Retention: r.Retention, Requester: r.Requester, Reason: r.Reason, Reference: r.Reference,
-		AsOf: nanoseconds(r.AsOf), Until: nanoseconds(r.Until), Standing: r.Standing, Unlisted: r.Unlisted, undoOf: r.undoOf,
+		AsOf: nanoseconds(r.AsOf), Until: nanoseconds(r.Until), Standing: r.Standing, Unparked: r.Unparked, Unlisted: r.Unlisted, undoOf: r.undoOf,
 	}
 }
 

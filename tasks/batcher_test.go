@@ -148,6 +148,7 @@ func TestBatcherKeepsApart(t *testing.T) {
 		"AsOf":          tasks.WithAsOf(at),
 		"Until":         tasks.WithExpiry(at.Add(24 * time.Hour)),
 		"Standing":      tasks.WithStanding(),
+		"Unparked":      func(r *tasks.Request) { r.Unparked = true },
 		"Unlisted":      func(r *tasks.Request) { r.Unlisted, r.Version = true, 7 },
 	}
 	for f := range reflect.TypeFor[tasks.Request]().Fields() {

@@ -82,7 +82,7 @@ func TestHeardRevives(t *testing.T) {
 		if got.State != ledger.Waiting || got.Queue != tasks.Interactive || got.Version <= died || got.Operation != tasks.Block {
 			t.Errorf("it is %v in %s at %d", got.State, got.Queue, got.Version)
 		}
-		if want := (ledger.Text{By: "heard", Reason: "spam", Reference: "T-1"}); got.Text != want {
+		if want := (ledger.Text{By: "heard", Reason: "spam", Reference: "T-1", Unparked: true}); got.Text != want {
 			t.Errorf("asked for by %+v", got.Text)
 		}
 		if last := must(heard.Last(t.Context(), f.Redis, phoneNumberID, []ledger.Entry{got.Entry}))(t)[0]; last.UnixMilli() != at.UnixMilli() {

@@ -51,6 +51,8 @@ type Request struct {
 	// Standing wants a block until a newer request comes: where the API allows none yet, since the user has not
 	// written, it waits for that, and `status` says so. See [Producer.Everywhere].
 	Standing bool
+	// Unparked wants a call for a block also by workers that make none where it is known that the user has not written.
+	Unparked bool
 	// Unlisted makes no job of the request: it repeats, at its Version, what another job asked for.
 	Unlisted bool
 
@@ -255,7 +257,7 @@ func (r *Request) CheckEnd(now time.Time) error {
 
 // text returns who asks and why.
 func (r *Request) text() ledger.Text {
-	return ledger.Text{By: r.Requester, Reason: r.Reason, Reference: r.Reference, Standing: r.Standing}
+	return ledger.Text{By: r.Requester, Reason: r.Reason, Reference: r.Reference, Standing: r.Standing, Unparked: r.Unparked}
 }
 
 // checkText checks who asks and why; the texts are shown in logs, so they hold the number of no user.

@@ -173,10 +173,11 @@ func (r *reviving) entries(ctx context.Context, users []user.ID) ([]ledger.Entry
 // call, one too few leaves a user unblocked.
 const grace = 30 * time.Second
 
-// revivable reports whether the request of an entry, whose user wrote at a time, is to be made again.
+// revivable reports whether the request of an entry, whose user wrote at a time, is to be made again. One that was parked was
+// refused by no call: each message counts for it, also one that was told of late.
 func revivable(e ledger.Entry, wrote, now time.Time) bool {
 	return e.State == ledger.Dead && e.Failure != nil && e.Failure.Code == CodeWindow &&
-		!wrote.Before(e.SettledAt.Add(-grace)) && now.Sub(wrote) < heard.Window &&
+		(e.Failure.Parked || !wrote.Before(e.SettledAt.Add(-grace))) && now.Sub(wrote) < heard.Window &&
 		(e.Job.Ends == 0 || e.Job.Ends > now.Add(2*heard.Every).UnixMilli()) // else the block ends before it is worth a call
 }
 
@@ -206,7 +207,7 @@ func (r *reviving) request(g alike, first ledger.Text, entries []ledger.Entry, v
 	}
 	again := Request{
 		Operation: g.operation, PhoneNumberID: r.phoneNumberID, Users: idsOf(entries), Queue: ledger.Interactive,
-		Requester: "heard", Reason: cmp.Or(first.Reason, wroteReason), Reference: first.Reference,
+		Requester: "heard", Reason: cmp.Or(first.Reason, wroteReason), Reference: first.Reference, Unparked: true,
 	}
 	if again.checkText() != nil { // it holds the number of one who was not in the first request
 		again.Reason, again.Reference = wroteReason, ""

@@ -52,6 +52,9 @@ type Config struct {
 	// RetryDelay is the delay before the second attempt; it doubles up to five minutes, with
 	// jitter in its upper half. 0 means 1 s.
 	RetryDelay time.Duration
+	// ParkClosedWindows dead-letters blocks without a call of which it is known that the API refuses them, since their users
+	// wrote last more than 24 hours ago. It is for phone number IDs whose webhooks arrive.
+	ParkClosedWindows bool
 	// Jobs bound what is kept of the jobs that dead letters are redriven by; the zero value is that of
 	// [tasks.ProducerConfig].
 	Jobs ledger.JobLimits

@@ -59,7 +59,7 @@ func newWorker(cfg Config, lanes int) (*Worker, error) {
 	w.lanes = lane.New(lane.Config{
 		Redis: cfg.Redis, Resolve: cfg.Resolve, Limiter: cfg.Limiter, Dead: dead, WorkerID: w.id,
 		MaxLanes: lanes, MaxAttempts: cfg.MaxAttempts, RequestTimeout: cfg.RequestTimeout, ShutdownTimeout: cfg.ShutdownTimeout,
-		RetryDelay: cfg.RetryDelay, Died: died, Names: cfg.Names, Logger: cfg.Logger, Metrics: cfg.Metrics,
+		RetryDelay: cfg.RetryDelay, ParkClosedWindows: cfg.ParkClosedWindows, Died: died, Names: cfg.Names, Logger: cfg.Logger, Metrics: cfg.Metrics,
 	})
 	w.handler = &handler{
 		redis: cfg.Redis, producer: producer, dead: dead, client: asynq.NewClientFromRedisClient(cfg.Redis),

@@ -223,7 +223,7 @@ func again(letters []Letter) []tasks.Ended {
 
 func enqueueAgain(ctx context.Context, p *tasks.Producer, g group, letters []Letter, v ledger.Version, o RedriveOptions) ([]tasks.Job, error) {
 	return p.Again(ctx, tasks.Request{
-		Operation: g.operation, PhoneNumberID: g.phoneNumberID, Queue: o.Queue, Version: v,
+		Operation: g.operation, PhoneNumberID: g.phoneNumberID, Queue: o.Queue, Version: v, Unparked: true,
 		Requester: cmp.Or(o.Requester, "redrive"), Reason: cmp.Or(o.Reason, "redriven from the dead letters"),
 	}, again(letters))
 }

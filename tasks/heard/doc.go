@@ -1,7 +1,7 @@
 // Package heard keeps when users wrote last to a phone number ID: Meta lets a business block those who
 // wrote to it in the last 24 hours, and refuses others with 131047. Nothing else of a message is kept, and
-// the times of 24 hours alone, of at most [Max] users a phone number ID.
+// the times of seven days alone, of at most [Max] users a phone number ID.
 //
-// Files: heard.go (the times), turns.go (how often a user is asked for again). Which requests are repeated
+// Files: heard.go (what is kept), times.go (what that tells of a user), turns.go (how often a user is asked for again). Which requests are repeated
 // is decided in [github.com/wablock/wablock/tasks.Producer.Heard].
 package heard

@@ -15,9 +15,12 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// Window is the time from a user's message for which Meta lets the business block the user, and for which
-// the time of the message is kept.
+// Window is the time from a user's message for which Meta lets the business block the user. Older messages that are told of
+// have no effect.
 const Window = 24 * time.Hour
+
+// Kept is the time for which the times of messages are kept: behind Window they tell that a user can't be blocked.
+const Kept = 7 * 24 * time.Hour
 
 // Max bounds the users of a phone number ID whose times are kept; those who wrote last stay.
 const Max = 200_000
@@ -66,7 +69,7 @@ func Note(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, 
 	if len(events) > MaxBatch {
 		return nil, fmt.Errorf("heard: note: %d events, at most %d go at once", len(events), MaxBatch)
 	}
-	args := []any{Window.Milliseconds(), Max, Ahead.Milliseconds()}
+	args := []any{Window.Milliseconds(), Kept.Milliseconds(), Max, Ahead.Milliseconds()}
 	for _, e := range events {
 		args = append(args, max(0, e.At.UnixMilli()), flag(!e.Weak), e.WaID, len(e.Names))
 		for _, name := range e.Names {
@@ -130,27 +133,18 @@ func Closing(ctx context.Context, rdb redis.UniversalClient, phoneNumberID strin
 
 // Last returns when each entry's user wrote last, zero for not in the last 24 hours as far as is known.
 func Last(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, entries []ledger.Entry) ([]time.Time, error) {
-	if len(entries) == 0 {
-		return nil, nil
-	}
-	forms, whose := make([]string, 0, len(entries)), make([]int, 0, len(entries))
+	names := make([][]user.ID, len(entries))
 	for i, e := range entries {
-		forms, whose = append(forms, user.Fold(e.User.Reveal())), append(whose, i)
-		if e.WaID != "" {
-			forms, whose = append(forms, user.Fold("+"+e.WaID)), append(whose, i)
+		names[i] = []user.ID{e.User}
+		if id, err := user.FromCanonical("+" + e.WaID); err == nil {
+			names[i] = append(names[i], id)
 		}
 	}
-	pipe := rdb.Pipeline()
-	clock, scores := pipe.Time(ctx), pipe.ZMScore(ctx, timesKey(phoneNumberID), forms...)
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("heard: last: %w", err)
-	}
-	last := make([]time.Time, len(entries))
-	for k, ms := range scores.Val() {
-		at := time.UnixMilli(int64(ms)).UTC()
-		if ms > 0 && clock.Val().Sub(at) <= Window && at.After(last[whose[k]]) {
-			last[whose[k]] = at
+	t, err := Read(ctx, rdb, phoneNumberID, names)
+	for i, at := range t.Last {
+		if t.Now.Sub(at) > Window {
+			t.Last[i] = time.Time{}
 		}
 	}
-	return last, nil
+	return t.Last, err
 }

@@ -18,6 +18,8 @@ type Text struct {
 	// Standing says that a block is wanted until a newer request comes: where the API allows none yet, since the
 	// user has not written, it waits for that.
 	Standing bool `json:"standing,omitempty"`
+	// Unparked says that a call is to be made for a block although it is known that the user has not written.
+	Unparked bool `json:"unparked,omitempty"`
 }
 
 // The most characters of each part of a Text.

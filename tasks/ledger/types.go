@@ -150,4 +150,6 @@ type Failure struct {
 	// that the API stated for it: where others are served since, a further one is the user's.
 	Limited int64 `json:"limited,omitempty"`
 	Paused  int64 `json:"paused,omitempty"`
+	// Parked says that no call was made, since the API would have refused the user with Code.
+	Parked bool `json:"parked,omitempty"`
 }

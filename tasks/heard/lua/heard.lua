@@ -3,10 +3,11 @@
 -- KEYS[1]  sorted set: persons, by when they wrote last, in ms
 -- KEYS[2]  the set of users who may have a dead letter
 -- KEYS[3]  hash: the names that the API has told for a wa_id, as names.lua of the ledger keeps them
--- ARGV[1]  ms for which a time is kept
--- ARGV[2]  how many persons at the most; those who wrote last stay
--- ARGV[3]  ms that a time may lie ahead, by the difference of clocks
--- ARGV[4…] events: time in ms, "1" to keep the time or "0", wa_id ("" for none), n, then n times the form that is
+-- ARGV[1]  ms for which a message has an effect; older ones are not taken
+-- ARGV[2]  ms for which a time is kept, which is longer
+-- ARGV[3]  how many persons at the most; those who wrote last stay
+-- ARGV[4]  ms that a time may lie ahead, by the difference of clocks
+-- ARGV[5…] events: time in ms, "1" to keep the time or "0", wa_id ("" for none), n, then n times the form that is
 --          kept and the number of names that follow it, and these names, which may have a dead letter
 -- Returns  one text an event: "o" too old, "f" too far ahead, "k" taken; behind "k" and a blank each, the
 --          names that may have a dead letter.
@@ -14,7 +15,7 @@
 local HEARD, DEAD, NAMES = KEYS[1], KEYS[2], KEYS[3]
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local keep, most, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local window, keep, most, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 
 -- First, since a Redis that is out of memory lets a script write on that begins by removing.
 redis.call('ZREMRANGEBYSCORE', HEARD, '-inf', '(' .. string.format('%.0f', now - keep))
@@ -29,7 +30,7 @@ local function known(wa_id, names)
   for name in string.gmatch(redis.call('HGET', NAMES, wa_id) or '', '%S+') do names[#names + 1] = name end
 end
 
-local replies, i = {}, 4
+local replies, i = {}, 5
 while i <= #ARGV do
   local at, keeps, wa_id, forms, names = tonumber(ARGV[i]), ARGV[i + 1] == '1', ARGV[i + 2], {}, {}
   local n = tonumber(ARGV[i + 3])
@@ -41,7 +42,7 @@ while i <= #ARGV do
     i = i + 2 + m
   end
   local reply = 'k'
-  if at < now - keep then
+  if at < now - window then
     reply = 'o'
   elseif at > now + ahead then
     reply = 'f'

@@ -41,7 +41,7 @@ type claimRun struct {
 // run sends the users of a claim and settles them: in one request under the grant, or in halves,
 // and halves of halves, each under a token of its own.
 func (c *claimRun) run(users []ledger.Claimed, grant ratelimit.Grant) {
-	if users = c.leaveProtected(users); len(users) == 0 {
+	if users = c.park(c.leaveProtected(users)); len(users) == 0 {
 		c.breaker.Release(c.admission)
 		c.cancelGrant(c.ctx.calls, grant)
 		return
@@ -343,7 +343,7 @@ func (c *claimRun) learn(ctx context.Context, settlements []ledger.Settlement) {
 // effect returns what a call has, or may have, done to a user: "" if it certainly did nothing.
 func (c *claimRun) effect(v verdict.Verdict, s ledger.Settlement) ledger.Operation {
 	refused := (v.Err == nil || v.Told) && s.Do != ledger.Succeed && s.Failure != nil && s.Failure.Code != 0
-	if refused || errors.Is(v.Err, verdict.ErrLate) || errors.Is(v.Err, errProtected) {
+	if refused || errors.Is(v.Err, verdict.ErrLate) || errors.Is(v.Err, errProtected) || errors.Is(v.Err, errParked) {
 		return ""
 	}
 	return c.op

@@ -66,7 +66,7 @@ type Metrics interface {
 	LaneClosed(phoneNumberID string)
 }
 
-// Config configures a Pool. All fields but Died and Names are required.
+// Config configures a Pool. All fields but ParkClosedWindows, Died and Names are required.
 type Config struct {
 	Redis redis.UniversalClient
 	// Resolve returns how a phone number ID is served, and false when there is no token for it.
@@ -80,6 +80,10 @@ type Config struct {
 	MaxLanes                                    int
 	MaxAttempts                                 int
 	RequestTimeout, ShutdownTimeout, RetryDelay time.Duration
+
+	// ParkClosedWindows dead-letters blocks of users who are known to have written last before the API allows to block them,
+	// without a call.
+	ParkClosedWindows bool
 
 	// Died is told which users a call has failed for good, once they are in the dead-letter queue; nil for none. Of an
 	// entry it has User, WaID and Failure.

@@ -9,5 +9,6 @@
 //	follow.go  marks a task's users and waits for their ends
 //	mark.go    joins the marks of many handlers
 //	load.go    the estimate of how long users wait
+//	protected.go, parked.go  which users no call is made for
 //	closing.go lets blocks go first whose users can't be blocked for much longer
 package lane

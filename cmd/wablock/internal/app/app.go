@@ -108,7 +108,7 @@ func (a *App) Service(ctx context.Context, rdb redis.UniversalClient) (*Service,
 	wc := worker.Config{
 		Redis: rdb, Resolve: a.numbers.resolve, Configured: configured, Limiter: NewLimiter(a.cfg, rdb),
 		MaxAttempts: a.cfg.MaxAttempts, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
-		Concurrency: a.cfg.Concurrency, Jobs: JobLimits(a.cfg), Names: NameLimits(a.cfg), Logger: a.log, Metrics: m,
+		ParkClosedWindows: a.cfg.ParkClosedWindows, Concurrency: a.cfg.Concurrency, Jobs: JobLimits(a.cfg), Names: NameLimits(a.cfg), Logger: a.log, Metrics: m,
 	}
 	a.protectOwn(ctx, rdb)
 	runner, err := reconcile.New(reconcile.Config{Redis: rdb, Limiter: wc.Limiter, Jobs: wc.Jobs, Names: wc.Names, Logger: a.log})
