@@ -41,13 +41,13 @@ func TestInteractiveBlocksStarveNoBulkUnblocks(t *testing.T) {
 	})
 }
 
-// TestFreshUsersPassRetries keeps 600 users failing, each by a code of their own, more than the retry budget lets go, and then
+// TestFreshUsersPassRetries keeps 600 users failing, more than the retry budget lets go, and then
 // asks for 100 others in the same queue.
 func TestFreshUsersPassRetries(t *testing.T) {
 	t.Parallel()
 	failing := numbersFrom(0, 600)
 	inBubble(t, simulator.Scenario{
-		Faults: []simulator.Fault{{Effect: simulator.EffectFailUser, Code: 777777, Users: failing}},
+		Faults: []simulator.Fault{{Effect: simulator.EffectFailUser, Code: 139103, Users: failing}},
 	}, func(t *testing.T, b *bubble) {
 		b.cfg.Logger, b.cfg.MaxAttempts = nil, 1000
 		b.cfg.RetryDelay = 100 * time.Millisecond

@@ -74,40 +74,39 @@ func isLimit(rule client.Rule) bool {
 	return rule.Remedy == client.RateLimit || rule.Remedy == client.AccountRateLimit
 }
 
-// toldOfAll returns the error of an answer that does for no user what was asked for, and refuses those it names with
-// codes that are known to be no user's own: it tells the same as a call that failed as a whole with the code of most of
-// them. It returns nil for any other answer.
-func toldOfAll(res *client.Result) (found *client.APIError) {
-	const retried, halted, limited, kinds = 0, 1, 2, 3
-	var n [kinds]int
-	var last [kinds]*client.APIError
+// toldOfAll returns the error of an answer that does for no user what was asked for, and refuses most of those it names
+// with a limit, or with a code that stops all calls: it tells the same as a call that failed as a whole so. It returns nil
+// for any other answer. Codes to be retried (139103, 131000) stay the named users' own, who end after their attempts:
+// an API that tells them one by one works, and the last users of a job may have nothing else to be compared with.
+func toldOfAll(res *client.Result) *client.APIError {
+	var retried, halted, limited int
+	var halt, limit *client.APIError // the last of each
 	for _, o := range res.Outcomes {
-		kind := retried
 		switch o.State {
 		case client.Unknown:
 			continue
 		case client.Succeeded:
 			return nil
 		case client.Failed:
-			switch rule := client.Classify(o.Error); {
-			case rule.Remedy == client.DeadLetter || rule.Remedy == client.ListFull || rule.Code == client.NoCode && !o.Error.IsTransient:
-				return nil
-			case rule.Remedy == client.Halt:
-				kind = halted
-			case isLimit(rule):
-				kind = limited
-			}
 		}
-		n[kind]++
-		last[kind] = o.Error
-	}
-	most := retried
-	for kind := range kinds {
-		if n[kind] > n[most] {
-			most = kind
+		switch rule := client.Classify(o.Error); {
+		case rule.Remedy == client.DeadLetter || rule.Remedy == client.ListFull || rule.Code == client.NoCode && !o.Error.IsTransient:
+			return nil
+		case rule.Remedy == client.Halt:
+			halted, halt = halted+1, o.Error
+		case isLimit(rule):
+			limited, limit = limited+1, o.Error
+		default:
+			retried++
 		}
 	}
-	return last[most]
+	switch {
+	case limited > max(halted, retried):
+		return limit
+	case halted > retried:
+		return halt
+	}
+	return nil
 }
 
 // limitsHalf reports whether an answer refuses at least half of the users for the rate.

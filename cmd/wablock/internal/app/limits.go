@@ -47,14 +47,10 @@ func LimitOf(ctx context.Context, rdb redis.UniversalClient, l *redislimit.Limit
 		o.State = "paused"
 	}
 	if s.Pinned > 0 {
-		if o.PinnedBy, o.PinnedAt, err = askedBy(ctx, rdb, n.ID, audit.Pin); err != nil {
-			return o, err
-		}
+		o.PinnedBy, o.PinnedAt = askedBy(ctx, rdb, n.ID, audit.Pin)
 	}
 	if s.Capped > 0 {
-		if o.CappedBy, o.CappedAt, err = askedBy(ctx, rdb, n.ID, audit.Cap); err != nil {
-			return o, err
-		}
+		o.CappedBy, o.CappedAt = askedBy(ctx, rdb, n.ID, audit.Cap)
 	}
 	account, err := l.ShowAccount(ctx, n.Token.Account())
 	if err == nil && account.LimitErrors > 0 {
@@ -63,10 +59,11 @@ func LimitOf(ctx context.Context, rdb redis.UniversalClient, l *redislimit.Limit
 	return o, err
 }
 
-// askedBy returns who asked for what holds, and when.
-func askedBy(ctx context.Context, rdb redis.UniversalClient, id string, action audit.Action) (string, time.Time, error) {
-	e, _, err := audit.Last(ctx, rdb, id, action)
-	return e.By, e.At, err
+// askedBy returns who asked for what holds, and when; nothing where the audit log does not tell, without which the limit
+// is as good.
+func askedBy(ctx context.Context, rdb redis.UniversalClient, id string, action audit.Action) (string, time.Time) {
+	e, _, _ := audit.Last(ctx, rdb, id, action)
+	return e.By, e.At
 }
 
 // Limits returns the limit of one phone number ID, or with "" of all that are configured.
