@@ -41,7 +41,7 @@ type claimRun struct {
 // run sends the users of a claim and settles them: in one request under the grant, or in halves,
 // and halves of halves, each under a token of its own.
 func (c *claimRun) run(users []ledger.Claimed, grant ratelimit.Grant) {
-	if users = c.park(c.leaveProtected(users)); len(users) == 0 {
+	if users = c.leaveClosed(c.leaveProtected(users)); len(users) == 0 {
 		c.breaker.Release(c.admission)
 		c.cancelGrant(c.ctx.calls, grant)
 		return
@@ -104,6 +104,28 @@ func (c *claimRun) leaveProtected(users []ledger.Claimed) []ledger.Claimed {
 	}
 	dead, others, v := protectedAmong(users, found, time.Now())
 	c.log.Warn("lane: protected users are not blocked; they go into the dead-letter queue", keyUsers, len(dead))
+	c.settle(dead, v)
+	return others
+}
+
+// leaveClosed dead-letters those among users who are to be blocked whose windows are known to be closed, and returns the
+// others. Where Redis does not tell, all are called for.
+func (c *claimRun) leaveClosed(users []ledger.Claimed) []ledger.Claimed {
+	if !c.cfg.ParkClosedWindows || c.op != ledger.Block || len(users) == 0 {
+		return users
+	}
+	ctx, cancel := context.WithTimeout(c.ctx.calls, redisRetryDelay)
+	closed, err := windows{c.cfg.Redis, c.ledger, c.number.ID}.closed(ctx, users)
+	cancel()
+	if err != nil {
+		c.log.Warn("lane: it can't be read who has not written; all are called for", keyUsers, len(users), keyError, err.Error())
+		return users
+	}
+	if len(closed) == 0 {
+		return users
+	}
+	dead, others, v := parkedAmong(users, closed, time.Now())
+	c.log.Info("lane: users who have not written are parked without a call, until they write", keyUsers, len(dead))
 	c.settle(dead, v)
 	return others
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/heard"
 	"github.com/wablock/wablock/tasks/ledger"
@@ -16,37 +18,23 @@ import (
 // errParked is the error of users that no call is made for, since it would be refused.
 var errParked = errors.New("user who has not written")
 
-// park dead-letters those among users who are to be blocked that the API is known to refuse, and returns the others. Where Redis does not tell, all are called for.
-func (c *claimRun) park(users []ledger.Claimed) []ledger.Claimed {
-	if !c.cfg.ParkClosedWindows || c.op != ledger.Block || len(users) == 0 {
-		return users
-	}
-	ctx, cancel := context.WithTimeout(c.ctx.calls, redisRetryDelay)
-	closed, err := c.closedWindows(ctx, users)
-	cancel()
-	if err != nil {
-		c.log.Warn("lane: it can't be read who has not written; all are called for", keyUsers, len(users), keyError, err.Error())
-		return users
-	}
-	if len(closed) == 0 {
-		return users
-	}
-	dead, others, v := parkedAmong(users, closed, time.Now())
-	c.log.Info("lane: users who have not written are parked without a call, until they write", keyUsers, len(dead))
-	c.settle(dead, v)
-	return others
+// windows reads whose 24 hours, in which the API takes a block, are over.
+type windows struct {
+	redis         redis.UniversalClient
+	ledger        *ledger.Ledger
+	phoneNumberID string
 }
 
-// closedWindows returns those of the users whose windows are known to be closed, and when they wrote last. Under the names
+// closed returns those of the users whose windows are known to be closed, and when they wrote last. Under the names
 // of a claim that is one round trip; the other names of a person, and whether a call is wanted all the same, are looked up
 // of those alone who would be parked.
-func (c *claimRun) closedWindows(ctx context.Context, users []ledger.Claimed) (map[user.ID]time.Time, error) {
+func (w windows) closed(ctx context.Context, users []ledger.Claimed) (map[user.ID]time.Time, error) {
 	ids := idsOf(users)
 	names := make([][]user.ID, len(ids))
 	for i, id := range ids {
 		names[i] = []user.ID{id}
 	}
-	t, err := heard.Read(ctx, c.cfg.Redis, c.number.ID, names)
+	t, err := heard.Read(ctx, w.redis, w.phoneNumberID, names)
 	if err != nil {
 		return nil, err
 	}
@@ -59,15 +47,15 @@ func (c *claimRun) closedWindows(ctx context.Context, users []ledger.Claimed) (m
 	if len(found) == 0 {
 		return nil, nil
 	}
-	entries, err := c.ledger.Entries(ctx, found)
+	entries, err := w.ledger.Entries(ctx, found)
 	if err != nil {
 		return nil, err
 	}
-	texts, err := c.ledger.Texts(ctx, digestsOf(entries))
+	texts, err := w.ledger.Texts(ctx, digestsOf(entries))
 	if err != nil {
 		return nil, err
 	}
-	if names, err = c.ledger.NamesOf(ctx, found); err != nil {
+	if names, err = w.ledger.NamesOf(ctx, found); err != nil {
 		return nil, err
 	}
 	for i, e := range entries {
@@ -75,7 +63,7 @@ func (c *claimRun) closedWindows(ctx context.Context, users []ledger.Claimed) (m
 			names[i] = append(names[i], id)
 		}
 	}
-	if t, err = heard.Read(ctx, c.cfg.Redis, c.number.ID, names); err != nil {
+	if t, err = heard.Read(ctx, w.redis, w.phoneNumberID, names); err != nil {
 		return nil, err
 	}
 	closed := make(map[user.ID]time.Time)
