@@ -19,7 +19,7 @@ type Event struct {
 
 // Next is the law: the state after an event. The result depends on nothing but the arguments.
 func Next(s State, e Event, now Instant, set Settings) State {
-	l := law{State: s, now: now, set: set, count: e.Count}
+	l := law{State: s.rebased(now), now: now, set: set, count: e.Count}
 	if e.UsagePercent > 0 {
 		l.Usage, l.UsageAt = e.UsagePercent, now
 	}

@@ -63,6 +63,28 @@ func Unlimited(now Instant, _ Settings) State {
 	return State{Rate: MaxRate, Since: now, StepAt: now}
 }
 
+// clockStep is the time by which a state may be ahead of the clock before the clock is known to have been set back.
+const clockStep = time.Second
+
+// rebased returns the state for a clock that was set back: what was noted lies in its future, so all of it is moved by
+// the difference, or refusals of before would pass for fresh ones, and the time between for a window.
+func (s State) rebased(now Instant) State {
+	newest := max(s.Since, s.StepAt, s.FellAt, s.PausedFrom, s.SpentAt, s.RefusedAt, s.WindowAt, s.UsageAt)
+	back := newest.Sub(now)
+	if back <= clockStep {
+		return s
+	}
+	for _, at := range []*Instant{
+		&s.Since, &s.StepAt, &s.FellAt, &s.PausedFrom, &s.SpentAt, &s.RefusedAt, &s.WindowAt, &s.UsageAt,
+		&s.PausedUntil, &s.RestUntil, &s.Batch.RetryAt,
+	} {
+		if *at != 0 {
+			*at = at.Add(-back)
+		}
+	}
+	return s
+}
+
 // Pace returns the rate in force, in calls a second: the law's, slowed by usage headers, or an operator's. The
 // configured ceiling comes on top, in the bucket.
 func (s State) Pace(now Instant) float64 {

@@ -93,6 +93,8 @@ func (s stopping) again(l *law, e Event) {
 		l.SpentAt = 0 // no window was spent
 	case l.Failures == 0:
 		l.SpentAt = l.now
+	case l.SpentAt > 0 && l.now.Sub(l.PausedUntil) > longAfter: // no call was there to probe, or the clock was set forward
+		l.SpentAt = l.SpentAt.Add(l.now.Sub(l.PausedUntil))
 	}
 	pause := s.pause(l)
 	until := l.now.Add(pause/2 + time.Duration(e.Jitter*float64(pause/2)))
