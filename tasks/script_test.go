@@ -232,7 +232,7 @@ func (s *script) steer(ctx context.Context, undo bool) {
 			s.Fatalf("the undo of %s names a user who was not changed by it, or was asked for since: %+v\n%v", j.id, e, s.log)
 		}
 		for _, p := range s.asked[id] {
-			if p.version > j.version && p.version < by.version {
+			if p.version > j.version && p.version < by.version && !p.canceled {
 				s.Fatalf("the undo of %s is newer than %s, which was asked for since\n%v", j.id, p.id, s.log)
 			}
 		}
