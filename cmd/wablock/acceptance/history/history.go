@@ -44,20 +44,6 @@ type Stop struct{ From, To time.Time }
 // Loss is a time of which Redis has lost what was written, by a failover to a replica that lagged.
 type Loss struct{ From, To time.Time }
 
-// Losses are all of a run.
-type Losses []Loss
-
-// MayHold reports whether a request may be among what was lost: it is ambiguous then, however it was answered. What was
-// answered before the lost time began is kept.
-func (l Losses) MayHold(r Request) bool {
-	for _, loss := range l {
-		if r.Began.Before(loss.To) && (!r.Accepted || r.AcceptedAt.After(loss.From)) {
-			return true
-		}
-	}
-	return false
-}
-
 // Run is all that is known of a run. Nothing may be in flight any more.
 type Run struct {
 	// Requests are, per user, in the order in which they were made: one was answered, or given
@@ -130,7 +116,7 @@ func Check(r Run) Report {
 		k.counted(requests, k.Entries[user].Version)
 		k.user(user, withEnds(requests))
 	}
-	k.report.Problems = append(k.report.Problems, slices.Concat(r.jobProblems(), r.pauseProblems(), r.protectionProblems())...)
+	k.report.Problems = append(k.report.Problems, slices.Concat(jobProblems(r), pauseProblems(r), protectionProblems(r))...)
 	for user := range k.calls {
 		if len(r.Requests[user]) == 0 {
 			k.problem(user, "was in a call that was never requested")
@@ -319,9 +305,9 @@ func (k *checker) deadLetter(user User, e ledger.Entry) {
 	switch dead := e.State == ledger.Dead; {
 	case dead != (k.dead[user] > 0):
 		k.problem(user, "dead by the ledger: %v; in the dead-letter queue: %v", dead, k.dead[user] > 0)
-	case !dead && e.Operation == ledger.Block && k.protectedFrom(user, k.Requests[user][0].Began):
+	case !dead && e.Operation == ledger.Block && protectedFrom(k.Protections, user, k.Requests[user][0].Began):
 		k.problem(user, "is protected, and its block is not dead")
-	case k.wasProtected(user): // a block may have died of that, or not
+	case wasProtected(k.Protections, user): // a block may have died of that, or not
 	case dead != (k.Doomed[user] && e.Operation == ledger.Block):
 		k.problem(user, "dead: %v, though %s", dead, e.Operation)
 	}
@@ -351,7 +337,7 @@ func (k *checker) order(user User, requests []Request) {
 func (k *checker) carriesOut(c simulator.Call, requests []Request, from int) int {
 	for i := from; i < len(requests); i++ {
 		r := requests[i]
-		if r.Began.After(c.Begin) || r.due.After(c.Begin) || string(r.Operation) != string(c.Operation) || k.withdrawn(r, c.Begin.Add(-k.Grace)) {
+		if r.Began.After(c.Begin) || r.due.After(c.Begin) || string(r.Operation) != string(c.Operation) || withdrawn(k.Losses, r, c.Begin.Add(-k.Grace)) {
 			continue
 		}
 		return i

@@ -31,26 +31,12 @@ type Protection struct {
 	From, To time.Time
 }
 
-// Last returns the last of a user's requests that must have been kept, the end of a timed block included, and whether
-// there is one.
-func (l Losses) Last(requests []Request) (last Request, found bool) {
-	for _, r := range withEnds(requests) {
-		if l.keeps(r) {
-			last, found = r, true
-		}
-	}
-	return last, found
-}
-
-// keeps reports whether a request was accepted, cannot be lost, and was not withdrawn.
-func (l Losses) keeps(r Request) bool { return r.Accepted && r.Steered.IsZero() && !l.MayHold(r) }
-
 // withdrawn reports whether a request had been withdrawn at a time, for certain.
-func (r Run) withdrawn(q Request, at time.Time) bool {
+func withdrawn(l Losses, q Request, at time.Time) bool {
 	if q.Withdrawn.IsZero() || q.Withdrawn.After(at) {
 		return false
 	}
-	return !r.Losses.MayHold(Request{Began: q.Steered, Accepted: true, AcceptedAt: q.Withdrawn})
+	return !l.MayHold(Request{Began: q.Steered, Accepted: true, AcceptedAt: q.Withdrawn})
 }
 
 // withEnds returns requests with the end of each timed block behind it: a request at the next version.
@@ -77,7 +63,7 @@ func beforeWithdrawn(requests []Request, at int, begin time.Time) int {
 }
 
 // jobProblems holds the counts of each job that must have been kept against the ends of its users.
-func (r Run) jobProblems() []Problem {
+func jobProblems(r Run) []Problem {
 	sure := map[string]Request{}
 	for user, requests := range r.Requests {
 		for _, q := range requests {
@@ -130,7 +116,7 @@ func (r Run) jobProblems() []Problem {
 }
 
 // pauseProblems finds calls that began in a pause, when the last one of before must have begun.
-func (r Run) pauseProblems() []Problem {
+func pauseProblems(r Run) []Problem {
 	var problems []Problem
 	for _, p := range r.Pauses {
 		for _, c := range r.Calls {
@@ -147,7 +133,7 @@ func (r Run) pauseProblems() []Problem {
 }
 
 // protectionProblems finds calls to block protected users.
-func (r Run) protectionProblems() []Problem {
+func protectionProblems(r Run) []Problem {
 	of := map[User][]Protection{}
 	for _, p := range r.Protections {
 		of[p.User] = append(of[p.User], p)
@@ -170,11 +156,11 @@ func (r Run) protectionProblems() []Problem {
 }
 
 // wasProtected reports whether the user was protected at any time.
-func (r Run) wasProtected(u User) bool {
-	return slices.ContainsFunc(r.Protections, func(p Protection) bool { return p.User == u })
+func wasProtected(all []Protection, u User) bool {
+	return slices.ContainsFunc(all, func(p Protection) bool { return p.User == u })
 }
 
 // protectedFrom reports whether the user was protected at t, and ever since.
-func (r Run) protectedFrom(u User, t time.Time) bool {
-	return slices.ContainsFunc(r.Protections, func(p Protection) bool { return p.User == u && p.To.IsZero() && p.From.Before(t) })
+func protectedFrom(all []Protection, u User, t time.Time) bool {
+	return slices.ContainsFunc(all, func(p Protection) bool { return p.User == u && p.To.IsZero() && p.From.Before(t) })
 }

@@ -203,3 +203,48 @@ func (g *generator) sleep(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
+
+// steer sometimes cancels or undoes one of the last jobs, and notes it before and after.
+func (g *generator) steer(ctx context.Context) error {
+	if len(g.accepted) == 0 || g.rng.IntN(5) > 0 {
+		return nil
+	}
+	i := g.rng.IntN(len(g.accepted))
+	if g.rng.IntN(2) == 0 {
+		i = len(g.accepted) - 1
+	}
+	of := g.accepted[i]
+	g.accepted = append(g.accepted[:i:i], g.accepted[i+1:]...)
+	n := note{Job: of.Job, Operation: of.Operation, Steer: &steering{Undo: g.rng.IntN(3) == 0, Began: time.Now()}}
+	if err := g.out.Encode(n); err != nil {
+		return err
+	}
+	if g.running != nil && g.running.Job == of.Job {
+		g.running = nil // it is not repeated
+	}
+	short, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer done()
+	if n.Steer.Undo {
+		g.undo(short, &n)
+	} else {
+		c, err := g.producer.Cancel(short, of.Job, false)
+		n.Steer.Answered, n.Steer.Nothing, n.Steer.Canceled = err == nil, errors.Is(err, tasks.ErrJobEnded), c.Canceled
+	}
+	n.At = time.Now()
+	return g.out.Encode(n)
+}
+
+func (g *generator) undo(ctx context.Context, n *note) {
+	u, err := g.producer.Undo(ctx, n.Job, tasks.UndoRequest{})
+	if err != nil {
+		return
+	}
+	if u.UndoJobID != "" { // its version is known to the ledger alone
+		j, found, err := g.ledger.JobByID(ctx, u.UndoJobID)
+		if err != nil || !found {
+			return
+		}
+		n.Version = j.Version
+	}
+	n.Steer.Answered, n.Steer.Canceled, n.Steer.Reversed = true, u.Canceled, u.Reversed
+}
