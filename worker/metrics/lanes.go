@@ -42,7 +42,7 @@ func newLanes(numbers *capped, configured []string) *lanes {
 		open:         make(map[string]*lane),
 		kept:         make(map[string]bool),
 		waiting:      gauge("waiting_users", "Users that could be sent now, as of the lane's last look.", "queue"),
-		oldest:       gauge("oldest_waiting_timestamp_seconds", "When the user that waits longest was asked for, in Unix time, as of the lane's last look; absent when none waits."),
+		oldest:       gauge("oldest_waiting_timestamp_seconds", "When the user that waits longest was asked for, in Unix time, as of the lane's last look; the time of the scrape while none waits."),
 		later:        gauge("later_users", "Users that are in flight anywhere or wait for their next attempt, as of the lane's last look."),
 		inFlight:     gauge("in_flight_users", "Users in calls of this process."),
 		state:        gauge("lane_state", "Lanes of this process in a state: 1 or 0, more only under \"other\".", "state"),
@@ -141,9 +141,7 @@ func (c *lanes) Collect(ch chan<- prometheus.Metric) {
 		for s, n := range sum.states {
 			gauge(c.state, n, s)
 		}
-		if !sum.oldest.IsZero() {
-			gauge(c.oldest, float64(sum.oldest.UnixMilli())/1000)
-		}
+		gauge(c.oldest, float64(sum.oldest.UnixMilli())/1000)
 		gauge(c.later, sum.later)
 		gauge(c.inFlight, sum.inFlight)
 		gauge(c.paused, sum.paused)
@@ -173,7 +171,7 @@ func (c *lanes) sums(now time.Time) map[string]*laneSum {
 		label := c.numbers.label(id)
 		s := sums[label]
 		if s == nil {
-			s = &laneSum{waiting: make(map[string]float64), states: make(map[string]float64)}
+			s = &laneSum{waiting: make(map[string]float64), states: make(map[string]float64), oldest: now}
 			for _, state := range laneStates {
 				s.states[state] = 0
 			}
@@ -182,7 +180,7 @@ func (c *lanes) sums(now time.Time) map[string]*laneSum {
 		s.waiting[string(ledger.Interactive)] += float64(l.backlog.Interactive)
 		s.waiting[string(ledger.Bulk)] += float64(l.backlog.Bulk)
 		s.waiting[string(ledger.Reconcile)] += float64(l.backlog.Reconcile)
-		if v := l.backlog.Oldest; v > 0 && (s.oldest.IsZero() || v.Time().Before(s.oldest)) {
+		if v := l.backlog.Oldest; v > 0 && v.Time().Before(s.oldest) {
 			s.oldest = v.Time()
 		}
 		s.states[l.state]++

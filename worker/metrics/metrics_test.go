@@ -90,9 +90,9 @@ wablock_waiting_users{phone_number_id="106",queue="reconcile"} 0
 func TestIdleLanesKeepTheirSeries(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("", "106")
-	names := []string{"wablock_waiting_users", "wablock_lane_state", "wablock_last_call_timestamp_seconds", "wablock_later_users", "wablock_rate_limit", "wablock_users_per_call", "wablock_in_flight_users"}
+	names := []string{"wablock_waiting_users", "wablock_oldest_waiting_timestamp_seconds", "wablock_lane_state", "wablock_last_call_timestamp_seconds", "wablock_later_users", "wablock_rate_limit", "wablock_users_per_call", "wablock_in_flight_users"}
 	before := scrape(t, m, names...)
-	if len(before) != 3+4+1+1+1 {
+	if len(before) != 3+1+4+1+1+1 {
 		t.Errorf("before the first call: %q", before)
 	}
 	for _, id := range []string{"106", "999"} {
