@@ -43,7 +43,7 @@ type claimRun struct {
 func (c *claimRun) run(users []ledger.Claimed, grant ratelimit.Grant) {
 	if users = c.leaveClosed(c.leaveProtected(users)); len(users) == 0 {
 		c.breaker.Release(c.admission)
-		c.cancelGrant(c.ctx.calls, grant)
+		c.tokens.giveBack(c.ctx.calls, grant)
 		return
 	}
 	var back []ledger.Claimed
@@ -99,12 +99,10 @@ func (c *claimRun) leaveProtected(users []ledger.Claimed) []ledger.Claimed {
 		c.putBackAll(redisRetryDelay, users)
 		return nil
 	}
-	if len(found) == 0 {
-		return users
+	others := c.endUncalled(users, protectedFailures(found, time.Now()))
+	if n := len(users) - len(others); n > 0 {
+		c.log.Warn("lane: protected users are not blocked; they go into the dead-letter queue", keyUsers, n)
 	}
-	dead, others, v := protectedAmong(users, found, time.Now())
-	c.log.Warn("lane: protected users are not blocked; they go into the dead-letter queue", keyUsers, len(dead))
-	c.settle(dead, v)
 	return others
 }
 
@@ -121,11 +119,19 @@ func (c *claimRun) leaveClosed(users []ledger.Claimed) []ledger.Claimed {
 		c.log.Warn("lane: it can't be read who has not written; all are called for", keyUsers, len(users), keyError, err.Error())
 		return users
 	}
-	if len(closed) == 0 {
+	others := c.endUncalled(users, parkedFailures(closed, time.Now()))
+	if n := len(users) - len(others); n > 0 {
+		c.log.Info("lane: users who have not written are parked without a call, until they write", keyUsers, n)
+	}
+	return others
+}
+
+// endUncalled dead-letters those among users that have a failure, and returns the others.
+func (c *claimRun) endUncalled(users []ledger.Claimed, failures map[user.ID]*ledger.Failure) []ledger.Claimed {
+	if len(failures) == 0 {
 		return users
 	}
-	dead, others, v := parkedAmong(users, closed, time.Now())
-	c.log.Info("lane: users who have not written are parked without a call, until they write", keyUsers, len(dead))
+	dead, others, v := uncalledAmong(users, failures)
 	c.settle(dead, v)
 	return others
 }
@@ -154,8 +160,8 @@ func idsOf(users []ledger.Claimed) []user.ID {
 // putBackAll lets users wait again, for delay at least. As settle does, it tries for as long as the claim lasts.
 func (c *claimRun) putBackAll(delay time.Duration, parts ...[]ledger.Claimed) {
 	for _, part := range parts {
-		ctx, cancel := context.WithTimeout(c.ctx.settles, c.claimFor())
-		err := c.persist(ctx, func() error { return c.putBack(ctx, c.claimID, part, delay) })
+		ctx, cancel := context.WithTimeout(c.ctx.settles, c.claims.lasts())
+		err := c.persist(ctx, func() error { return c.claims.putBack(ctx, c.claimID, part, delay) })
 		cancel()
 		if err != nil {
 			c.log.Error("lane: users could not be put back; they wait until their claim ends", keyUsers, len(part), keyError, err.Error())
@@ -175,7 +181,7 @@ func (c *claimRun) next() (ratelimit.Grant, bool) {
 		return ratelimit.Grant{}, false
 	}
 	if !c.trim() {
-		c.cancelGrant(c.ctx.calls, grant)
+		c.tokens.giveBack(c.ctx.calls, grant)
 		return ratelimit.Grant{}, false
 	}
 	return grant, true
@@ -197,7 +203,7 @@ func (c *claimRun) request(users []ledger.Claimed, grant ratelimit.Grant) verdic
 		p.Evidence.WasFull = true
 		v = verdict.Read(c.op, users, res, err, p)
 	}
-	c.tellLimiter(c.ctx.calls, grant, v)
+	c.tokens.report(c.ctx.calls, grant, v)
 	if v.NeedsCheck {
 		c.checked, c.checkedAt = c.confirmCause(), time.Now()
 		v = verdict.Read(c.op, users, res, err, c.policy(users, probe))
@@ -240,7 +246,7 @@ func (c *claimRun) traceparents(users []ledger.Claimed) (traceparents []string) 
 func (c *claimRun) noteFull() bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx.calls), redisRetryDelay)
 	defer cancel()
-	err := c.cfg.Redis.SetArgs(ctx, "wablock:{"+c.number.ID+"}:full", c.prefix, redis.SetArgs{Get: true, TTL: fullFor}).Err()
+	err := c.cfg.Redis.SetArgs(ctx, "wablock:{"+c.number.ID+"}:full", c.claims.prefix, redis.SetArgs{Get: true, TTL: fullFor}).Err()
 	return !errors.Is(err, redis.Nil)
 }
 
@@ -294,7 +300,7 @@ func (c *claimRun) logCall(ctx context.Context, users int, v verdict.Verdict, to
 // the tasks that wait. While Redis fails it tries again until the claim is lost anyway: then
 // the users wait again, and a repeated call does no harm.
 func (c *claimRun) settle(users []ledger.Claimed, v verdict.Verdict) {
-	ctx, cancel := context.WithTimeout(c.ctx.settles, c.claimFor()+claimMargin)
+	ctx, cancel := context.WithTimeout(c.ctx.settles, c.claims.lasts()+claimMargin)
 	defer cancel()
 	for i := range v.Settlements {
 		v.Settlements[i].Effect = c.effect(v, v.Settlements[i])
@@ -365,7 +371,7 @@ func (c *claimRun) learn(ctx context.Context, settlements []ledger.Settlement) {
 // effect returns what a call has, or may have, done to a user: "" if it certainly did nothing.
 func (c *claimRun) effect(v verdict.Verdict, s ledger.Settlement) ledger.Operation {
 	refused := (v.Err == nil || v.Told) && s.Do != ledger.Succeed && s.Failure != nil && s.Failure.Code != 0
-	if refused || errors.Is(v.Err, verdict.ErrLate) || errors.Is(v.Err, errProtected) || errors.Is(v.Err, errParked) {
+	if refused || errors.Is(v.Err, verdict.ErrLate) || errors.Is(v.Err, errNotCalled) {
 		return ""
 	}
 	return c.op

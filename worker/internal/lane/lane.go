@@ -3,8 +3,6 @@ package lane
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,11 +19,9 @@ import (
 type lane struct {
 	cfg     *Config
 	number  PhoneNumber
-	key     ratelimit.Key
 	ledger  *ledger.Ledger
 	breaker *verdict.Breaker
 	pauses  *pauses
-	account *account // nil where the phone number ID has none
 	load    *load
 	log     *slog.Logger
 	// follower is told what becomes of users, for the handlers of their tasks.
@@ -35,31 +31,35 @@ type lane struct {
 	scarce chan struct{} // lanes are scarce: retire, if there is nothing to do
 	slots  chan struct{} // bounds the calls in flight
 
-	// Claims have IDs made of prefix and a count. unackedClaim is the ID of the one whose reply
-	// never came, "" for none. run alone uses these.
-	prefix       string
-	announced    time.Time // when Redis was told last that this worker serves the phone number ID
-	claims       int64
-	unackedClaim string
-
+	tokens  tokens
+	claims  claims
+	serving serving // run alone uses it
 	closing closing // run alone uses it
-
-	unserved bool // there is no token for the phone number ID
 
 	refs         int // handlers using this lane; Pool.mu guards it
 	refusedToken atomic.Pointer[secret.String]
 }
 
-func newLane(cfg *Config, number PhoneNumber, breaker *verdict.Breaker, claimPrefix string) *lane {
+// newLane returns a lane that is not run yet. token is false where there is none for the phone number ID, and account nil
+// where it has none.
+func newLane(cfg *Config, number PhoneNumber, token bool, account *account, breaker *verdict.Breaker, claimPrefix string) *lane {
 	l := &lane{
-		cfg: cfg, number: number, key: ratelimit.Key{PhoneNumberID: number.ID, Account: number.Account, Worker: cfg.WorkerID},
-		ledger: ledger.New(cfg.Redis, number.ID), breaker: breaker, load: new(load), prefix: claimPrefix,
+		cfg: cfg, number: number, ledger: ledger.New(cfg.Redis, number.ID), breaker: breaker, load: new(load),
 		log:  cfg.Logger.With(keyPhoneNumberID, number.ID),
 		wake: make(chan struct{}, 1), scarce: make(chan struct{}, 1), slots: make(chan struct{}, maxCalls),
 	}
 	l.pauses = &pauses{rdb: cfg.Redis, id: number.ID, log: l.log}
+	l.tokens = tokens{
+		limiter: cfg.Limiter, key: ratelimit.Key{PhoneNumberID: number.ID, Account: number.Account, Worker: cfg.WorkerID},
+		account: account, metrics: cfg.Metrics, log: l.log,
+	}
+	l.claims = claims{ledger: l.ledger, requestTimeout: cfg.RequestTimeout, prefix: claimPrefix}
 	l.closing = closing{redis: cfg.Redis, ledger: l.ledger, log: l.log}
 	l.follower = newFollower(l.ledger, l.breaker, l.load, l.wakeUp, l.why, l.log)
+	l.serving = serving{
+		redis: cfg.Redis, workerID: cfg.WorkerID, phoneNumberID: number.ID, claimPrefix: claimPrefix, noToken: !token,
+		elsewhere: &l.follower.elsewhere,
+	}
 	return l
 }
 
@@ -94,9 +94,9 @@ func (l *lane) run(ctx, calls, settles context.Context, retire func(idle, rest t
 	c := callContext{calls: calls, settles: settles, lane: ctx}
 	worked, woken := time.Now(), true
 	for ctx.Err() == nil {
-		next, err := l.waitForOwner(ctx)
+		next, err := l.serving.wait(ctx)
 		if err == nil && next == 0 {
-			err = l.releaseUnacked(ctx)
+			err = l.claims.releaseUnacked(ctx)
 		}
 		if err == nil && next == 0 {
 			next, err = l.idleFor(ctx, woken)
@@ -142,39 +142,6 @@ func (l *lane) sleep(ctx context.Context, d time.Duration, worked time.Time, ret
 		case <-l.scarce:
 		}
 	}
-}
-
-// waitForOwner announces in Redis that this worker serves the phone number ID, and so whose claims are to be taken over if
-// it dies. A worker without a token for it is kept from claiming, and so dead-lettering, users that another one can serve.
-// It returns how long to wait.
-func (l *lane) waitForOwner(ctx context.Context) (time.Duration, error) {
-	key := "wablock:{" + l.number.ID + "}:served"
-	if !l.unserved {
-		if time.Since(l.announced) < announceEvery {
-			return 0, nil
-		}
-		pipe := l.cfg.Redis.Pipeline()
-		pipe.Set(ctx, key, l.prefix, announceFor)
-		fleet.Serves(ctx, pipe, l.cfg.WorkerID, l.number.ID, time.Now())
-		_, err := pipe.Exec(ctx)
-		if err == nil {
-			l.announced = time.Now()
-		}
-		return 0, err
-	}
-	if l.announced.IsZero() { // workers that were woken at the same time come first
-		l.announced = time.Now()
-		l.follower.elsewhere.Store(true)
-	}
-	if left := unservedGrace - time.Since(l.announced); left > 0 {
-		return left, nil
-	}
-	n, err := l.cfg.Redis.Exists(ctx, key).Result()
-	l.follower.elsewhere.Store(err != nil || n > 0)
-	if err != nil || n > 0 {
-		return idlePoll, err
-	}
-	return 0, nil
 }
 
 // idleFor returns how long to sleep if no user waits in line, 0 if there may be work. Checking
@@ -249,7 +216,7 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 		defer l.cfg.Metrics.InFlight(l.number.ID, -len(claim.Users))
 		k := claimRun{
 			parts: parts{
-				lane: l, ctx: c, claimID: claim.ID, op: claim.Operation, admission: t.admission, until: l.callUntil(asked),
+				lane: l, ctx: c, claimID: claim.ID, op: claim.Operation, admission: t.admission, until: l.claims.callUntil(asked),
 			},
 			others: claim.Backlog.Waiting() > 0,
 		}
@@ -271,15 +238,10 @@ func (l *lane) ticket(ctx context.Context) (t ticket, next time.Duration, err er
 	if err != nil || !ok {
 		return ticket{}, pausePoll, err
 	}
-	grant, err := l.cfg.Limiter.Take(ctx, l.key)
+	grant, wait, err := l.tokens.take(ctx)
 	if err != nil || !grant.OK {
 		l.breaker.Release(adm)
 		l.load.noteRefusal(grant, time.Now())
-		l.cfg.Metrics.Limited(l.number.ID, grant.Reason.String(), grant.Wait)
-		wait := max(grant.Wait, time.Millisecond) + behind(grant.Wait)
-		if l.account != nil && l.account.limits(l.number.ID) {
-			wait += min(wait/2, time.Second) // others of the account find out first whether its pause is over
-		}
 		return ticket{}, wait, err
 	}
 	return ticket{adm, grant}, 0, nil
@@ -288,7 +250,7 @@ func (l *lane) ticket(ctx context.Context) (t ticket, next time.Duration, err er
 // giveBack returns a ticket for which no call was made.
 func (l *lane) giveBack(ctx context.Context, t ticket) {
 	l.breaker.Release(t.admission)
-	l.cancelGrant(ctx, t.grant)
+	l.tokens.giveBack(ctx, t.grant)
 }
 
 // claimUsers claims the users of one call. Where the ticket is for blocks of a full list and none wait, it becomes one for
@@ -310,6 +272,16 @@ func (l *lane) claimUsers(ctx context.Context, t ticket) (ledger.Claim, ticket, 
 	return claim, t, err
 }
 
+// claim claims users, and notes what is left.
+func (l *lane) claim(ctx context.Context, t ticket) (ledger.Claim, error) {
+	claim, err := l.claims.claim(ctx, t)
+	if err == nil {
+		l.load.see(claim.Backlog)
+		l.cfg.Metrics.Backlog(l.number.ID, claim.Backlog)
+	}
+	return claim, err
+}
+
 // comeAgain is the time until a lane that claimed no user looks again.
 func comeAgain(claim ledger.Claim, grant ratelimit.Grant, s verdict.Status) time.Duration {
 	next := nextLook(claim.Backlog)
@@ -323,75 +295,6 @@ func comeAgain(claim ledger.Claim, grant ratelimit.Grant, s verdict.Status) time
 		next = min(next, s.Wait) // the next trial for room
 	}
 	return next
-}
-
-// behind is a random time that new calls, of any worker, wait for a token for longer than parts of calls, so that they do not
-// take all where few come.
-func behind(wait time.Duration) time.Duration {
-	return time.Duration(rand.Float64() * float64(min(wait/16, longestBehind)))
-}
-
-func (l *lane) claim(ctx context.Context, t ticket) (ledger.Claim, error) {
-	adm, grant := t.admission, t.grant
-	// A claim whose reply nothing reads would hold its users until its deadline.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimMargin)
-	defer cancel()
-	limit := max(1, min(grant.MaxUsers, ledger.MaxBatch))
-	if adm.Max > 0 {
-		limit = min(limit, adm.Max)
-	}
-	l.claims++
-	id := l.prefix + strconv.FormatInt(l.claims, 36)
-	o := ledger.ClaimOptions{ID: id, Max: limit, Timeout: l.claimFor(), Only: adm.Only, Oldest: l.claims%oldestEvery == 0}
-	if grant.FreshOnly || adm.Fresh {
-		o.Rest = max(grant.RetryIn, time.Millisecond)
-	}
-	claim, err := l.ledger.Claim(ctx, o)
-	if err != nil {
-		l.unackedClaim = id
-		return claim, err
-	}
-	l.load.see(claim.Backlog)
-	l.cfg.Metrics.Backlog(l.number.ID, claim.Backlog)
-	return claim, nil
-}
-
-// claimFor is the duration of a claim.
-func (l *lane) claimFor() time.Duration { return l.cfg.RequestTimeout + claimMargin }
-
-// callUntil is the time by which requests must have ended under a claim that was asked for at that
-// time. One half of the margin is for a Redis that answers slowly, the other for clocks.
-func (l *lane) callUntil(asked time.Time) time.Time {
-	return asked.Add(l.cfg.RequestTimeout + claimMargin/2)
-}
-
-// releaseUnacked puts back the users of unackedClaim, so that they need not wait for
-// its deadline. After an error it is called again.
-func (l *lane) releaseUnacked(ctx context.Context) error {
-	if l.unackedClaim == "" {
-		return nil
-	}
-	claim, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: l.unackedClaim, Max: 0, Timeout: l.claimFor()})
-	if err != nil {
-		return err
-	}
-	if err := l.putBack(ctx, claim.ID, claim.Users, 0); err != nil {
-		return err
-	}
-	l.unackedClaim = ""
-	return nil
-}
-
-// putBack lets users wait again, with no attempt used up.
-func (l *lane) putBack(ctx context.Context, claimID string, users []ledger.Claimed, delay time.Duration) error {
-	back := make([]ledger.Settlement, len(users))
-	for i, u := range users {
-		back[i] = ledger.Settlement{User: u.User, Version: u.Version, Do: ledger.Wait, Delay: delay}
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisRetryDelay)
-	defer cancel()
-	_, err := l.ledger.Settle(ctx, claimID, back)
-	return err
 }
 
 // probe finds out with a list call whether the API serves the phone number ID.
@@ -416,7 +319,7 @@ func (l *lane) check(ctx context.Context, grant ratelimit.Grant) verdict.Verdict
 	defer cancel()
 	v := verdict.ReadCheck(l.number.API.Check(timeout, l.number.ID), l.number.Listed)
 	l.load.called(v.Sign == verdict.SignServed, time.Now())
-	l.tellLimiter(ctx, grant, v)
+	l.tokens.report(ctx, grant, v)
 	return v
 }
 
@@ -443,29 +346,6 @@ func (l *lane) report(adm verdict.Admission, op ledger.Operation, users []ledger
 		l.log.Warn("lane: the blocklist is full: blocks wait until there is room, unblocks go on", keyState, s.State, keyReason, why, keyWait, s.Wait)
 	case verdict.Halted, verdict.Outage:
 		l.log.Error("lane: calls stop until a probe succeeds; no work is lost", keyState, s.State, keyReason, why, keyWait, s.Wait)
-	}
-}
-
-func (l *lane) tellLimiter(ctx context.Context, g ratelimit.Grant, v verdict.Verdict) {
-	if v.LimitScope != "" {
-		l.cfg.Metrics.RateLimitHit(l.number.ID, v.LimitScope)
-	}
-	o := v.Observation
-	if l.account != nil {
-		o = l.account.read(l.number.ID, o, time.Now())
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisRetryDelay)
-	defer cancel()
-	if err := l.cfg.Limiter.Report(ctx, l.key, g, o); err != nil {
-		l.log.Error("lane: a call could not be reported to the limiter", keyError, err.Error())
-	}
-}
-
-func (l *lane) cancelGrant(ctx context.Context, g ratelimit.Grant) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisRetryDelay)
-	defer cancel()
-	if err := l.cfg.Limiter.Cancel(ctx, l.key, g); err != nil {
-		l.log.Error("lane: an unused rate-limit token could not be returned", keyError, err.Error())
 	}
 }
 

@@ -44,7 +44,7 @@ func TestReleaseUnackedAgain(t *testing.T) {
 	_, rdb := redistest.Mini(t)
 	flaky := budget(-1)
 	rdb.AddHook(&flaky)
-	l := newLane(&Config{Redis: rdb, Logger: slog.New(slog.DiscardHandler), RequestTimeout: time.Minute}, PhoneNumber{ID: "1"}, new(verdict.Breaker), "w")
+	l := newLane(&Config{Redis: rdb, Logger: slog.New(slog.DiscardHandler), RequestTimeout: time.Minute}, PhoneNumber{ID: "1"}, true, nil, new(verdict.Breaker), "w")
 	users, ctx := someUsers(t, 3), t.Context()
 	requests := make([]ledger.Request, len(users))
 	for i, u := range users {
@@ -53,16 +53,16 @@ func TestReleaseUnackedAgain(t *testing.T) {
 	if _, err := l.ledger.Mark(ctx, requests); err != nil {
 		t.Fatal(err)
 	}
-	l.unackedClaim = "lost"
-	if c, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: l.unackedClaim, Max: 10, Timeout: time.Minute}); err != nil || len(c.Users) != 3 {
+	l.claims.unacked = "lost"
+	if c, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: l.claims.unacked, Max: 10, Timeout: time.Minute}); err != nil || len(c.Users) != 3 {
 		t.Fatal(c, err)
 	}
 	flaky = 1 // the claim is read again, and its users can't be put back
-	if err := l.releaseUnacked(ctx); !errors.Is(err, errSpent) {
+	if err := l.claims.releaseUnacked(ctx); !errors.Is(err, errSpent) {
 		t.Errorf("releaseUnacked = %v, want %v", err, errSpent)
 	}
 	flaky = -1
-	if err := l.releaseUnacked(ctx); err != nil {
+	if err := l.claims.releaseUnacked(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := l.ledger.Claim(ctx, ledger.ClaimOptions{ID: "next", Max: 10, Timeout: time.Minute}); err != nil || len(c.Users) != 3 {

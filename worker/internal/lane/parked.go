@@ -2,7 +2,6 @@ package lane
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,11 +11,7 @@ import (
 	"github.com/wablock/wablock/tasks/heard"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/user"
-	"github.com/wablock/wablock/worker/internal/verdict"
 )
-
-// errParked is the error of users that no call is made for, since it would be refused.
-var errParked = errors.New("user who has not written")
 
 // windows reads whose 24 hours, in which the API takes a block, are over.
 type windows struct {
@@ -83,24 +78,15 @@ func digestsOf(entries []ledger.Entry) []string {
 	return digests
 }
 
-// parkedAmong parts users by whether their windows are closed, and returns the verdict on those whose are: that of a refusal,
-// so that they are asked for again when they write.
-func parkedAmong(users []ledger.Claimed, closed map[user.ID]time.Time, now time.Time) (dead, others []ledger.Claimed, v verdict.Verdict) {
-	v.Err = errParked
-	for _, u := range users {
-		last, is := closed[u.User]
-		if !is {
-			others = append(others, u)
-			continue
+// parkedFailures returns why users whose windows are closed are not called for: as if the API had refused them, so that they
+// are asked for again when they write.
+func parkedFailures(closed map[user.ID]time.Time, now time.Time) map[user.ID]*ledger.Failure {
+	failures := make(map[user.ID]*ledger.Failure, len(closed))
+	for id, last := range closed {
+		failures[id] = &ledger.Failure{
+			Code: tasks.CodeWindow, Message: "parked without a call", Parked: true, At: now.UnixMilli(),
+			Details: fmt.Sprintf("no call was made: the user wrote last on %s; blocked when they write again", last.UTC().Format(time.RFC3339)),
 		}
-		dead = append(dead, u)
-		v.Settlements = append(v.Settlements, ledger.Settlement{
-			User: u.User, Version: u.Version, Do: ledger.Kill,
-			Failure: &ledger.Failure{
-				Code: tasks.CodeWindow, Message: "parked without a call", Parked: true, At: now.UnixMilli(),
-				Details: fmt.Sprintf("no call was made: the user wrote last on %s; blocked when they write again", last.UTC().Format(time.RFC3339)),
-			},
-		})
 	}
-	return dead, others, v
+	return failures
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-func TestParkedAmong(t *testing.T) {
+func TestParkedFailures(t *testing.T) {
 	t.Parallel()
 	users := someUsers(t, 3)
 	claimed := make([]ledger.Claimed, len(users))
@@ -17,7 +17,7 @@ func TestParkedAmong(t *testing.T) {
 		claimed[i] = ledger.Claimed{User: u, Version: ledger.Version(i + 1)}
 	}
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	dead, others, v := parkedAmong(claimed, map[user.ID]time.Time{users[1]: now.Add(-30 * time.Hour)}, now)
+	dead, others, v := uncalledAmong(claimed, parkedFailures(map[user.ID]time.Time{users[1]: now.Add(-30 * time.Hour)}, now))
 	if len(dead) != 1 || dead[0].User != users[1] || len(others) != 2 || others[0].User != users[0] || others[1].User != users[2] {
 		t.Fatalf("parked %v, others %v", dead, others)
 	}

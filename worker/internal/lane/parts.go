@@ -63,7 +63,7 @@ func (p *parts) token() (ratelimit.Grant, bool) {
 			err = p.renew()
 		}
 		if err == nil {
-			grant, err = p.cfg.Limiter.Take(p.ctx.calls, p.key)
+			grant, err = p.tokens.takeNext(p.ctx.calls)
 		}
 		if err == nil && grant.OK {
 			return grant, true
@@ -89,7 +89,7 @@ func (p *parts) renew() error {
 	}
 	asked := time.Now()
 	for _, part := range p.left {
-		states, err := p.ledger.Renew(p.ctx.calls, p.claimID, part, p.claimFor(), p.op)
+		states, err := p.ledger.Renew(p.ctx.calls, p.claimID, part, p.claims.lasts(), p.op)
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func (p *parts) renew() error {
 			}
 		}
 	}
-	p.until = p.callUntil(asked)
+	p.until = p.claims.callUntil(asked)
 	return nil
 }
 

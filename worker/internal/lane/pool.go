@@ -245,8 +245,7 @@ func (p *Pool) get(phoneNumberID string) (*lane, error) {
 		k.breaker = new(verdict.Breaker)
 	}
 	delete(p.parked, phoneNumberID)
-	l := newLane(&p.cfg, number, k.breaker, fmt.Sprintf("%s-%x-", p.cfg.WorkerID, p.opened))
-	l.unserved, l.account = !ok, p.account(number.Account)
+	l := newLane(&p.cfg, number, ok, p.account(number.Account), k.breaker, fmt.Sprintf("%s-%x-", p.cfg.WorkerID, p.opened))
 	l.refusedToken.Store(k.refusedToken)
 	p.open[phoneNumberID] = l
 	p.wg.Go(func() {
@@ -304,7 +303,7 @@ func (p *Pool) retire(l *lane, idle, rest time.Duration) bool {
 		delete(p.open, l.number.ID)
 		p.cfg.Metrics.LaneClosed(l.number.ID)
 		return true
-	case crowded && rest >= parkFrom && l.unackedClaim == "" && len(p.parked) < maxParked:
+	case crowded && rest >= parkFrom && l.claims.unacked == "" && len(p.parked) < maxParked:
 		delete(p.open, l.number.ID)
 		p.parked[l.number.ID] = parking{l.breaker, l.refusedToken.Load(), time.Now().Add(rest)}
 		return true
