@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/wablock/wablock/tasks/user"
@@ -152,4 +154,22 @@ type Failure struct {
 	Paused  int64 `json:"paused,omitempty"`
 	// Parked says that no call was made, since the API would have refused the user with Code.
 	Parked bool `json:"parked,omitempty"`
+}
+
+// maxText bounds the texts of a Failure, in bytes: one stands in the record of each user that
+// fails, for ever.
+const maxText = 1024
+
+func (f *Failure) encode() (string, error) {
+	if f == nil {
+		return "", nil
+	}
+	short := *f
+	for _, text := range []*string{&short.Message, &short.Details, &short.FBTraceID} {
+		if len(*text) > maxText {
+			*text = strings.ToValidUTF8((*text)[:maxText], "") + "…"
+		}
+	}
+	b, err := json.Marshal(short)
+	return string(b), err
 }
