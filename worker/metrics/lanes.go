@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
@@ -64,14 +65,13 @@ func (c *lanes) change(phoneNumberID string, f func(l *lane)) {
 	defer c.mu.Unlock()
 	l := c.open[phoneNumberID]
 	if l == nil {
-		l = &lane{state: laneStates[0], lastCall: time.Now()}
+		l = &lane{state: string(fleet.Running), lastCall: time.Now()}
 		c.open[phoneNumberID] = l
 	}
 	f(l)
 }
 
-// laneStates are the states of a lane, as worker names them. A lane begins in the first.
-var laneStates = []string{"running", "halted", "outage", "full"}
+var laneStates = [...]fleet.State{fleet.Running, fleet.Halted, fleet.Outage, fleet.Full}
 
 // LaneState sets the state of a lane.
 func (c *lanes) LaneState(phoneNumberID, state string) {
@@ -88,7 +88,7 @@ func (c *lanes) LaneClosed(phoneNumberID string) {
 		delete(c.open, phoneNumberID)
 		return
 	}
-	c.open[phoneNumberID] = &lane{state: laneStates[0], rate: l.rate, anchor: l.anchor, usersPerCall: l.usersPerCall, pausedUntil: l.pausedUntil, lastCall: l.lastCall}
+	c.open[phoneNumberID] = &lane{state: string(fleet.Running), rate: l.rate, anchor: l.anchor, usersPerCall: l.usersPerCall, pausedUntil: l.pausedUntil, lastCall: l.lastCall}
 }
 
 // Backlog sets the users that wait for a phone number ID.
@@ -173,7 +173,7 @@ func (c *lanes) sums(now time.Time) map[string]*laneSum {
 		if s == nil {
 			s = &laneSum{waiting: make(map[string]float64), states: make(map[string]float64), oldest: now}
 			for _, state := range laneStates {
-				s.states[state] = 0
+				s.states[string(state)] = 0
 			}
 			sums[label] = s
 		}

@@ -76,8 +76,8 @@ local function after(newer, older, wo)
   return older.op ~= newer.op and older.attempts ~= '0' or wo.base ~= NONE and wo.base ~= newer.op
 end
 
--- one makes one record of two, the newer first, and returns when it may be claimed from, or its place in line.
-local function one(r, place, at, older, older_at)
+-- unite makes one record of two, the newer first, and returns when it may be claimed from, or its place in line.
+local function unite(r, place, at, older, older_at)
   local w, wo = words(r), words(older)
   if (older.state == 'w' or older.state == 'f') and counted(older) then count_at(older.version, 'n', 1) end
   keep_history(r, w, older, wo)
@@ -126,10 +126,10 @@ local function merge(name, person)
     local other_place, other_at = take_out(person, other)
     redis.call('ZREM', ENDS, person)
     if tonumber(other.version) >= tonumber(r.version) then
-      place, at = one(other, other_place, other_at, r, at)
+      place, at = unite(other, other_place, other_at, r, at)
       r = other
     else
-      place, at = one(r, place, at, other, other_at)
+      place, at = unite(r, place, at, other, other_at)
     end
   end
   r.wa_id = string.sub(person, 2)

@@ -80,8 +80,8 @@ local function slip_under(writes, user, newer, op, queue, version, text, ends)
   put(writes, user, newer)
 end
 
--- look returns op, state and version of what parse would take for a record, at less cost.
-local function look(line)
+-- peek returns op, state and version of what parse would take for a record, at less cost.
+local function peek(line)
   if not line then return nil end
   local op, state, version, at = string.match(line, '^([bu]) ([wfsdx]) [ibr] %d+ (%d+) %S+ %S+ %d+ %d+()')
   if op and (at > #line or string.byte(line, at) == 10 or string.sub(line, at, at + 2) == ' 2 ') then
@@ -101,9 +101,9 @@ local function catch_up(version)
 end
 
 -- in_part takes note that a part of a counted job was marked, and returns whether that is the first time.
-local function in_part(line, part)
-  if not line or part == 0 or string.sub(line.parts, part, part) ~= '0' then return false end
-  line.parts = string.sub(line.parts, 1, part - 1) .. '1' .. string.sub(line.parts, part + 1)
+local function in_part(job, part)
+  if not job or part == 0 or string.sub(job.parts, part, part) ~= '0' then return false end
+  job.parts = string.sub(job.parts, 1, part - 1) .. '1' .. string.sub(job.parts, part + 1)
   return true
 end
 
@@ -138,7 +138,7 @@ while i <= #ARGV do
   local writes = batch()
   local marked = {} -- here, by record: a second mark would not find the place that the first took over
   for j = 1, n do
-    local has_op, state, has = look(lines[j])
+    local has_op, state, has = peek(lines[j])
     if has == version and has_op == op then
       states[#states + 1] = state
       if whole_part then count_at(version, 'n', 1) end -- asked for under another name of the person

@@ -29,7 +29,7 @@ type callContext struct {
 
 // claimRun carries out one claim: in one request, or in several when one user sinks it.
 type claimRun struct {
-	parts
+	unsettled
 	others bool // further users wait in line
 	served bool // some of the users were
 	sunk   int  // parts that were called in halves, one after another, with none served in between

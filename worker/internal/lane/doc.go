@@ -8,7 +8,7 @@
 //	unserved.go  phone number IDs without a token, which other workers may serve
 //	call.go    one claim: calls, their verdicts, settling, dead letters
 //	account.go tells a limit for the account from a phone number ID's own
-//	parts.go   what is left of a claim that takes several calls
+//	unsettled.go   what is left of a claim that takes several calls
 //	follow.go  marks a task's users and waits for their ends
 //	mark.go    joins the marks of many handlers
 //	load.go    the estimate of how long users wait

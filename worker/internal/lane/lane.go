@@ -215,7 +215,7 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 		l.cfg.Metrics.InFlight(l.number.ID, len(claim.Users))
 		defer l.cfg.Metrics.InFlight(l.number.ID, -len(claim.Users))
 		k := claimRun{
-			parts: parts{
+			unsettled: unsettled{
 				lane: l, ctx: c, claimID: claim.ID, op: claim.Operation, admission: t.admission, until: l.claims.callUntil(asked),
 			},
 			others: claim.Backlog.Waiting() > 0,

@@ -47,7 +47,7 @@ func (f attention) general() []Notice {
 			Next: "Start `wablock worker` with the WABLOCK_REDIS_URL of this Redis, and see its log if it ends.",
 		}
 		if waiting == 0 {
-			n.Severity = Slow
+			n.Severity = Warning
 		}
 		all = append(all, n)
 	}
@@ -210,7 +210,7 @@ func (f attention) notices(n NumberFacts, p PhoneNumber, s standing) []Notice {
 	case Running, Idle, Paused:
 		if l, ok := f.refused(n.ID); ok {
 			reason := f.stopped(Halted, "The API refuses the calls of a worker", l, nil).text
-			all = append(all, Notice{Slow, CauseHalted, n.ID, sentence(reason), cmp.Or(l.Help, "See the worker's log, and `wablock doctor`.")})
+			all = append(all, Notice{Warning, CauseHalted, n.ID, sentence(reason), cmp.Or(l.Help, "See the worker's log, and `wablock doctor`.")})
 		}
 	}
 	own := slices.DeleteFunc(slices.Clone(s.pauses), func(p pause.Pause) bool { return p.PhoneNumberID == "" })
@@ -253,24 +253,24 @@ func (f attention) pace(n NumberFacts, p PhoneNumber, s standing, waits string) 
 	case n.Limit.Pinned > 0:
 		sev := Note
 		if slow && p.ExpectedAt.Sub(f.Now) > longPause {
-			sev = Slow
+			sev = Warning
 		}
 		add(sev, CausePinned, sentence("The rate is pinned at "+PerSecond(n.Limit.Pinned)+" by an operator"+f.setBy(n.Pin), waits, left), release)
 	case slow && n.Limit.PausedUntil.Sub(f.Now) > longPause:
-		add(Slow, CauseRate, sentence("The API's rate limit is used up: no call goes before "+clock(n.Limit.PausedUntil, f.Now), waits, left),
+		add(Warning, CauseRate, sentence("The API's rate limit is used up: no call goes before "+clock(n.Limit.PausedUntil, f.Now), waits, left),
 			"It goes on by itself. Find out which other program calls for the same phone number or account; `wablock limits show` has what was learnt.")
 	case slow && p.ExpectedAt.Sub(f.Now) > longWait:
-		add(Slow, CauseRate, sentence(fmt.Sprintf("The rate is low: %s of up to %s, by what the API allows", PerSecond(n.Limit.Rate), amounts.Count(n.Limit.MaxUsers, "user")), waits, left),
+		add(Warning, CauseRate, sentence(fmt.Sprintf("The rate is low: %s of up to %s, by what the API allows", PerSecond(n.Limit.Rate), amounts.Count(n.Limit.MaxUsers, "user")), waits, left),
 			f.faster(n))
 	case slow && p.Limit.Refused >= someRefused && p.LastHour.Calls >= 10:
-		add(Slow, CauseRate, sentence(fmt.Sprintf("The API refused %.0f %% of the last hour's calls for their rate", p.Limit.Refused*100), waits, left), f.faster(n))
+		add(Warning, CauseRate, sentence(fmt.Sprintf("The API refused %.0f %% of the last hour's calls for their rate", p.Limit.Refused*100), waits, left), f.faster(n))
 	}
 	if b := p.Blocklist; b != nil && s.state != Full && float64(b.Users) >= nearlyFull*float64(b.Capacity) {
 		add(Note, CauseNearlyFull, fmt.Sprintf("The blocklist held %s of %s users at %s", amounts.Thousands(b.Users), amounts.Thousands(b.Capacity), clock(b.At, f.Now)),
 			"Unblock users who need no block any more: when it is full, blocks wait.")
 	}
 	if r := p.Reconciliation; r != nil && !r.Good {
-		add(Slow, CauseReconcile, "The last reconciliation, at "+clock(r.At, f.Now)+", did not do all that it was for: "+r.Text,
+		add(Warning, CauseReconcile, "The last reconciliation, at "+clock(r.At, f.Now)+", did not do all that it was for: "+r.Text,
 			"See `wablock reconcile --history --phone-number-id "+n.ID+"`.")
 	}
 	if dead := p.LastHour.DeadLettered; dead > 0 && p.Dead > 0 {

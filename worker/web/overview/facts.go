@@ -87,7 +87,7 @@ func Of(f Facts) Overview {
 		}
 		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
 	})
-	order := []Severity{Stopped, Slow, Note}
+	order := []Severity{Stopped, Warning, Note}
 	slices.SortStableFunc(o.Attention, func(a, b Notice) int {
 		return cmp.Compare(slices.Index(order, a.Severity), slices.Index(order, b.Severity))
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/audit"
 	"github.com/wablock/wablock/tasks/figures"
+	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
@@ -37,7 +38,7 @@ type Severity string
 // The severities.
 const (
 	Stopped Severity = "stopped" // calls of some users have stopped
-	Slow    Severity = "warning"
+	Warning Severity = "warning"
 	Note    Severity = "note"
 )
 
@@ -72,13 +73,13 @@ type Notice struct {
 // State names the state of the calls of a phone number ID.
 type State string
 
-// The states.
+// The states: those of a lane, and what lanes can't tell.
 const (
-	Running  State = "running"
+	Running        = State(fleet.Running)
+	Halted         = State(fleet.Halted)
+	Outage         = State(fleet.Outage)
+	Full           = State(fleet.Full)
 	Idle     State = "idle" // nothing waits
-	Halted   State = "halted"
-	Outage   State = "outage"
-	Full     State = "full"
 	Paused   State = "paused"
 	NoWorker State = "no_worker"
 )

@@ -9,9 +9,9 @@ import (
 	"github.com/wablock/wablock/worker/internal/verdict"
 )
 
-// parts are the users of a claim that are not settled, while it takes several requests: it keeps the claim on them as
+// unsettled are the users of a claim that are not settled, while it takes several requests: it keeps the claim on them as
 // it waits for tokens, and leaves out those that it loses meanwhile.
-type parts struct {
+type unsettled struct {
 	*lane
 	ctx       callContext
 	claimID   string
@@ -26,7 +26,7 @@ type parts struct {
 }
 
 // trim takes lost users out of the parts, and reports whether any are left.
-func (p *parts) trim() bool {
+func (p *unsettled) trim() bool {
 	var left [][]ledger.Claimed
 	for _, part := range p.left {
 		kept := part
@@ -48,7 +48,7 @@ func (p *parts) trim() bool {
 
 // token waits for a token for one more request, and keeps the claim meanwhile. It gives up when
 // the calls must stop, and when the breaker opens. A part that another call got ahead of once goes before new calls.
-func (p *parts) token() (ratelimit.Grant, bool) {
+func (p *unsettled) token() (ratelimit.Grant, bool) {
 	for asked := 0; p.ctx.calls.Err() == nil && p.ctx.lane.Err() == nil; asked++ {
 		s := p.breaker.Status(time.Now()).State
 		if (s == verdict.Halted || s == verdict.Outage) && p.admission.Probe == verdict.NoProbe {
@@ -83,7 +83,7 @@ func (p *parts) token() (ratelimit.Grant, bool) {
 
 // renew keeps the claim on the users that are left, unless a request that goes out now ends before
 // it does.
-func (p *parts) renew() error {
+func (p *unsettled) renew() error {
 	if time.Until(p.until) >= p.cfg.RequestTimeout {
 		return nil
 	}
@@ -114,6 +114,6 @@ func (p *parts) renew() error {
 	return nil
 }
 
-func (p *parts) logLate(users int) {
+func (p *unsettled) logLate(users int) {
 	p.log.Warn("lane: a call whose claim was lost, or for another name of the same users, may have undone newer requests; one more call follows for each", keyUsers, users)
 }
