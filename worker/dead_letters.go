@@ -10,21 +10,32 @@ import (
 )
 
 const (
-	staleFirst = 5 * time.Second // at the latest, from a worker's start to its first pass
+	staleFirst = 5 * time.Second // at the latest, from a worker's start, or a lapse, to a pass
 	staleEvery = time.Hour
 	stalePass  = 10 * time.Minute // at the most
+	staleShare = 10               // one pass in so many times what the last one took, at the most
 )
 
-// syncDeadLetters makes the dead-letter queue fit the ledger: a worker that dies, or loses Redis for
-// long, between the two leaves entries of users who have succeeded, and dead users without one.
-func syncDeadLetters(ctx context.Context, dead *deadletter.Queue, phoneNumberIDs []string, log *slog.Logger) {
+// syncDeadLetters makes the dead-letter queue fit the ledger, at the start, after each lapse, and every hour: a worker that
+// dies, or loses Redis for long, between the two leaves entries of users who have succeeded, and dead users without one. So
+// does a failover that loses the second of the two alone.
+func syncDeadLetters(ctx context.Context, dead *deadletter.Queue, phoneNumberIDs []string, lapses <-chan struct{}, log *slog.Logger) {
+	var took time.Duration
 	for wait := rand.N(staleFirst); ; wait = spread(staleEvery) {
-		if sleep(ctx, wait); ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		case <-lapses:
+			sleep(ctx, max(rand.N(staleFirst), staleShare*took)) // other workers do the same
+		}
+		if ctx.Err() != nil {
 			return
 		}
+		began := time.Now()
 		pass, cancel := context.WithTimeout(ctx, stalePass)
 		synced, err := dead.Sync(pass, phoneNumberIDs...)
 		cancel()
+		took = time.Since(began)
 		if err != nil && ctx.Err() == nil {
 			log.Error("worker: the dead-letter queue could not be looked through", keyError, err.Error())
 		}

@@ -24,6 +24,9 @@ type takeOver struct {
 	probes func(ctx context.Context, worker, phoneNumberID string) error
 	log    *slog.Logger
 	done   map[string]bool // workers that were seen to, and are still silent
+	// lapses, which has room for one, is told when what was written in several commands may be half done: Redis failed, or has
+	// lost what was written last, or a worker has died.
+	lapses chan<- struct{}
 }
 
 // run beats until ctx ends.
@@ -39,6 +42,9 @@ func (t *takeOver) run(ctx context.Context) {
 			t.log.Warn("worker: its heartbeat fails; other workers may repeat its calls, and it takes over none of theirs", keyError, err.Error())
 		}
 		failing = err != nil
+		if !failing && t.pulse.Lapsed() {
+			t.lapse()
+		}
 		select {
 		case <-idle:
 			pass.Go(func() {
@@ -54,9 +60,18 @@ func (t *takeOver) run(ctx context.Context) {
 func (t *takeOver) pass(ctx context.Context, silent []string) {
 	done := map[string]bool{}
 	for _, id := range silent {
-		done[id] = t.done[id] || t.of(ctx, id)
+		if done[id] = t.done[id] || t.of(ctx, id); done[id] && !t.done[id] {
+			t.lapse()
+		}
 	}
 	t.done = done
+}
+
+func (t *takeOver) lapse() {
+	select {
+	case t.lapses <- struct{}{}:
+	default: // there is one already
+	}
 }
 
 // of takes over the users of one worker, and wakes the lanes of their phone number IDs, whichever worker has a token.

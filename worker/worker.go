@@ -114,12 +114,13 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.cfg.Logger.Info("worker: started", "worker_id", w.id)
 	parts.Go(func() { w.lanes.Listen(ctx) })
 	parts.Go(func() { w.watchLimits(ctx) })
-	parts.Go(func() { syncDeadLetters(ctx, w.handler.dead, w.cfg.Configured, w.cfg.Logger) })
+	lapses := make(chan struct{}, 1)
+	parts.Go(func() { syncDeadLetters(ctx, w.handler.dead, w.cfg.Configured, lapses, w.cfg.Logger) })
 	parts.Go(func() { wakeWaiting(ctx, w.cfg.Redis, w.cfg.Configured, w.lanes.Wake) })
 	parts.Go(func() { indexTasks(ctx, w.cfg.Redis, w.cfg.Logger) })
 	orphans := orphans{redis: w.cfg.Redis, lanes: w.lanes, ensure: w.handler.ensureOnce, log: w.cfg.Logger}
 	parts.Go(func() { orphans.run(ctx) })
-	takeOver := takeOver{redis: w.cfg.Redis, pulse: fleet.NewPulse(w.cfg.Redis, w.id), probes: w.giveUpProbe, log: w.cfg.Logger}
+	takeOver := takeOver{redis: w.cfg.Redis, pulse: fleet.NewPulse(w.cfg.Redis, w.id), probes: w.giveUpProbe, lapses: lapses, log: w.cfg.Logger}
 	parts.Go(func() { takeOver.run(beats) })
 	ends := ends{redis: w.cfg.Redis, dead: w.handler.dead, log: w.cfg.Logger}
 	parts.Go(func() { ends.run(ctx) })

@@ -33,6 +33,9 @@ type Pulse struct {
 	id  string
 	own time.Time            // of the last beat
 	of  map[string]pulseSeen // by worker
+
+	count  int64 // of the last beat that succeeded
+	lapsed bool
 }
 
 // pulseSeen holds the count of one worker's heartbeat, and when that was seen to change.
@@ -51,13 +54,16 @@ func (p *Pulse) Beat(ctx context.Context, now time.Time) (silent []string, err e
 	ctx, cancel := context.WithTimeout(ctx, PulseEvery)
 	defer cancel()
 	pipe := p.rdb.Pipeline()
-	pipe.HIncrBy(ctx, pulseKey, p.id, 1)
+	count := pipe.HIncrBy(ctx, pulseKey, p.id, 1)
 	pipe.PExpire(ctx, pulseKey, pulseKept)
 	all := pipe.HGetAll(ctx, pulseKey)
 	if _, err := pipe.Exec(ctx); err != nil {
 		clear(p.of)
+		p.lapsed = true
 		return nil, fmt.Errorf("workers: heartbeat: %w", err)
 	}
+	p.lapsed = p.lapsed || count.Val() <= p.count
+	p.count = count.Val()
 	silent, gone := p.observe(all.Val(), now)
 	if len(gone) > 0 {
 		if err := p.rdb.HDel(ctx, pulseKey, gone...).Err(); err != nil {
@@ -65,6 +71,14 @@ func (p *Pulse) Beat(ctx context.Context, now time.Time) (silent []string, err e
 		}
 	}
 	return silent, nil
+}
+
+// Lapsed reports, once, that beats failed since it was asked last, or that Redis has lost some, as in a failover: what was
+// written in several commands may be half done.
+func (p *Pulse) Lapsed() bool {
+	was := p.lapsed
+	p.lapsed = false
+	return was
 }
 
 // observe takes in the counts of all workers. It returns those that have been silent for so long that they are taken

@@ -50,10 +50,16 @@ func (c *chaos) calm() {
 	}
 }
 
-// open returns the users that have not ended, or whose accepted request the ledger does not have yet.
+// open returns the users that have not ended, whose accepted request the ledger does not have yet, or whose dead letters
+// are those of before a failover.
 func (c *chaos) open() []history.User {
 	var open []history.User
 	entries := c.entries()
+	for _, u := range c.dead() {
+		if entries[u].State == ledger.Succeeded {
+			open = append(open, u)
+		}
+	}
 	for u, requests := range c.notes.requests {
 		e := entries[u]
 		last, _ := c.losses.Last(requests)
@@ -96,7 +102,7 @@ func (c *chaos) history() history.Run {
 	r := history.Run{
 		Requests: c.notes.requests, Calls: withoutWriters(c.journal()), Entries: c.entries(), Lists: map[string][]string{},
 		Doomed: map[history.User]bool{}, Stops: c.stops, Grace: chaosTimeout + time.Second, Losses: c.losses,
-		Jobs: c.jobs(), Pauses: c.steers.pauses, Protections: c.steers.protections,
+		Dead: c.dead(), Jobs: c.jobs(), Pauses: c.steers.pauses, Protections: c.steers.protections,
 	}
 	for p := range chaosProducers {
 		r.Lists[chaosPhone(p)] = c.snapshot(chaosPhone(p))
@@ -104,20 +110,23 @@ func (c *chaos) history() history.Run {
 			r.Doomed[history.User{PhoneNumberID: chaosPhone(p), Number: chaosNumber(n)}] = true
 		}
 	}
-	for e, err := range deadletter.New(c.rdb).All(c.t.Context(), deadletter.Filter{}) {
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		if e.Malformed != nil {
-			c.t.Errorf("a malformed task: %s", e.Malformed.Reason)
-			continue
-		}
-		if isWriter(e.User.Reveal()) {
-			continue
-		}
-		r.Dead = append(r.Dead, history.User{PhoneNumberID: e.PhoneNumberID, Number: e.User.Reveal()})
-	}
 	return r
+}
+
+// dead returns the users in the dead-letter queue, without writers.
+func (c *chaos) dead() (dead []history.User) {
+	c.t.Helper()
+	for e, err := range deadletter.New(c.rdb).All(c.t.Context(), deadletter.Filter{}) {
+		switch {
+		case err != nil:
+			c.t.Fatal(err)
+		case e.Malformed != nil:
+			c.t.Errorf("a malformed task: %s", e.Malformed.Reason)
+		case !isWriter(e.User.Reveal()):
+			dead = append(dead, history.User{PhoneNumberID: e.PhoneNumberID, Number: e.User.Reveal()})
+		}
+	}
+	return dead
 }
 
 // story prints all that is known of one user, to find out what happened.
