@@ -108,10 +108,11 @@ func payloads(ctx context.Context, inspector *asynq.Inspector, indexed []redis.Z
 // may go back, so where it goes is read once more.
 var liveKeys = []string{"scheduled", "retry", "pending", "active", "retry", "pending"}
 
-// IndexAll puts into the indexes the tasks that producers of an older version enqueued without. It
-// reads the tasks of all phone number IDs.
+// IndexAll puts into the indexes the tasks that producers of an older version enqueued without. Of those that are
+// indexed already, as all of a newer version's are, it reads few.
 func IndexAll(ctx context.Context, rdb redis.UniversalClient) error {
 	inspector := asynq.NewInspectorFromRedisClient(rdb)
+	var met []string // phone number IDs
 	for _, q := range ledger.Queues() {
 		var ids []redis.Z
 		for _, state := range liveKeys {
@@ -127,7 +128,11 @@ func IndexAll(ctx context.Context, rdb redis.UniversalClient) error {
 				ids = append(ids, redis.Z{Member: member(q, id)})
 			}
 		}
-		for chunk := range slices.Chunk(ids, 1000) {
+		for chunk := range slices.Chunk(ids, 100) { // the first of a phone number ID is read
+			chunk, err := notIndexed(ctx, rdb, met, chunk)
+			if err != nil {
+				return fmt.Errorf("tasks: index tasks: %w", err)
+			}
 			found, err := payloads(ctx, inspector, chunk)
 			if err != nil {
 				return fmt.Errorf("tasks: index tasks: %w", err)
@@ -139,8 +144,37 @@ func IndexAll(ctx context.Context, rdb redis.UniversalClient) error {
 				if err := Index(ctx, rdb, f.PhoneNumberID, q, f.TaskID()); err != nil {
 					return fmt.Errorf("tasks: index tasks: %w", err)
 				}
+				if !slices.Contains(met, f.PhoneNumberID) && len(met) < maxMet {
+					met = append(met, f.PhoneNumberID)
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// maxMet bounds the indexes in which a task is looked for before it is read.
+const maxMet = 20
+
+// notIndexed returns those of some tasks that the indexes of these phone number IDs do not have.
+func notIndexed(ctx context.Context, rdb redis.UniversalClient, phoneNumberIDs []string, tasks []redis.Z) ([]redis.Z, error) {
+	names := make([]string, len(tasks))
+	for i, t := range tasks {
+		names[i], _ = t.Member.(string)
+	}
+	pipe := rdb.Pipeline()
+	scores := make([]*redis.FloatSliceCmd, len(phoneNumberIDs))
+	for k, id := range phoneNumberIDs {
+		scores[k] = pipe.ZMScore(ctx, indexKey(id), names...)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	left := make([]redis.Z, 0, len(tasks))
+	for i, t := range tasks {
+		if !slices.ContainsFunc(scores, func(s *redis.FloatSliceCmd) bool { return s.Val()[i] != 0 }) {
+			left = append(left, t)
+		}
+	}
+	return left, nil
 }

@@ -2,9 +2,11 @@ package queues_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,4 +114,34 @@ func TestIndexAll(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestIndexAllReadsFew has all tasks but one in the index, as a worker finds them that starts on many.
+func TestIndexAllReadsFew(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		const n = 300
+		for i := range n {
+			must(f.Producer.Enqueue(t.Context(), tasks.Request{Operation: ledger.Block, Users: nums(1), JobID: fmt.Sprint("j", i), Queue: ledger.Bulk}))(t)
+		}
+		const key, last = "wablock:{" + phoneNumberID + "}:tasks", "bulk j0:0" // asynq pushes on the left, and the list is read from there
+		if err := f.Redis.ZRem(t.Context(), key, last).Err(); err != nil {
+			t.Fatal(err)
+		}
+		var reads atomic.Int32
+		f.Redis.(*redis.Client).AddHook(&redistest.Hook{Before: func(cmd redis.Cmder) {
+			if cmd.Name() == "sismember" { // asynq's inspector, before it reads a task
+				reads.Add(1)
+			}
+		}})
+		if err := queues.IndexAll(t.Context(), f.Redis); err != nil {
+			t.Fatal(err)
+		}
+		if reads := reads.Load(); reads > 110 {
+			t.Errorf("%d of %d tasks were read", reads, n)
+		}
+		if _, err := f.Redis.ZScore(t.Context(), key, last).Result(); err != nil {
+			t.Errorf("the task that was not in the index is not: %v", err)
+		}
+	})
 }
