@@ -50,14 +50,14 @@ func international(digits string) (e164, reason string) {
 	if reason := checkDigits(digits); reason != "" {
 		return "", reason
 	}
-	number, reason := possible("+" + digits)
+	number, reason := possible(digits)
 	if reason != "" && older(digits) {
 		return "+" + digits, ""
 	}
 	if reason == "" && number != "+"+digits {
 		// A trunk prefix was dropped. A number that would lose another one is refused: it must not
 		// be one user here and another one when its canonical form is read.
-		if again, _ := possible(number); again != number {
+		if again, _ := possible(number[1:]); again != number {
 			reason = notPossible
 		}
 	}
@@ -65,8 +65,8 @@ func international(digits string) (e164, reason string) {
 }
 
 // possible returns a number in E.164, without a trunk prefix, or why it is not one.
-func possible(s string) (e164, reason string) {
-	n, err := phonenumbers.Parse(s, "")
+func possible(digits string) (e164, reason string) {
+	n, err := parsePhone(digits)
 	if err != nil {
 		return "", "no country has this calling code"
 	}
@@ -87,12 +87,12 @@ func whatsAppID(digits string) (e164, reason string) {
 	if reason := checkDigits(digits); reason != "" {
 		return "", reason
 	}
-	n, err := phonenumbers.Parse("+"+digits, "")
+	n, err := parsePhone(digits)
 	switch {
 	case err == nil && phonenumbers.IsValidNumber(n) && phonenumbers.Format(n, phonenumbers.E164) == "+"+digits, older(digits):
 		return "+" + digits, ""
 	}
-	if _, reason := possible("+" + digits); reason != "" {
+	if _, reason := possible(digits); reason != "" {
 		return "", reason
 	}
 	return "", notValid

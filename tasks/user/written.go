@@ -231,7 +231,7 @@ func (w written) asAbroad() bool {
 	if w.brackets || !isCallingCode(first) || len(first) == 3 && w.length() <= 10 {
 		return false
 	}
-	n, err := phonenumbers.Parse("+"+strings.Join(w.groups, ""), "")
+	n, err := parsePhone(strings.Join(w.groups, ""))
 	if err != nil {
 		return false
 	}
