@@ -113,7 +113,7 @@ func (e *enqueuing) enqueue(ctx context.Context, named bool) error {
 	}
 	e.repeated = e.repeated || named && found
 	e.takeOver(first)
-	return parallel.Each(ctx, parallel.UpTo(1, e.parts), func(ctx context.Context, n int) error {
+	return parallel.Each(ctx, parallel.Scripts, parallel.UpTo(1, e.parts), func(ctx context.Context, n int) error {
 		_, _, err := e.part(ctx, n)
 		return err
 	})

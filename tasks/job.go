@@ -76,7 +76,7 @@ func readTasks(ctx context.Context, p *Producer, jobID string) (TaskStatus, erro
 		return TaskStatus{}, err
 	}
 	infos := make([]*asynq.TaskInfo, parts)
-	err = parallel.Each(ctx, parallel.UpTo(0, parts), func(_ context.Context, n int) (err error) {
+	err = parallel.Each(ctx, parallel.Commands, parallel.UpTo(0, parts), func(_ context.Context, n int) (err error) {
 		infos[n], err = p.inspector.GetTaskInfo(string(q), queues.TaskID(jobID, n))
 		if queues.IsGone(err) {
 			return nil

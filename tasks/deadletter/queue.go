@@ -100,7 +100,7 @@ func (d *Queue) write(ctx context.Context, letters []Letter, byNumber map[string
 	// Of its own: a Client registers a queue once in its life, and not again after Redis has
 	// lost its data.
 	client := asynq.NewClientFromRedisClient(d.rdb)
-	err := parallel.Each(ctx, letters, func(ctx context.Context, e Letter) error {
+	err := parallel.Each(ctx, parallel.Commands, letters, func(ctx context.Context, e Letter) error {
 		return d.putOne(ctx, client, e)
 	})
 	if err != nil {
@@ -361,7 +361,7 @@ func (d *Queue) discard(ctx context.Context, letters []Letter) error {
 	}
 	for number, letters := range byNumber {
 		l := ledger.New(d.rdb, number)
-		err := parallel.Each(ctx, letters, func(ctx context.Context, e Letter) error {
+		err := parallel.Each(ctx, parallel.Commands, letters, func(ctx context.Context, e Letter) error {
 			_, err := l.Discard(ctx, e.User, e.Version) // false: a newer request has taken its place
 			return err
 		})

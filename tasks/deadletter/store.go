@@ -111,7 +111,7 @@ func (s *store) replace(ctx context.Context, e Letter, payload []byte) (done boo
 
 // deleteTasks deletes letters, waiting for a handler that holds one.
 func (s *store) deleteTasks(ctx context.Context, ids []string) error {
-	return parallel.Each(ctx, ids, func(ctx context.Context, id string) error {
+	return parallel.Each(ctx, parallel.Commands, ids, func(ctx context.Context, id string) error {
 		for range putTries {
 			err := s.inspector.DeleteTask(queues.DeadLetter, id)
 			if err == nil || queues.IsGone(err) {
@@ -212,7 +212,7 @@ func (w *widening) filter(ctx context.Context, f Filter, phoneNumberID string) F
 // fetchAll returns those of the letters that exist.
 func (s *store) fetchAll(ctx context.Context, ids []string) ([]Letter, error) {
 	found := make([]*Letter, len(ids))
-	err := parallel.Each(ctx, parallel.UpTo(0, len(ids)), func(_ context.Context, i int) (err error) {
+	err := parallel.Each(ctx, parallel.Commands, parallel.UpTo(0, len(ids)), func(_ context.Context, i int) (err error) {
 		found[i], err = s.fetch(ids[i])
 		return err
 	})

@@ -82,7 +82,7 @@ func Live(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string) 
 // payloads reads indexed tasks; those that have ended, or can't be read, are nil.
 func payloads(ctx context.Context, inspector *asynq.Inspector, indexed []redis.Z) ([]*Payload, error) {
 	found := make([]*Payload, len(indexed))
-	err := parallel.Each(ctx, parallel.UpTo(0, len(indexed)), func(_ context.Context, i int) error {
+	err := parallel.Each(ctx, parallel.Commands, parallel.UpTo(0, len(indexed)), func(_ context.Context, i int) error {
 		name, _ := indexed[i].Member.(string)
 		queue, id, _ := strings.Cut(name, " ")
 		info, err := inspector.GetTaskInfo(queue, id)

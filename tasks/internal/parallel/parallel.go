@@ -7,15 +7,19 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// inFlight bounds the commands that one bulk operation has under way: asynq can't enqueue in
-// batches, and Redis does one thing at a time anyway.
-const inFlight = 16
+// How many commands one bulk operation has under way: asynq can't enqueue in batches, and Redis does one thing at a time
+// anyway.
+const (
+	Commands = 16
+	// Scripts is for those that take Redis some milliseconds: what others ask of it waits for all that are under way.
+	Scripts = 4
+)
 
-// Each calls do for every item, inFlight at a time, and returns the first error; it starts no
+// Each calls do for every item, so many at a time, and returns the first error; it starts no
 // more after one.
-func Each[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
+func Each[T any](ctx context.Context, atOnce int, items []T, do func(context.Context, T) error) error {
 	g, inner := errgroup.WithContext(ctx)
-	g.SetLimit(inFlight)
+	g.SetLimit(atOnce)
 	for _, item := range items {
 		if inner.Err() != nil {
 			break

@@ -204,6 +204,9 @@ func (c *claimRun) request(users []ledger.Claimed, grant ratelimit.Grant) verdic
 		v = verdict.Read(c.op, users, res, err, p)
 	}
 	c.tokens.report(c.ctx.calls, grant, v)
+	if probe { // others may go now, and need not wait for the users to be settled
+		c.wakeUp()
+	}
 	if v.NeedsCheck {
 		c.checked, c.checkedAt = c.confirmCause(), time.Now()
 		v = verdict.Read(c.op, users, res, err, c.policy(users, probe))
