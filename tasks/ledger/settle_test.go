@@ -196,3 +196,54 @@ func TestClaimTellsWhoWasLimited(t *testing.T) {
 		limited(0, 0)
 	})
 }
+
+// TestSettleEqualRecords settles users whose records are equal, as those of a job's new users are, each in a way of its own.
+func TestSettleEqualRecords(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		users := make([]user.ID, 6)
+		for i := range users {
+			users[i] = num(t, i)
+		}
+		v := f.job("j", ledger.Block, len(users), 1)
+		if got := f.markPart(ledger.Block, v, 1, users...); got != "wwwwww" {
+			t.Fatalf("marked %s", got)
+		}
+		c := f.claim(len(users), "")
+		failure := &ledger.Failure{Code: 131047}
+		settlements := []ledger.Settlement{
+			{Do: ledger.Succeed, WaID: "491"},
+			{Do: ledger.Retry, Failure: failure, Delay: time.Minute},
+			{Do: ledger.Succeed, WaID: "492"},
+			{Do: ledger.Kill, Failure: failure},
+			{Do: ledger.Retry, Failure: failure, Delay: time.Minute},
+			{Do: ledger.Succeed},
+		}
+		for i := range settlements {
+			s := &settlements[i]
+			s.User, s.Version, s.Effect = c.Users[i].User, v, ledger.Block
+		}
+		settled, err := f.Settle(t.Context(), c.ID, settlements)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := f.Entries(t.Context(), users)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var states strings.Builder
+		for i, e := range entries {
+			if s := settled[i]; s.Attempts != e.Attempts || s.State != e.State {
+				t.Errorf("user %d: %+v, and the record says %v after %d attempts", i, s, e.State, e.Attempts)
+			}
+			if e.WaID != settlements[i].WaID || e.Busy {
+				t.Errorf("user %d: %+v", i, e)
+			}
+			states.WriteByte(byte(e.State))
+		}
+		if states.String() != "swsdws" || entries[1].Attempts != 1 || entries[4].Attempts != 1 {
+			t.Errorf("%s, %+v", states.String(), entries)
+		}
+		f.wantCounts("j", ledger.Counts{Succeeded: 3, Dead: 1, Codes: map[int]int{131047: 1}}, 2)
+	})
+}

@@ -27,12 +27,14 @@ local id, room, ops, now = ARGV[1], tonumber(ARGV[2]), ARGV[4], now_ms()
 local rest, resting = tonumber(ARGV[6]), 0
 local deadline = whole(now + ARGV[3])
 
-local function line_of(user, r)
-  local words = {user, r.version, r.attempts}
+-- rest_of returns what follows a user in its line of the reply.
+local function rest_of(r)
+  local words = ' ' .. r.version .. ' ' .. r.attempts
+  if r.failure == '' then return words .. ' 0 0 0' end
   for _, key in ipairs({'company', 'limited', 'paused'}) do
-    words[#words + 1] = r.failure ~= '' and string.match(r.failure, '"' .. key .. '":(%d+)') or '0'
+    words = words .. ' ' .. (string.match(r.failure, '"' .. key .. '":(%d+)') or '0')
   end
-  return table.concat(words, ' ')
+  return words
 end
 
 -- again returns the users that this claim, made before, still holds. They stand in LATER at its deadline.
@@ -43,7 +45,7 @@ local function again(deadline)
     for k, line in ipairs(lines) do
       local r = parse(line)
       if r and r.claim == id and r.state == 'f' then
-        claimed[#claimed + 1] = line_of(users[from + k - 1], r)
+        claimed[#claimed + 1] = users[from + k - 1] .. rest_of(r)
       end
     end
   end
@@ -100,11 +102,16 @@ local function choose()
   return best
 end
 
+-- hold claims a user that waits. Others may share the record: see read.
 local function hold(writes, claimed, user, r)
-  r.state, r.claim = 'f', id
-  put(writes, user, r)
+  if not r.held then
+    r.state, r.claim = 'f', id
+    r.held, r.rest = format(r), rest_of(r)
+    r.state, r.claim = 'w', NONE
+  end
+  pair(writes.records, user, r.held)
   put_later(writes, user, deadline)
-  claimed[#claimed + 1] = line_of(user, r)
+  claimed[#claimed + 1] = user .. r.rest
 end
 
 local function waits(r, queue, op)
@@ -137,7 +144,7 @@ local function take(queue, op, want, writes, claimed)
   redis.call('ZREMRANGEBYRANK', line, 0, #users - 1)
   local lines, kept_back = redis.call('HMGET', USERS, unpack(users)), keep_back(op, users, writes)
   for k, user in ipairs(users) do
-    local r = parse(lines[k])
+    local r = read(lines[k])
     if waits(r, queue, op) and not kept_back(k) then hold(writes, claimed, user, r) end
   end
 end
@@ -152,7 +159,7 @@ local function take_fresh(queue, op, want, quota, writes, claimed, tried)
     local lines, seen, kept_back = redis.call('HMGET', USERS, unpack(users)), 0, keep_back(op, users, writes)
     while seen < #users and want > 0 do
       seen = seen + 1
-      local user, r = users[seen], parse(lines[seen])
+      local user, r = users[seen], read(lines[seen])
       if waits(r, queue, op) and not kept_back(seen) then
         if r.attempts == '0' then
           hold(writes, claimed, user, r)

@@ -51,9 +51,7 @@ local function mark(writes, user, old, op, queue, version, text, ends)
     local before = old and words(old)
     if before and before.ends ~= '0' then ended[#ended + 1] = user end
   end
-  if text ~= '' and not old and ends == '0' then
-    r.more = ' 2 ' .. version .. ' ' .. text -- as below, at less cost
-  elseif text ~= '' and (r.more == '' or string.sub(r.more, 1, 3) == ' 2 ') then
+  if text ~= '' and (r.more == '' or string.sub(r.more, 1, 3) == ' 2 ') then
     set_words(r, displace(old, text, ends))
   elseif string.sub(r.more, 1, 3) == ' 2 ' then
     r.more = ''
@@ -63,6 +61,15 @@ local function mark(writes, user, old, op, queue, version, text, ends)
     wait_now(writes, user, r, waits and leaves(user, old))
   end
   put(writes, user, r)
+  return r
+end
+
+-- mark_new marks a user without a record like another one of its request, of which r is the record.
+local function mark_new(writes, user, r, ends)
+  if ends ~= '0' then pair(ending, ends, user) end
+  r.line = r.line or format(r)
+  pair(writes.records, user, r.line)
+  wait_now(writes, user, r)
 end
 
 -- slip_under keeps a request that is marked later than one that is newer and still waits, as if it had been displaced by
@@ -137,8 +144,12 @@ while i <= #ARGV do
   local users, lines = records_of({unpack(ARGV, first + 1, first + n)})
   local writes = batch()
   local marked = {} -- here, by record: a second mark would not find the place that the first took over
+  local new -- the record of a user who had none
+  local seen, has_op, state, has -- of the line before: those of a job's new users are equal
   for j = 1, n do
-    local has_op, state, has = peek(lines[j])
+    if lines[j] ~= seen then
+      seen, has_op, state, has = lines[j], peek(lines[j])
+    end
     if has == version and has_op == op then
       states[#states + 1] = state
       if whole_part then count_at(version, 'n', 1) end -- asked for under another name of the person
@@ -159,8 +170,11 @@ while i <= #ARGV do
       if whole_part then count_at(version, 'c', 1) end
     else
       local user = users[j]
-      if not marked[user] then
-        mark(writes, user, parse(lines[j]), op, queue, version, text, ends)
+      if not marked[user] and new and not lines[j] then
+        mark_new(writes, user, new, ends)
+      elseif not marked[user] then
+        local r = mark(writes, user, parse(lines[j]), op, queue, version, text, ends)
+        if not lines[j] then new = r end
       elseif whole_part then
         count_at(version, 'n', 1)
       end

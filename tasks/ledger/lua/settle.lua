@@ -22,7 +22,10 @@
 local id, now = ARGV[1], now_ms()
 local stamp = whole(now)
 local replies, writes = {}, batch()
-local calls, renamed = {}, {}
+local renamed = {}
+-- Of each user: its record's name, whether the claim held it, where its words are in ARGV, and what it gets.
+local records, held, places, hows = {}, {}, {}, {}
+local asked, persons = {}, {} -- the places of users whose call may have done something, and the wa_ids of these
 
 local function lost(r, version)
   if not r then return 'l' end
@@ -59,23 +62,21 @@ local function fail(user, r, how)
   return r.state
 end
 
+-- rename takes note that a user has another wa_id than was known.
+local function rename(user, r, wa_id)
+  if r.wa_id ~= NONE and wa_id ~= '' and wa_id ~= r.wa_id then renamed[#renamed + 1] = {user = user, wa_id = r.wa_id} end
+end
+
 local function settle(user, r, version, wa_id, how)
   local letter
   r.claim = NONE
-  if wa_id ~= '' and wa_id ~= r.wa_id then
-    renamed[#renamed + 1] = {user = user, wa_id = r.wa_id}
-    r.wa_id = wa_id
-  end
+  rename(user, r, wa_id)
+  if wa_id ~= '' then r.wa_id = wa_id end
   leave_later(writes, user)
   if r.version ~= version then
     letter = 'n'
     if how.effect ~= '' then touched(r) end
     wait_now(writes, user, r)
-  elseif how.verdict == 's' then
-    letter = 's'
-    r.state, r.settled, r.failure = 's', stamp, ''
-    if counted(r) then count_at(r.version, 's', 1) end
-    ended_words(r)
   else
     letter = fail(user, r, how)
   end
@@ -83,49 +84,60 @@ local function settle(user, r, version, wa_id, how)
   return letter
 end
 
--- note keeps what the call may have done to a person, for other_names.
-local function note(k, user, r, version, wa_id, effect, held)
-  if wa_id == '' then wa_id = wa_id_of(user, r) end
-  if effect == '' or wa_id == '' then return end
-  calls[#calls + 1] = {k = k, user = user, r = r, version = tonumber(version), wa_id = wa_id, effect = effect,
-    learns = held and r.wa_id == wa_id and user ~= number_of(wa_id)}
+-- succeed settles a user that has succeeded. Others may share the record (see read), who all have: what their records begin and
+-- end with is the same.
+local function succeed(user, r, wa_id)
+  if not r.front then
+    r.counted = counted(r)
+    r.state, r.settled, r.failure = 's', stamp, ''
+    ended_words(r)
+    r.front = r.op .. ' s ' .. r.queue .. ' ' .. r.attempts .. ' ' .. r.version .. ' ' .. NONE .. ' '
+    r.back = ' ' .. stamp .. ' ' .. r.first .. r.more
+  end
+  rename(user, r, wa_id)
+  if r.counted then count_at(r.version, 's', 1) end
+  leave_later(writes, user)
+  pair(writes.records, user, r.front .. (wa_id ~= '' and wa_id or r.wa_id) .. r.back)
+  return 's'
 end
 
--- look_up returns the names of the persons that were called for, the records of those names, and
--- which call each is for. A call learns no name that is known.
+-- look_up returns those of the calls whose person has other names, or may get one, the other names of these persons, the records
+-- of those names, which call each is for, and the names that are known by wa_id. A call learns no name that is known.
 local function look_up()
-  local known, others, whose, lines = {}, {}, {}, {}
-  local wa_ids = {}
-  for j, c in ipairs(calls) do wa_ids[j] = c.wa_id end
-  for j, names in ipairs(redis.call('HMGET', NAMES, unpack(wa_ids))) do
-    local c, number = calls[j], number_of(calls[j].wa_id)
-    known[c.wa_id] = names or ''
-    if c.user ~= number then pair(others, number, c) end
-    for name in string.gmatch(names or '', '%S+') do
-      if name == c.user then
-        c.learns = false
-      elseif name ~= number then
-        pair(others, name, c)
+  local calls, others, whose, lines, known = {}, {}, {}, {}, {}
+  for j, names in ipairs(redis.call('HMGET', NAMES, unpack(persons))) do
+    local k, wa_id, number = asked[j], persons[j], number_of(persons[j])
+    local user = records[k]
+    if names or user ~= number then
+      local c = {k = k, user = user, version = tonumber(ARGV[places[k] + 1]), wa_id = wa_id, effect = hows[k].effect,
+        learns = held[k] and user ~= number}
+      calls[#calls + 1] = c
+      known[wa_id] = names or ''
+      if user ~= number then others[#others + 1], whose[#whose + 1] = number, c end
+      for name in string.gmatch(known[wa_id], '%S+') do
+        if name == user then
+          c.learns = false
+        elseif name ~= number then
+          others[#others + 1], whose[#whose + 1] = name, c
+        end
       end
     end
   end
-  local names = {}
-  for j = 1, #others, 2 do names[#names + 1], whose[#whose + 1] = others[j], others[j + 1] end
-  for from = 1, #names, 2000 do
-    for _, line in ipairs(redis.call('HMGET', USERS, unpack(names, from, math.min(from + 1999, #names)))) do
+  for from = 1, #others, 2000 do
+    for _, line in ipairs(redis.call('HMGET', USERS, unpack(others, from, math.min(from + 1999, #others)))) do
       lines[#lines + 1] = line
     end
   end
-  return known, names, whose, lines
+  return calls, others, whose, lines, known
 end
 
 -- repeats lets a user wait for one more call who has succeeded under a name that was not known to
 -- be this person's, when an older request under another name ended so late that its call may have
 -- come after this one.
 local function repeats(writes, c, older)
-  local r = c.r
-  if not c.learns or c.again or r.state ~= 's' or r.op ~= c.effect then return end
-  if older.state == 'w' or older.state == 'f' or now - older.settled > FAR then return end
+  if not c.learns or c.again or older.state == 'w' or older.state == 'f' or now - older.settled > FAR then return end
+  local r = parse(redis.call('HGET', USERS, c.user)) -- as it was settled
+  if r.state ~= 's' or r.op ~= c.effect then return end
   c.again, r.state, r.settled = true, 'w', '0'
   if counted(r) then count_at(r.version, 's', -1) end
   touched(r)
@@ -137,8 +149,8 @@ end
 -- other_names sees to the other names of the persons that were called for.
 local function other_names()
   for _, old in ipairs(renamed) do drop_name(old.user, old.wa_id) end
-  if #calls == 0 then return end
-  local writes, known, names, whose, lines = batch(), look_up()
+  if #asked == 0 then return end
+  local writes, calls, names, whose, lines, known = batch(), look_up()
   for j, name in ipairs(names) do
     local c, r = whose[j], parse(lines[j])
     if r and r.op ~= c.effect and (r.wa_id == NONE or r.wa_id == c.wa_id) then
@@ -155,8 +167,7 @@ local function other_names()
   flush(writes)
 end
 
-local dead = {}
-local users, places, hows = {}, {}, {} -- of each user: where its words are, and what it gets
+local users, dead, lines = {}, {}, nil
 local i = 2
 while i <= #ARGV do
   local how = {verdict = ARGV[i], delay = tonumber(ARGV[i + 1]), failure = ARGV[i + 2], effect = ARGV[i + 3]}
@@ -168,19 +179,28 @@ while i <= #ARGV do
     i = i + 3
   end
 end
-local records, lines = records_of(users)
+records, lines = records_of(users)
 for k, user in ipairs(records) do
-  local r, version, wa_id = parse(lines[k]), ARGV[places[k] + 1], ARGV[places[k] + 2]
-  local letter
-  local held = r and r.claim == id
-  if held then
-    letter = settle(user, r, version, wa_id, hows[k])
-    if letter == 'd' then dead[#dead + 1] = users[k] end -- the name that its dead letter will have
+  local how, version, wa_id = hows[k], ARGV[places[k] + 1], ARGV[places[k] + 2]
+  local done = how.verdict == 's'
+  local r, letter = (done and read or parse)(lines[k]), nil
+  held[k] = r and r.claim == id
+  if held[k] and done and r.version == version then
+    letter = succeed(user, r, wa_id)
   else
-    letter = lost(r, version)
-    if undone(writes, user, r, hows[k].effect) then letter = string.upper(letter) end
+    if done then r = parse(lines[k]) end -- others may share what was read
+    if held[k] then
+      letter = settle(user, r, version, wa_id, how)
+      if letter == 'd' then dead[#dead + 1] = users[k] end -- the name that its dead letter will have
+    else
+      letter = lost(r, version)
+      if undone(writes, user, r, how.effect) then letter = string.upper(letter) end
+    end
   end
-  note(k, user, r, version, wa_id, hows[k].effect, held)
+  if how.effect ~= '' then
+    local person = wa_id ~= '' and wa_id or wa_id_of(user, r)
+    if person ~= '' then asked[#asked + 1], persons[#persons + 1] = k, person end
+  end
   if letter == 'l' or letter == 'L' then
     replies[k] = letter .. ' 0 0'
   else
