@@ -105,3 +105,29 @@ func TestOneUserNamesItsCompany(t *testing.T) {
 		}
 	}
 }
+
+// TestAllButOneAreRefused: each answer serves the first user of its call, and names the others as refused with 190, as of a
+// token that ends halfway. Before its last attempt is used up each is called by itself.
+func TestAllButOneAreRefused(t *testing.T) {
+	t.Parallel()
+	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
+		api := &oddAPI{sim: b.sim, answer: func(c *oddCall) bool {
+			a := c.pass()
+			var refused []any
+			for _, u := range c.users[1:] {
+				refused = append(refused, map[string]any{"input": u, "errors": code(190)})
+			}
+			a.setList("added_users", a.list("added_users")[:1])
+			a.setList("failed_users", refused)
+			c.send(a)
+			return true
+		}}
+		b.world.options = []client.Option{client.WithTransport(inProcess{api})}
+		b.cfg.MaxAttempts, b.cfg.Logger = 3, nil
+		defer b.run()()
+		b.succeedWithin(b.enqueue(ledger.Block, numbersFrom(0, 50)...), time.Minute)
+		if n := b.deadLetters(); n > 0 {
+			t.Errorf("%d dead letters", n)
+		}
+	})
+}

@@ -148,6 +148,10 @@ func (r *reading) named() Verdict {
 			continue
 		case client.Failed:
 			rule := r.ruleOf(o.Error)
+			if rule.Remedy == client.Halt && len(r.users) > 1 && r.lastAttempt(u) {
+				v.Again = append(v.Again, u) // whether every call is refused so shows alone, beside a list call
+				continue
+			}
 			s := r.settle(u, rule, failureOf(o.Error, rule, r.Now), true)
 			s.WaID = o.WaID
 			v.Settlements = append(v.Settlements, s)

@@ -42,8 +42,8 @@ type Verdict struct {
 	Outcome string
 	// Settlements has one element per user, in order, without those of Again; it is nil when Split is set.
 	Settlements []ledger.Settlement
-	// Again are users that would die of the answer with too little known: it left them out although others were in the
-	// call, or refused one user with none served before. They are called again after the others, in halves.
+	// Again are users that would die of the answer with too little known: it left them out, or refused them with a code that
+	// stops all calls, although others were in the call, or refused one user with none served before. They are called again after the others, in halves.
 	Again []ledger.Claimed
 	// Split asks for further calls with fewer users.
 	Split Split

@@ -131,7 +131,7 @@ func TestRead(t *testing.T) {
 		"list known to be full": {attempts: []int{0, 2}, codes: []int{0, 139101}, evidence: Evidence{WasFull: true}, want: "sw", sign: SignServed},
 		"rate limit of a user":  {attempts: []int{0, 2}, codes: []int{0, 130429}, want: "sw", sign: SignServed},
 		"unknown code":          {attempts: []int{0, 2}, codes: []int{777777, 777777}, want: "rd", sign: SignServed},
-		"halt of a user":        {attempts: []int{0, 0, 2}, codes: []int{0, 190, 131031}, want: "srd", sign: SignServed},
+		"halt of a user":        {attempts: []int{0, 0, 2}, codes: []int{0, 190, 131031}, want: "sra", sign: SignServed},
 		"rate limit":            {attempts: []int{0, 2}, err: &client.APIError{Code: 130429}, want: "ww"},
 		"account limit":         {attempts: []int{2}, err: &client.APIError{Code: 4}, want: "w"},
 
