@@ -19,14 +19,6 @@ import (
 	"github.com/wablock/wablock/worker/internal/verdict"
 )
 
-// callContext bounds the calls of a lane. A worker that stops begins no call, but lets those in
-// flight end, and then has time left to write what came of them: three ends, one after the other.
-type callContext struct {
-	lane    context.Context // ends when no call may begin
-	calls   context.Context // ends when those in flight must stop
-	settles context.Context // ends when their outcomes must have been written
-}
-
 // claimRun carries out one claim: in one request, or in several when one user sinks it.
 type claimRun struct {
 	unsettled
@@ -149,14 +141,6 @@ func without(users, again []ledger.Claimed) []ledger.Claimed {
 	return kept
 }
 
-func idsOf(users []ledger.Claimed) []user.ID {
-	ids := make([]user.ID, len(users))
-	for i, u := range users {
-		ids[i] = u.User
-	}
-	return ids
-}
-
 // putBackAll lets users wait again, for delay at least. As settle does, it tries for as long as the claim lasts.
 func (c *claimRun) putBackAll(delay time.Duration, parts ...[]ledger.Claimed) {
 	for _, part := range parts {
@@ -276,9 +260,6 @@ func (c *claimRun) confirmCause() verdict.Check {
 	}
 	return verdict.Check{Done: true, Err: c.check(c.ctx.calls, grant).Err}
 }
-
-// probes reports whether a grant is for the one call after a pause.
-func probes(g ratelimit.Grant) bool { return g.Phone.Probe || g.Account.Probe }
 
 func (c *claimRun) policy(users []ledger.Claimed, probe bool) verdict.Policy {
 	return verdict.Policy{
@@ -406,14 +387,4 @@ func codeOf(f *ledger.Failure) int {
 		return 0
 	}
 	return f.Code
-}
-
-// sleepFor waits for d, or until ctx ends.
-func sleepFor(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -5,8 +5,16 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/worker/internal/verdict"
 )
+
+// ticket is the right to make one call, by the circuit breaker and by the limiter. It is used for one, or given back.
+type ticket struct {
+	admission verdict.Admission
+	grant     ratelimit.Grant
+}
 
 // claims makes the claims of one lane. Its loop alone uses claim and releaseUnacked; the rest is safe for concurrent use.
 type claims struct {

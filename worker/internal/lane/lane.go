@@ -185,12 +185,6 @@ func (l *lane) drain(ctx context.Context, c callContext, wg *sync.WaitGroup) (ne
 	}
 }
 
-// ticket is the right to make one call, by the circuit breaker and by the limiter. It is used for one, or given back.
-type ticket struct {
-	admission verdict.Admission
-	grant     ratelimit.Grant
-}
-
 // begin returns a call to make. When there is none, next says when to come again.
 func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.Duration, err error) {
 	t, next, err := l.ticket(ctx)

@@ -7,6 +7,7 @@ import (
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/tasks/fleet"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/worker/internal/verdict"
 )
 
 // load estimates how long users wait, from how many there are and how fast they are claimed, and shows the
@@ -140,4 +141,14 @@ func (l *load) delay(q ledger.Queue, now time.Time) time.Duration {
 		return d + pause
 	}
 	return d
+}
+
+func shown(phoneNumberID string, s verdict.Status, now time.Time) fleet.Lane {
+	o := fleet.Lane{
+		PhoneNumberID: phoneNumberID, State: fleet.State(s.State), Since: s.Since.UTC(), Code: s.Code, Reason: s.Reason, Help: s.Help,
+	}
+	if s.State != verdict.Running {
+		o.NextTrial = now.Add(s.Wait).UTC()
+	}
+	return o
 }

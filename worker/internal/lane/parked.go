@@ -90,3 +90,11 @@ func parkedFailures(closed map[user.ID]time.Time, now time.Time) map[user.ID]*le
 	}
 	return failures
 }
+
+func idsOf(users []ledger.Claimed) []user.ID {
+	ids := make([]user.ID, len(users))
+	for i, u := range users {
+		ids[i] = u.User
+	}
+	return ids
+}

@@ -165,16 +165,6 @@ func (p *Pool) Lanes() []fleet.Lane {
 	return list
 }
 
-func shown(phoneNumberID string, s verdict.Status, now time.Time) fleet.Lane {
-	o := fleet.Lane{
-		PhoneNumberID: phoneNumberID, State: fleet.State(s.State), Since: s.Since.UTC(), Code: s.Code, Reason: s.Reason, Help: s.Help,
-	}
-	if s.State != verdict.Running {
-		o.NextTrial = now.Add(s.Wait).UTC()
-	}
-	return o
-}
-
 // Learnt takes note of what the limiter holds to be allowed for a phone number ID.
 func (p *Pool) Learnt(phoneNumberID string, s ratelimit.Snapshot) {
 	p.mu.Lock()

@@ -68,3 +68,6 @@ func (t *tokens) giveBack(ctx context.Context, g ratelimit.Grant) {
 		t.log.Error("lane: an unused rate-limit token could not be returned", keyError, err.Error())
 	}
 }
+
+// probes reports whether a grant is for the one call after a pause.
+func probes(g ratelimit.Grant) bool { return g.Phone.Probe || g.Account.Probe }

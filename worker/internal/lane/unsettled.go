@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"context"
 	"time"
 
 	"github.com/wablock/wablock/ratelimit"
@@ -8,6 +9,14 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 	"github.com/wablock/wablock/worker/internal/verdict"
 )
+
+// callContext bounds the calls of a lane. A worker that stops begins no call, but lets those in
+// flight end, and then has time left to write what came of them: three ends, one after the other.
+type callContext struct {
+	lane    context.Context // ends when no call may begin
+	calls   context.Context // ends when those in flight must stop
+	settles context.Context // ends when their outcomes must have been written
+}
 
 // unsettled are the users of a claim that are not settled, while it takes several requests: it keeps the claim on them as
 // it waits for tokens, and leaves out those that it loses meanwhile.
@@ -116,4 +125,14 @@ func (p *unsettled) renew() error {
 
 func (p *unsettled) logLate(users int) {
 	p.log.Warn("lane: a call whose claim was lost, or for another name of the same users, may have undone newer requests; one more call follows for each", keyUsers, users)
+}
+
+// sleepFor waits for d, or until ctx ends.
+func sleepFor(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
