@@ -11,16 +11,6 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// The reasons not to cancel or undo a job, wrapped by the errors of [Producer.Cancel] and [Producer.Undo].
-var (
-	// ErrJobEnded: every user of the job has ended, so there is nothing to withdraw.
-	ErrJobEnded = errors.New("the job is done: nothing of it is left to cancel")
-	// ErrJobCanceled: it was canceled before, and nothing of it waits.
-	ErrJobCanceled = errors.New("the job was canceled before")
-	// ErrUndo: it undoes another job.
-	ErrUndo = errors.New("the job undoes another one, and is not undone itself: ask for what the first job asked for, in a new one")
-)
-
 // Canceled is the result of [Producer.Cancel]. Its JSON is that of `wablock cancel --json`.
 type Canceled struct {
 	JobID string `json:"job_id"`

@@ -17,7 +17,6 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/traces"
-	"github.com/wablock/wablock/tasks/user"
 )
 
 // enqueuing is one run of Enqueue.
@@ -357,7 +356,3 @@ func (e *enqueuing) remember(ctx context.Context, all bool) error {
 	}
 	return e.p.rdb.Set(ctx, begunKey(e.r.JobID), b, begunFor+e.r.Delay).Err()
 }
-
-// sorted returns the users of a request in an order of their own, so that the same users in
-// another order are the same job.
-func sorted(users []user.ID) []user.ID { return slices.SortedFunc(slices.Values(users), user.Compare) }

@@ -3,6 +3,7 @@ package tasks
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/wablock/wablock/tasks/ledger"
@@ -272,3 +273,7 @@ func (r *Request) checkText() error {
 	}
 	return nil
 }
+
+// sorted returns the users of a request in an order of their own, so that the same users in
+// another order are the same job.
+func sorted(users []user.ID) []user.ID { return slices.SortedFunc(slices.Values(users), user.Compare) }
