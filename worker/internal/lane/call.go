@@ -23,6 +23,7 @@ import (
 type claimRun struct {
 	unsettled
 	others bool // further users wait in line
+	places bool // its users go into places of a full list
 	served bool // some of the users were
 	sunk   int  // parts that were called in halves, one after another, with none served in between
 	// checked is the last list call, made at checkedAt.
@@ -264,7 +265,7 @@ func (c *claimRun) confirmCause() verdict.Check {
 func (c *claimRun) policy(users []ledger.Claimed, probe bool) verdict.Policy {
 	return verdict.Policy{
 		MaxAttempts: c.cfg.MaxAttempts, RetryDelay: c.cfg.RetryDelay, Listed: c.number.Listed,
-		Check: c.checked, Evidence: c.breaker.Evidence(users, probe), Others: c.others, Parts: len(c.left) > 1, PartServed: c.served, Now: time.Now(), Jitter: rand.Float64,
+		Check: c.checked, Evidence: c.breaker.Evidence(users, probe), Places: c.places, Others: c.others, Parts: len(c.left) > 1, PartServed: c.served, Now: time.Now(), Jitter: rand.Float64,
 	}
 }
 

@@ -109,7 +109,7 @@ const (
 	callPoll        = time.Second      // between looks of a call in parts whether it may go on
 	checkedFor      = time.Minute      // that a list call is valid for the claim it was made for
 	followFor       = 5 * time.Second  // that a task's users are followed
-	newRequest      = 10 * time.Second // that a request for a block is a reason to look for room
+	newRequest      = 10 * time.Second // that a request is taken for new
 	announceEvery   = time.Minute      // that Redis is told which worker serves a phone number ID
 	announceFor     = 10 * time.Minute // that this counts; longer than the breaker's longest wait
 	unservedGrace   = 3 * time.Second  // for that to happen

@@ -212,7 +212,7 @@ func (l *lane) begin(ctx context.Context, c callContext) (do func(), next time.D
 			unsettled: unsettled{
 				lane: l, ctx: c, claimID: claim.ID, op: claim.Operation, admission: t.admission, until: l.claims.callUntil(asked),
 			},
-			others: claim.Backlog.Waiting() > 0,
+			others: claim.Backlog.Waiting() > 0, places: t.admission.Room,
 		}
 		k.run(claim.Users, t.grant)
 	}, 0, nil

@@ -381,11 +381,13 @@ func (b *Breaker) ListServed() {
 	b.limited.listed = true
 }
 
-// WantRoom makes one trial due while the list is full: a block was requested anew.
-func (b *Breaker) WantRoom() {
+// WantRoom takes in a request for blocks. One that is newer than all before makes one trial due while the list is full.
+func (b *Breaker) WantRoom(version ledger.Version) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.room.wanted = b.room.full
+	if version > b.room.newest {
+		b.room.newest, b.room.wanted = version, b.room.full
+	}
 }
 
 // Status returns the lane's state.

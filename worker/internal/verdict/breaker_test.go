@@ -270,7 +270,7 @@ func TestFullListHoldsBlocksBack(t *testing.T) {
 			t.Errorf("a trial before %v: %+v", last, a)
 		}
 	}
-	b.WantRoom()
+	b.WantRoom(1)
 	if a, _ := b.Admit(now.Add(roomFirst - 1)); a.Room {
 		t.Error("two trials within five seconds")
 	}
@@ -281,6 +281,10 @@ func TestFullListHoldsBlocksBack(t *testing.T) {
 	b.Report(trial, ledger.Block, users[:1], full, now.Add(roomFirst))
 	if a, _ := b.Admit(now.Add(2 * roomFirst)); a.Room {
 		t.Error("a second trial for one request")
+	}
+	b.WantRoom(1)
+	if a, _ := b.Admit(now.Add(2 * roomFirst)); a.Room {
+		t.Error("a second trial for one request, whose task came again")
 	}
 }
 

@@ -251,9 +251,10 @@ func (r *reading) struck() bool {
 	return r.Evidence.Limited < maxStruck && slices.ContainsFunc(r.users, func(u ledger.Claimed) bool { return r.Evidence.strikes(u.User) > 0 })
 }
 
-// full finds out with halves how much room there is, until one user alone is refused.
+// full finds out with halves how much room there is, until one user alone is refused: when the list is found full, and where
+// places were seen that are fewer than it looked, as after unblocks of users who were not on the list.
 func (r *reading) full() Verdict {
-	if len(r.users) > 1 && !r.Evidence.WasFull {
+	if len(r.users) > 1 && (r.Places || !r.Evidence.WasFull) {
 		return Verdict{Split: FirstHalf, Sign: SignServed}
 	}
 	v := r.alike(SignServed, true)

@@ -21,7 +21,8 @@ type room struct {
 	places int
 	// trial is for one block now and then, without a sign of room.
 	trial     backoff
-	wanted    bool // something asks for a trial
+	wanted    bool           // something asks for a trial
+	newest    ledger.Version // of the requests for blocks, whichever clock they came by
 	trying    bool
 	refusedAt time.Time // when a block was refused last
 	since     time.Time // that it is full

@@ -23,6 +23,8 @@ type Policy struct {
 	Check Check
 	// Evidence holds what the breaker remembers of earlier calls.
 	Evidence Evidence
+	// Places reports that the claim is for places of a full list that were seen to be free.
+	Places bool
 	// Others reports that further users wait in line, Parts that some of the claim are still to be called, and PartServed that
 	// some of it were served.
 	Others, Parts, PartServed bool
