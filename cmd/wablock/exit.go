@@ -10,6 +10,7 @@ import (
 
 	"github.com/wablock/wablock/cmd/wablock/internal/app"
 	"github.com/wablock/wablock/config"
+	"github.com/wablock/wablock/tasks"
 )
 
 // Exit codes, which scripts depend on.
@@ -94,6 +95,19 @@ func report(w io.Writer, err error) {
 			_, _ = fmt.Fprintln(w, "wablock: "+line)
 		}
 	}
+}
+
+// jobError adds the next step to the error of a job that can't be shown.
+func jobError(err error, id string) error {
+	switch {
+	case errors.Is(err, tasks.ErrJobLost):
+		return &exitError{code: exitFailed, text: fmt.Sprintf("the record of job %s is lost, by a failover, or dropped beyond WABLOCK_MAX_JOBS; its tasks are there, and its numbers are carried out: `wablock status` says where each stands", id)}
+	case errors.Is(err, tasks.ErrJobNotFound):
+		return &exitError{code: exitFailed, text: fmt.Sprintf("no job %s is known for this phone number ID: it never was, or is no longer kept; `wablock jobs` lists those that are", id)}
+	case errors.Is(err, tasks.ErrListGone):
+		return &exitError{code: exitFailed, text: "the list of the job's numbers is no longer kept, its counts are: `wablock job` shows them; `wablock status` says where a number stands"}
+	}
+	return err
 }
 
 // packages are the prefixes of errors, which say where in the source an error came from.

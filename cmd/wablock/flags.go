@@ -12,6 +12,7 @@ import (
 
 	"github.com/wablock/wablock/config"
 	"github.com/wablock/wablock/config/schedule"
+	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
 	"github.com/wablock/wablock/worker/reconcile/plan"
 )
@@ -77,6 +78,10 @@ func values() map[string][]string {
 }
 
 func queueNames() []string { return []string{string(ledger.Interactive), string(ledger.Bulk)} }
+
+func jobStates() []string {
+	return []string{string(tasks.JobWaiting), string(tasks.JobPlanned), string(tasks.JobDone), string(tasks.JobCanceled)}
+}
 
 func modes() []string {
 	return []string{string(plan.Report), string(plan.Adopt), string(plan.Enforce), string(plan.Own)}

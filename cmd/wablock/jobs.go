@@ -41,10 +41,6 @@ type jobs struct {
 	state string
 }
 
-func jobStates() []string {
-	return []string{string(tasks.JobWaiting), string(tasks.JobPlanned), string(tasks.JobDone), string(tasks.JobCanceled)}
-}
-
 func jobsCommand(parent *cli) *cobra.Command {
 	c := &jobs{cli: parent}
 	cmd := &cobra.Command{
@@ -175,19 +171,6 @@ func jobPartly(j tasks.JobStatus) error {
 		return nil
 	}
 	return partlyf("%s", strings.Join(parts, ", "))
-}
-
-// jobError adds the next step to the error of a job that can't be shown.
-func jobError(err error, id string) error {
-	switch {
-	case errors.Is(err, tasks.ErrJobLost):
-		return &exitError{code: exitFailed, text: fmt.Sprintf("the record of job %s is lost, by a failover, or dropped beyond WABLOCK_MAX_JOBS; its tasks are there, and its numbers are carried out: `wablock status` says where each stands", id)}
-	case errors.Is(err, tasks.ErrJobNotFound):
-		return &exitError{code: exitFailed, text: fmt.Sprintf("no job %s is known for this phone number ID: it never was, or is no longer kept; `wablock jobs` lists those that are", id)}
-	case errors.Is(err, tasks.ErrListGone):
-		return &exitError{code: exitFailed, text: "the list of the job's numbers is no longer kept, its counts are: `wablock job` shows them; `wablock status` says where a number stands"}
-	}
-	return err
 }
 
 // report writes the CSV, to a file such that a broken run leaves no half of one.
