@@ -146,6 +146,37 @@ func TestJoinMakesOneRecordOfTwo(t *testing.T) {
 	}
 }
 
+// TestJoinBesideADiscarded: of two requests the newer one was discarded, while the older one is in a call. What is asked for
+// next waits for that call, whichever operation it has by now.
+func TestJoinBesideADiscarded(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		number, id := named(t, person), named(t, bsuid)
+		f.mark(ledger.Block, ledger.Bulk, f.version(), number)
+		call := f.claim(1, "")
+		f.mark(ledger.Unblock, ledger.Bulk, f.version(), number) // the call goes on with the block
+		v := f.version()
+		f.mark(ledger.Block, ledger.Bulk, v, id)
+		f.settle(f.claim(1, ""), ledger.Settlement{Do: ledger.Kill, Failure: &ledger.Failure{Code: 131047}})
+		if ok, err := f.Discard(t.Context(), id, v); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		f.join(person, bsuid)
+		if e := f.entry(number); e.State != ledger.Discarded {
+			t.Fatalf("%+v", e)
+		}
+		f.mark(ledger.Unblock, ledger.Bulk, f.version(), id)
+		if c := f.claim(1, ""); len(c.Users) > 0 {
+			t.Fatalf("claimed beside a call that is out: %+v", c)
+		}
+		f.settle(call, ledger.Settlement{Do: ledger.Succeed, Effect: ledger.Block})
+		f.outlast()
+		if c := f.claim(1, ""); len(c.Users) != 1 || c.Operation != ledger.Unblock {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
 // TestJoinKeepsWhatWasToldLast has names told in another order than they changed.
 func TestJoinKeepsWhatWasToldLast(t *testing.T) {
 	t.Parallel()

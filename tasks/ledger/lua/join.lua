@@ -76,8 +76,14 @@ local function after(newer, older, wo)
   return older.op ~= newer.op and older.attempts ~= '0' or wo.base ~= NONE and wo.base ~= newer.op
 end
 
--- unite makes one record of two, the newer first, and returns when it may be claimed from, or its place in line.
-local function unite(r, place, at, older, older_at)
+-- keep_out keeps a person out of calls of either operation until a time.
+local function keep_out(person, at)
+  redis.call('ZADD', TAKEN, at, 'b ' .. person, at, 'u ' .. person)
+  if redis.call('PTTL', TAKEN) < at - now then redis.call('PEXPIRE', TAKEN, whole(at - now)) end
+end
+
+-- unite makes one record of a person's two, the newer first, and returns when it may be claimed from, or its place in line.
+local function unite(person, r, place, at, older, older_at)
   local w, wo = words(r), words(older)
   if (older.state == 'w' or older.state == 'f') and counted(older) then count_at(older.version, 'n', 1) end
   keep_history(r, w, older, wo)
@@ -90,7 +96,10 @@ local function unite(r, place, at, older, older_at)
   if older.claim ~= NONE then
     -- What has ended waits for that call as well, and for one more: a claim has to keep newer requests back.
     if r.state == 's' or r.state == 'd' then again(r) end
-    if r.state ~= 'w' then return nil, nil end -- discarded: the call's claim is lost
+    if r.state ~= 'w' then -- discarded: the call's claim is lost, and what is asked for next waits for its deadline
+      keep_out(person, older_at)
+      return nil, nil
+    end
     r.claim = older.claim
     return nil, older_at
   end
@@ -126,10 +135,10 @@ local function merge(name, person)
     local other_place, other_at = take_out(person, other)
     redis.call('ZREM', ENDS, person)
     if tonumber(other.version) >= tonumber(r.version) then
-      place, at = unite(other, other_place, other_at, r, at)
+      place, at = unite(person, other, other_place, other_at, r, at)
       r = other
     else
-      place, at = unite(r, place, at, other, other_at)
+      place, at = unite(person, r, place, at, other, other_at)
     end
   end
   r.wa_id = string.sub(person, 2)
