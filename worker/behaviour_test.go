@@ -296,3 +296,33 @@ func TestFullListIsFoundOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestTrialsAreShared: requests for blocks come to three workers while the list is full. There is one trial in five seconds
+// altogether.
+func TestTrialsAreShared(t *testing.T) {
+	t.Parallel()
+	inBubble(t, full(simulator.Scenario{}, 10), func(t *testing.T, b *bubble) {
+		b.cfg.Logger = nil
+		for range 3 {
+			defer b.run()()
+		}
+		b.enqueue(ledger.Block, numbersFrom(0, 10)...)
+		<-time.After(10 * time.Second)
+		for i := range 20 { // so that each worker finds the list full
+			b.enqueue(ledger.Block, fmt.Sprintf("+1650556%04d", i))
+			<-time.After(3 * time.Second)
+		}
+		before := len(b.sim.Journal())
+		for i := range 120 {
+			b.enqueue(ledger.Block, fmt.Sprintf("+1650558%04d", i))
+			<-time.After(time.Second)
+		}
+		trials := len(b.sim.Journal()) - before
+		if t.Logf("%d trials in two minutes", trials); trials < 12 || trials > 26 {
+			t.Error("the workers do not share them")
+		}
+		if n := b.deadLetters(); n != 10 {
+			t.Errorf("%d dead letters", n)
+		}
+	})
+}

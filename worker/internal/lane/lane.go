@@ -2,10 +2,13 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/config/secret"
 	"github.com/wablock/wablock/ratelimit"
@@ -247,23 +250,46 @@ func (l *lane) giveBack(ctx context.Context, t ticket) {
 	l.tokens.giveBack(ctx, t.grant)
 }
 
-// claimUsers claims the users of one call. Where the ticket is for blocks of a full list and none wait, it becomes one for
-// unblocks.
-func (l *lane) claimUsers(ctx context.Context, t ticket) (ledger.Claim, ticket, error) {
+// claimUsers claims the users of one call. Where the ticket is for blocks of a full list, and none wait or another worker
+// tries one, it becomes one for unblocks.
+func (l *lane) claimUsers(ctx context.Context, t ticket) (claim ledger.Claim, _ ticket, err error) {
 	if t.admission.Only != ledger.Unblock {
 		l.closing.hasten(ctx)
 	}
-	claim, err := l.claim(ctx, t)
+	elsewhere := false
+	if t.admission.Trial() {
+		elsewhere, err = l.triedElsewhere(ctx)
+	}
+	if err == nil && !elsewhere {
+		claim, err = l.claim(ctx, t)
+	}
 	if err != nil || len(claim.Users) > 0 || !t.admission.Room {
 		return claim, t, err
 	}
-	l.breaker.Release(t.admission)
+	if elsewhere {
+		l.breaker.TriedElsewhere(t.admission, time.Now())
+	} else {
+		l.breaker.Release(t.admission)
+	}
 	adm, ok, err := l.pauses.narrow(ctx, verdict.Admission{Only: ledger.Unblock})
 	t.admission = adm
 	if ok {
 		claim, err = l.claim(ctx, t)
 	}
 	return claim, t, err
+}
+
+// triedElsewhere notes in Redis that this worker tries whether a full list has room, and reports whether another one has just
+// done so.
+func (l *lane) triedElsewhere(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisRetryDelay)
+	defer cancel()
+	key := "wablock:{" + l.number.ID + "}:full:trial"
+	err := l.cfg.Redis.SetArgs(ctx, key, l.claims.prefix, redis.SetArgs{Mode: "NX", TTL: verdict.TrialEvery}).Err()
+	if errors.Is(err, redis.Nil) {
+		return true, nil
+	}
+	return false, err
 }
 
 // claim claims users, and notes what is left.

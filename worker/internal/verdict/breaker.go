@@ -128,6 +128,9 @@ type Admission struct {
 	places int // of those observed, that the admission holds
 }
 
+// Trial reports whether the admission is for a full list of which no place was seen to be free.
+func (a Admission) Trial() bool { return a.Room && a.places == 0 }
+
 // Evidence is the history that a failure is read with.
 type Evidence struct {
 	// Served reports that the call that ended last was served, EverServed that one was.
@@ -200,6 +203,14 @@ func (b *Breaker) Release(a Admission) {
 		b.probing, b.noFresh = false, a.Fresh
 	}
 	b.room.release(a, 0)
+}
+
+// TriedElsewhere takes back an admission to a trial, since another worker makes one.
+func (b *Breaker) TriedElsewhere(a Admission, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.room.release(a, 0)
+	b.room.refusedAt = now
 }
 
 // Evidence returns what is known for the reading of the answer of a call with these users. Probe reports

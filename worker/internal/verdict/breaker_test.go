@@ -248,13 +248,13 @@ func TestFullListHoldsBlocksBack(t *testing.T) {
 	if !b.Report(Admission{}, ledger.Block, users, full, now) {
 		t.Error("the change was not reported")
 	}
-	if s := b.Status(now); s.State != Full || s.Wait != roomFirst {
+	if s := b.Status(now); s.State != Full || s.Wait != TrialEvery {
 		t.Errorf("%+v", s)
 	}
 	if a, wait := b.Admit(now); a.Only != ledger.Unblock || wait != 0 {
 		t.Errorf("while full: %+v, %v", a, wait)
 	}
-	last := roomFirst
+	last := TrialEvery
 	for range 12 { // trials become rare
 		now = now.Add(last)
 		trial, _ := b.Admit(now)
@@ -271,19 +271,19 @@ func TestFullListHoldsBlocksBack(t *testing.T) {
 		}
 	}
 	b.WantRoom(1)
-	if a, _ := b.Admit(now.Add(roomFirst - 1)); a.Room {
+	if a, _ := b.Admit(now.Add(TrialEvery - 1)); a.Room {
 		t.Error("two trials within five seconds")
 	}
-	trial, _ := b.Admit(now.Add(roomFirst))
+	trial, _ := b.Admit(now.Add(TrialEvery))
 	if !trial.Room {
 		t.Error("no trial for a new request")
 	}
-	b.Report(trial, ledger.Block, users[:1], full, now.Add(roomFirst))
-	if a, _ := b.Admit(now.Add(2 * roomFirst)); a.Room {
+	b.Report(trial, ledger.Block, users[:1], full, now.Add(TrialEvery))
+	if a, _ := b.Admit(now.Add(2 * TrialEvery)); a.Room {
 		t.Error("a second trial for one request")
 	}
 	b.WantRoom(1)
-	if a, _ := b.Admit(now.Add(2 * roomFirst)); a.Room {
+	if a, _ := b.Admit(now.Add(2 * TrialEvery)); a.Room {
 		t.Error("a second trial for one request, whose task came again")
 	}
 }
@@ -294,7 +294,7 @@ func TestRoomIsWhatWasSeen(t *testing.T) {
 	b, users := new(Breaker), claimed(t, make([]int, ledger.MaxBatch)...)
 	full := Verdict{Sign: SignServed, Full: true}
 	b.Report(Admission{}, ledger.Block, users, full, start)
-	now := start.Add(roomFirst)
+	now := start.Add(TrialEvery)
 	b.Report(Admission{Only: ledger.Unblock}, ledger.Unblock, users[:3], Verdict{Sign: SignServed, Succeeded: 3}, now)
 	for _, n := range []int{3, 6, 12, 24, 48, 96, 192, 384, 768} {
 		a, _ := b.Admit(now)
@@ -314,7 +314,7 @@ func TestRoomIsWhatWasSeen(t *testing.T) {
 	}
 
 	b.Report(Admission{}, ledger.Block, users, full, now)
-	now = now.Add(roomFirst)
+	now = now.Add(TrialEvery)
 	b.Report(Admission{Only: ledger.Unblock}, ledger.Unblock, users[:2], Verdict{Sign: SignServed, Succeeded: 2}, now)
 	a, _ := b.Admit(now)
 	b.Report(a, ledger.Block, users[:2], full, now)
@@ -327,7 +327,7 @@ func TestReleasedPlacesStay(t *testing.T) {
 	t.Parallel()
 	b, users := new(Breaker), claimed(t, 0, 0)
 	b.Report(Admission{}, ledger.Block, users, Verdict{Sign: SignServed, Full: true}, start)
-	now := start.Add(roomFirst)
+	now := start.Add(TrialEvery)
 	b.Report(Admission{}, ledger.Unblock, users, Verdict{Sign: SignServed, Succeeded: 2}, now)
 	a, _ := b.Admit(now)
 	b.Release(a)

@@ -6,10 +6,10 @@ import (
 	"github.com/wablock/wablock/tasks/ledger"
 )
 
-const (
-	roomFirst   = 5 * time.Second // between trials, and after one that something asked for
-	roomLongest = 30 * time.Minute
-)
+// TrialEvery is the least time between trials whether a full list has room, of all workers.
+const TrialEvery = 5 * time.Second
+
+const roomLongest = 30 * time.Minute // between trials that nothing asked for
 
 // room counts the blocks that may go out although the blocklist was full. The breaker
 // guards it.
@@ -33,7 +33,7 @@ func (r *room) admit(now time.Time) Admission {
 	switch {
 	case !r.full:
 		return Admission{}
-	case r.trying || now.Before(r.refusedAt.Add(roomFirst)):
+	case r.trying || now.Before(r.refusedAt.Add(TrialEvery)):
 	case r.places > 0:
 		a := Admission{Max: r.places, Only: ledger.Block, Room: true, places: r.places}
 		r.places, r.trying = 0, true
@@ -61,7 +61,7 @@ func (r *room) report(a Admission, op ledger.Operation, users int, v Verdict, no
 	switch {
 	case v.Full:
 		if a.Room && a.places == 0 && !r.wanted || !r.full {
-			r.trial.next(now, roomFirst, roomLongest)
+			r.trial.next(now, TrialEvery, roomLongest)
 		} else {
 			r.trial.until = now.Add(r.trial.delay)
 		}
@@ -79,7 +79,7 @@ func (r *room) report(a Admission, op ledger.Operation, users int, v Verdict, no
 	case op == ledger.Unblock:
 		r.places = min(r.places+v.Succeeded, ledger.MaxBatch)
 	case a.Room:
-		r.trial, r.refusedAt, r.wanted = backoff{delay: roomFirst, until: now.Add(roomFirst)}, time.Time{}, false
+		r.trial, r.refusedAt, r.wanted = backoff{delay: TrialEvery, until: now.Add(TrialEvery)}, time.Time{}, false
 		r.places = min(r.places+2*v.Succeeded, ledger.MaxBatch)
 		r.full = 2*v.Succeeded < ledger.MaxBatch
 	}
@@ -91,7 +91,7 @@ func (r *room) wait(now time.Time) time.Duration {
 	if r.wanted {
 		at = time.Time{}
 	}
-	if spaced := r.refusedAt.Add(roomFirst); at.Before(spaced) {
+	if spaced := r.refusedAt.Add(TrialEvery); at.Before(spaced) {
 		at = spaced
 	}
 	return max(0, at.Sub(now))
