@@ -28,6 +28,7 @@ type handler struct {
 	dead     *deadletter.Queue
 	client   *asynq.Client
 	lanes    *lane.Pool
+	ended    *unindexer
 	died     func(ctx context.Context, phoneNumberID string, entries []ledger.Entry)
 	slots    Slots // nil leaves schedules to other workers
 	log      *slog.Logger
@@ -131,9 +132,7 @@ func (h *handler) follow(ctx context.Context, t *asynq.Task, p queues.Payload) e
 	}
 	if progress.Left == 0 {
 		h.unplan(ctx, p)
-		if err := queues.Unindex(ctx, h.redis, p.PhoneNumberID, queueOf(ctx), p.TaskID()); err != nil {
-			h.log.Warn("worker: the index of tasks still has one that ended", keyError, err.Error()) // until it is read
-		}
+		h.ended.add(p.PhoneNumberID, queueOf(ctx), p.TaskID())
 		return writeResult(t, progress.Result)
 	}
 	why := fmt.Sprintf("%d of %d users wait (%s)", progress.Left, len(p.Users), progress.Why)

@@ -63,7 +63,7 @@ func newWorker(cfg Config, lanes int) (*Worker, error) {
 	})
 	w.handler = &handler{
 		redis: cfg.Redis, producer: producer, dead: dead, client: asynq.NewClientFromRedisClient(cfg.Redis),
-		lanes: w.lanes, died: died, slots: cfg.Slots, log: cfg.Logger,
+		lanes: w.lanes, ended: newUnindexer(cfg.Redis, cfg.Logger), died: died, slots: cfg.Slots, log: cfg.Logger,
 	}
 	return w, nil
 }
@@ -102,6 +102,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		defer stopBeats()
 		w.lanes.Run(begin)
 	})
+	parts.Go(func() { w.handler.ended.run(beats) })
 	servers := w.servers()
 	for i, s := range servers {
 		if err := s.Start(w.handler); err != nil {
@@ -159,7 +160,7 @@ func each(servers []*asynq.Server, do func(*asynq.Server)) {
 // servers returns the asynq servers: one of its own for what must not wait, one for the rest,
 // one for the dead letters that are run in the web UI. Queues that share one go by weight: under strict
 // priority a stream of jobs would keep schedules and dead letters waiting, and handlers only follow
-// users, whose order is the lanes'.
+// users, whose order is the lanes'. Reconcile's is small, since each look into an empty queue costs a round trip.
 func (w *Worker) servers() []*asynq.Server {
 	n := w.cfg.Concurrency
 	dead := map[string]int{queues.DeadLetter: 1}
@@ -171,13 +172,13 @@ func (w *Worker) servers() []*asynq.Server {
 	bulk := max(1, n/4) // the bulk of them is deferred, and has little use for slots
 	return []*asynq.Server{
 		w.server(n-bulk, map[string]int{string(ledger.Interactive): 1}),
-		w.server(bulk, map[string]int{string(ledger.Bulk): 2, string(ledger.Reconcile): 1}),
+		w.server(bulk, map[string]int{string(ledger.Bulk): 8, string(ledger.Reconcile): 1}),
 		w.server(1, dead),
 	}
 }
 
 func (w *Worker) server(concurrency int, queues map[string]int) *asynq.Server {
-	return asynq.NewServerFromRedisClient(backoffRedis{w.cfg.Redis}, asynq.Config{
+	return asynq.NewServerFromRedisClient(backoffRedis{w.cfg.Redis, new(gatherer)}, asynq.Config{
 		Concurrency:              concurrency,
 		Queues:                   queues,
 		IsFailure:                isFailure,

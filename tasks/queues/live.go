@@ -40,9 +40,18 @@ func Index(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string,
 	return nil
 }
 
-// Unindex takes a task that ends out of the index. What stays there by mistake goes with Live.
-func Unindex(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, q ledger.Queue, taskID string) error {
-	return rdb.ZRem(ctx, indexKey(phoneNumberID), member(q, taskID)).Err()
+// Unindex takes tasks that end out of the index. What stays there by mistake goes with Live.
+func Unindex(ctx context.Context, rdb redis.UniversalClient, phoneNumberID string, q ledger.Queue, taskIDs ...string) error {
+	for chunk := range slices.Chunk(taskIDs, 1000) {
+		members := make([]any, len(chunk))
+		for i, id := range chunk {
+			members[i] = member(q, id)
+		}
+		if err := rdb.ZRem(ctx, indexKey(phoneNumberID), members...).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Live yields the tasks of a phone number ID that have not ended. A task that is in Redis from

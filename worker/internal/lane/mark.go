@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/wablock/wablock/tasks/ledger"
 )
@@ -22,8 +23,11 @@ type markReply struct {
 	err    error
 }
 
-// marker coalesces the marks of all handlers of a lane: while one is under way, the next ones
-// gather. So thousands of tasks of a single user cost few round trips.
+// markEvery is the least time between two runs of a marker.
+const markEvery = time.Millisecond
+
+// marker coalesces the marks of all handlers of a lane: while one is under way, and until markEvery is over, the next ones
+// gather. So thousands of tasks of a single user cost few round trips, though asynq hands them over one by one.
 type marker struct {
 	ledger *ledger.Ledger
 	asks   chan markRequest
@@ -55,15 +59,16 @@ func (m *marker) mark(ctx context.Context, requests []ledger.Request) ([]ledger.
 // run serves marks until ctx ends.
 func (m *marker) run(ctx context.Context) {
 	defer close(m.closed)
+	var last time.Time
 	for {
-		var batch []markRequest
 		select {
 		case <-ctx.Done():
 			return
 		case ask := <-m.asks:
-			batch = m.gather(ask)
+			sleepFor(ctx, markEvery-time.Since(last))
+			last = time.Now()
+			m.serve(ctx, m.gather(ask))
 		}
-		m.serve(ctx, batch)
 	}
 }
 
