@@ -30,7 +30,11 @@ type Work struct {
 	JobID         string // of a task
 }
 
-func (w Work) attributes() []attribute.KeyValue {
+// describe sets a span's attributes. Where nothing is recorded, each run of a task would make them for nothing.
+func (w Work) describe(span trace.Span, more ...attribute.KeyValue) {
+	if !span.IsRecording() {
+		return
+	}
 	list := []attribute.KeyValue{
 		attribute.String("wablock.phone_number_id", w.PhoneNumberID),
 		attribute.String("wablock.operation", w.Operation),
@@ -42,27 +46,30 @@ func (w Work) attributes() []attribute.KeyValue {
 	if w.Queue != "" {
 		list = append(list, semconv.MessagingSystemKey.String("asynq"), semconv.MessagingDestinationName(w.Queue))
 	}
-	return list
+	span.SetAttributes(append(list, more...)...)
 }
 
 // Send begins the span of a request that becomes tasks; it is a child of the span in ctx.
 func Send(ctx context.Context, w Work) (context.Context, trace.Span) {
-	return otel.Tracer(scope).Start(ctx, "send "+w.Queue, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
-		append(w.attributes(), semconv.MessagingOperationTypeSend, semconv.MessagingOperationName("send"))...))
+	ctx, span := otel.Tracer(scope).Start(ctx, "send "+w.Queue, trace.WithSpanKind(trace.SpanKindProducer))
+	w.describe(span, semconv.MessagingOperationTypeSend, semconv.MessagingOperationName("send"))
+	return ctx, span
 }
 
 // Process begins the span of one run of a task, linked to the request that traceparent names; "" or what is no
 // traceparent links nothing.
 func Process(ctx context.Context, w Work, traceparent string) (context.Context, trace.Span) {
-	ctx, span := otel.Tracer(scope).Start(ctx, "process "+w.Queue, trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindConsumer),
-		trace.WithAttributes(append(w.attributes(), semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("process"))...))
+	ctx, span := otel.Tracer(scope).Start(ctx, "process "+w.Queue, trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindConsumer))
+	w.describe(span, semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("process"))
 	Link(span, traceparent)
 	return ctx, span
 }
 
 // Call begins the span of an API call. The HTTP request is a child of it, made by the client.
 func Call(ctx context.Context, w Work) (context.Context, trace.Span) {
-	return otel.Tracer(scope).Start(ctx, "call "+w.Operation, trace.WithNewRoot(), trace.WithAttributes(w.attributes()...))
+	ctx, span := otel.Tracer(scope).Start(ctx, "call "+w.Operation, trace.WithNewRoot())
+	w.describe(span)
+	return ctx, span
 }
 
 // MaxLinks bounds the links of a span, as OpenTelemetry does by default.
@@ -70,6 +77,9 @@ const MaxLinks = 128
 
 // Link links a span to those that traceparents name. What names none is passed over.
 func Link(span trace.Span, traceparents ...string) {
+	if !span.IsRecording() {
+		return
+	}
 	for _, text := range traceparents {
 		if link := linkTo(text); link.SpanContext.IsValid() {
 			span.AddLink(link)
