@@ -71,6 +71,8 @@ type Rule struct {
 	// UsesAttempt: the error counts as an attempt of the user. While whole calls fail one after
 	// another, as in an outage, the caller need not count it.
 	UsesAttempt bool
+	// Permanent: to ask again for a dead-lettered user can't help.
+	Permanent bool
 	// Help is advice for an operator.
 	Help string
 }
@@ -99,7 +101,7 @@ func Explain(code int) (help string, redrive bool) {
 			rule = r
 		}
 	}
-	return rule.Help, rule.Code != codeOwnNumber && rule.Code != codeNoBSUID
+	return rule.Help, !rule.Permanent
 }
 
 // Classify returns the rule of an error of this package, about a call or about one user: by code,
@@ -172,8 +174,6 @@ func byStatus(status int) (Rule, bool) {
 const (
 	codeFailedUsers = 139100
 	codeListChanged = 139102
-	codeOwnNumber   = 131021
-	codeNoBSUID     = 131062
 )
 
 // table holds the known codes of the API; no other code branches on them. Sources: the reference
@@ -189,7 +189,7 @@ var table = []Rule{
 		Help: "The user has not written to this business number in the last 24 hours, or is not on WhatsApp. Redrive after the user has written again.",
 	},
 	{
-		Code: codeOwnNumber, Name: "own number", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true,
+		Code: 131021, Name: "own number", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, Permanent: true,
 		Help: "A business number can't block itself. Discard the entry and take the number off the list.",
 	},
 	{
@@ -201,7 +201,7 @@ var table = []Rule{
 		Help: "The API misses a parameter. Check that the Graph version still serves this request, then redrive.",
 	},
 	{
-		Code: codeNoBSUID, Name: "business-scoped user ID not supported", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true,
+		Code: 131062, Name: "business-scoped user ID not supported", Scope: ScopeUser, Remedy: DeadLetter, UsesAttempt: true, Permanent: true,
 		Help: "The API does not take a business-scoped user ID here. Use the user's phone number.",
 	},
 	{

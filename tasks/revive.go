@@ -24,7 +24,7 @@ type reviving struct {
 // run returns how many users are asked for again.
 func (r *reviving) run(ctx context.Context) (revived int, err error) {
 	for chunk := range slices.Chunk(slices.SortedFunc(maps.Keys(r.wrote), user.Compare), ledger.MaxBatch) {
-		n, err := r.some(ctx, chunk)
+		n, err := r.batch(ctx, chunk)
 		if revived += n; err != nil {
 			return revived, err
 		}
@@ -41,9 +41,10 @@ const (
 
 var errBusy = errors.New("another process has the turn to ask for a user again, and does not end it")
 
-// some takes the version first: what is asked for from then on is newer. A user whose turn another process has is looked at
-// until that one has asked again, or its turn has ended, as when it died: what called may answer its webhook only then.
-func (r *reviving) some(ctx context.Context, users []user.ID) (revived int, err error) {
+// batch asks again for the users that may be revived. It takes its version before it reads the ledger, so that a request made
+// meanwhile is newer and wins. Users whose turn another process has are polled until that one has asked again or its turn has
+// expired: only then may a webhook be answered.
+func (r *reviving) batch(ctx context.Context, users []user.ID) (revived int, err error) {
 	v, err := r.p.VersionAgain(ctx, r.phoneNumberID, nil)
 	if err != nil {
 		return 0, err
@@ -168,17 +169,12 @@ func (r *reviving) entries(ctx context.Context, users []user.ID) ([]ledger.Entry
 	return kept, nil
 }
 
-// grace is the time by which a message that came after the refusal may be dated before it: times of messages are in
-// whole seconds and of Meta's clock, and a refusal counts from the end of its call. One try too many costs a
-// call, one too few leaves a user unblocked.
-const grace = 30 * time.Second
-
-// revivable reports whether the request of an entry, whose user wrote at a time, is to be made again. One that was parked was
-// refused by no call: each message counts for it, also one that was told of late.
+// revivable reports whether the request of an entry, whose user wrote at a time, is to be made again.
 func revivable(e ledger.Entry, wrote, now time.Time) bool {
-	return e.State == ledger.Dead && e.Failure != nil && e.Failure.Code == CodeWindow &&
-		(e.Failure.Parked || !wrote.Before(e.SettledAt.Add(-grace))) && now.Sub(wrote) < heard.Window &&
-		(e.Job.Ends == 0 || e.Job.Ends > now.Add(2*heard.Every).UnixMilli()) // else the block ends before it is worth a call
+	if e.State != ledger.Dead || e.Failure == nil || e.Failure.Code != CodeWindow {
+		return false
+	}
+	return heard.Refusal{At: e.SettledAt, Parked: e.Failure.Parked, Ends: milli(e.Job.Ends)}.Revivable(wrote, now)
 }
 
 // group makes a job of entries whose turns were taken. Who was asked for a moment ago is put off: such a job waits
@@ -207,10 +203,10 @@ func (r *reviving) request(g alike, first ledger.Text, entries []ledger.Entry, v
 	}
 	again := Request{
 		Operation: g.operation, PhoneNumberID: r.phoneNumberID, Users: idsOf(entries), Queue: ledger.Interactive,
-		Requester: "heard", Reason: cmp.Or(first.Reason, wroteReason), Reference: first.Reference, Unparked: true,
+		Requester: heard.Requester, Reason: cmp.Or(first.Reason, heard.Reason), Reference: first.Reference, Unparked: true,
 	}
 	if again.checkText() != nil { // it holds the number of one who was not in the first request
-		again.Reason, again.Reference = wroteReason, ""
+		again.Reason, again.Reference = heard.Reason, ""
 	}
 	if g.later {
 		again.Delay, again.AsOf = heard.Every, v.Time()
@@ -219,8 +215,6 @@ func (r *reviving) request(g alike, first ledger.Text, entries []ledger.Entry, v
 	}
 	return again
 }
-
-const wroteReason = "the user has written"
 
 func idsOf(entries []ledger.Entry) []user.ID {
 	ids := make([]user.ID, len(entries))

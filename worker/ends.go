@@ -68,9 +68,9 @@ func (e *ends) pass(ctx context.Context) error {
 	return nil
 }
 
-// end ends the blocks of a phone number ID. Its entry is moved ahead first, so that it outlives this worker, and
-// where the next block ends at last. What is marked until then is seen by the look at the end; what is
-// marked after it, is noted after it.
+// end ends the blocks of a phone number ID. Its entry is moved ahead first, as a lease that outlives this worker, and at the
+// end to the time of the next block. Blocks that are marked before that last look are seen by it; one that is marked after it
+// sets the entry itself.
 func (e *ends) end(ctx context.Context, id string, now time.Time) error {
 	lease := now.Add(endsLease)
 	mine, err := ledger.MoveEnds(ctx, e.redis, id, now, lease)

@@ -14,9 +14,9 @@ import (
 )
 
 // takeOver keeps this worker's heartbeat, and takes over the users of workers whose heartbeats are missing: they wait
-// in line again at once, where their claims would hold them for 35 s, and the limiter's probe that is theirs is no longer
-// waited for. One that lives all the same has lost these
-// claims, and calls of its that are out are repeated.
+// in line again at once, where they would be held until their claims' deadlines, and the limiter's probe that is theirs is no
+// longer waited for. A worker that is still alive has lost these claims, and others repeat its calls in flight: both operations
+// are idempotent.
 type takeOver struct {
 	redis redis.UniversalClient
 	pulse *fleet.Pulse

@@ -115,7 +115,7 @@ func (p previewJSON) show(c *cli) error {
 		p.Operation, amounts.Count(p.Accepted, "number"), p.PhoneNumberID, amounts.Thousands(p.New), amounts.Thousands(p.Already), amounts.Thousands(len(p.Rejected)), p.ofThem(),
 		amounts.Thousands(p.ListBefore), amounts.Thousands(p.Capacity), amounts.Thousands(p.ListAfter), time.Duration(p.Seconds*float64(time.Second)).Round(time.Second))
 	if err == nil && p.ListAfter > p.Capacity {
-		c.say("the list takes no more than %s: the rest would wait, and fail with 139101", amounts.Thousands(p.Capacity))
+		c.say("the list takes no more than %s: those in the first call that is refused become dead letters (139101), and the rest wait for room", amounts.Thousands(p.Capacity))
 	}
 	return err
 }

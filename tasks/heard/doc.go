@@ -2,6 +2,6 @@
 // wrote to it in the last 24 hours, and refuses others with 131047. Nothing else of a message is kept, and
 // the times of seven days alone, of at most [Max] users a phone number ID.
 //
-// Files: heard.go (what is kept), times.go (what that tells of a user), turns.go (how often a user is asked for again). Which requests are repeated
-// is decided in [github.com/wablock/wablock/tasks.Producer.Heard].
+// Files: heard.go (what is kept), times.go (what that tells of a user), refusal.go (whether a refused block is asked for again),
+// turns.go (how often). [github.com/wablock/wablock/tasks.Producer.Heard] asks for it.
 package heard

@@ -15,8 +15,8 @@ func (l *Ledger) Cancel(ctx context.Context, v Version) (bool, error) {
 	return l.cancel(ctx, v, 0, nil)
 }
 
-// Withdraw takes the users of one part of a job, from 1, out of the ledger's lines, as far as they are in no call:
-// what each was before comes back, and what it had displaced while that waited goes on waiting. It takes all users of the
+// Withdraw takes the users of one part of a job, from 1, out of the ledger's lines, as far as they are in no call, which
+// is atomic against claims: what each was before comes back, and what it had displaced while that waited goes on waiting. It takes all users of the
 // part, and may be repeated.
 func (l *Ledger) Withdraw(ctx context.Context, v Version, part int, users []user.ID) error {
 	if part < 1 || len(users) == 0 {

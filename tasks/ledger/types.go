@@ -139,6 +139,7 @@ func (s State) String() string {
 
 // Failure is the reason of a failed attempt. Its texts come from the API and hold no phone number.
 type Failure struct {
+	// Code is the first: settle.lua and stack.lua know it by its place.
 	Code      int    `json:"code,omitempty"`
 	Message   string `json:"message,omitempty"`
 	Details   string `json:"details,omitempty"`

@@ -52,17 +52,20 @@ func (p *Producer) Heard(ctx context.Context, events ...tasks.HeardEvent) (tasks
 // requires mu held.
 func (p *Producer) revive(phoneNumberID string, u user.ID, wrote time.Time) bool {
 	one := p.last[who{phoneNumberID, u}]
-	if one == nil || one.state != tasks.UserDeadLettered || one.code != tasks.CodeWindow || wrote.Before(one.ended.Add(-30*time.Second)) {
+	if one == nil || one.state != tasks.UserDeadLettered || one.code != tasks.CodeWindow {
 		return false
 	}
-	first := one.job.r
+	first, now := one.job.r, time.Now()
+	if !(heard.Refusal{At: one.ended, Ends: first.Until}).Revivable(wrote, now) {
+		return false
+	}
 	r := tasks.Request{
 		Operation: first.Operation, PhoneNumberID: phoneNumberID, Users: []user.ID{u}, Queue: tasks.Interactive, JobID: rand.Text(),
-		Version: one.job.version + 1, Requester: "heard", Reason: cmp.Or(first.Reason, "the user has written"),
+		Version: one.job.version + 1, Requester: heard.Requester, Reason: cmp.Or(first.Reason, heard.Reason),
 		Reference: first.Reference, Until: first.Until, Standing: first.Standing,
 	}
 	r, err := r.Complete(p.cfg)
-	if err != nil || r.CheckEnd(time.Now()) != nil {
+	if err != nil || r.CheckEnd(now) != nil {
 		return false // its block has ended meanwhile
 	}
 	p.accept(r)

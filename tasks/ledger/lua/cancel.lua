@@ -133,6 +133,8 @@ if part > 0 then
     if w then
       local twice = seen[user] -- under another name of the person, which was counted as superseded
       seen[user] = true
+      -- Only who waits: claim.lua notes who is in a call in the same record, and Redis runs one script at a time, so a user is
+      -- claimed or withdrawn, never both.
       if r.state == 'w' and not twice then withdraw(writes, ending, ended, user, r, w) end
     elseif first then
       if r and tonumber(r.version) >= tonumber(version) then

@@ -105,7 +105,7 @@ type standing struct {
 	pauses      []pause.Pause
 }
 
-// standing decides the state, in the order in which waiting.Facts looks for what a block waits for.
+// standing decides the state. A pause of all calls comes first, one of a single operation behind what stops a lane.
 func (f attention) standing(n NumberFacts, p PhoneNumber) standing {
 	lanes := fleet.LanesOf(f.Workers, n.ID)
 	tells, _ := waiting.Facts{Lanes: lanes}.Lane(ledger.Block)
