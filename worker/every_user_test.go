@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/client/simulator"
 	"github.com/wablock/wablock/tasks/ledger"
@@ -128,6 +130,35 @@ func TestAllButOneAreRefused(t *testing.T) {
 		b.succeedWithin(b.enqueue(ledger.Block, numbersFrom(0, 50)...), time.Minute)
 		if n := b.deadLetters(); n > 0 {
 			t.Errorf("%d dead letters", n)
+		}
+	})
+}
+
+// TestOneNameForAll: an answer tells one WhatsApp ID for all users of its call. They stay the persons that they are.
+func TestOneNameForAll(t *testing.T) {
+	t.Parallel()
+	inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
+		api := &oddAPI{sim: b.sim, answer: func(c *oddCall) bool {
+			a := c.pass()
+			for _, list := range []string{"added_users", "removed_users"} {
+				for _, e := range a.list(list) {
+					if m, ok := e.(map[string]any); ok {
+						m["wa_id"] = "16505550000"
+					}
+				}
+			}
+			c.send(a)
+			return true
+		}}
+		b.world.options = []client.Option{client.WithTransport(inProcess{api})}
+		b.cfg.Logger = nil
+		defer b.run()()
+		users := numbersFrom(0, 20)
+		b.succeedWithin(b.enqueue(ledger.Block, users...), time.Minute)
+		<-time.After(time.Second) // names are learnt after users are settled
+		b.succeedWithin(b.enqueue(ledger.Unblock, users[5:12]...), time.Minute)
+		if d := cmp.Diff(sorted(waIDs(slices.Concat(users[:5], users[12:]))), sorted(b.sim.Snapshot(phoneNumberID))); d != "" {
+			t.Errorf("the wrong persons were unblocked: %s", d)
 		}
 	})
 }

@@ -47,6 +47,7 @@ func Read(op ledger.Operation, users []ledger.Claimed, res *client.Result, err e
 	r := reading{Policy: p, op: op, users: users}
 	meta := client.MetaOf(err)
 	if res != nil {
+		res = believable(res)
 		meta = res.Meta
 		if !slices.ContainsFunc(res.Outcomes, func(o client.Outcome) bool { return o.State != client.Unknown }) {
 			if res = nil; err == nil {
