@@ -22,10 +22,10 @@ type servedID struct {
 	at time.Time
 }
 
-// read takes in the observation of a call, and returns it as it is to be understood: a limit that the API states for the
+// attribute takes in the observation of a call, and returns it as it is to be understood: a limit that the API states for the
 // account is the phone number ID's own, if others of the account were served since it was limited so first, and itself was
 // not.
-func (a *account) read(id string, o ratelimit.Observation, now time.Time) ratelimit.Observation {
+func (a *account) attribute(id string, o ratelimit.Observation, now time.Time) ratelimit.Observation {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch first, again := a.limited[id]; {

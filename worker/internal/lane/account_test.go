@@ -1,10 +1,14 @@
 package lane
 
 import (
+	"context"
+	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/wablock/wablock/ratelimit"
+	"github.com/wablock/wablock/worker/internal/verdict"
 )
 
 // TestAccountLimitIsOfWhichNumber: a limit for the account is a phone number ID's own once others were served since it was
@@ -36,12 +40,42 @@ func TestAccountLimitIsOfWhichNumber(t *testing.T) {
 			t.Parallel()
 			a, now := new(account), time.Unix(1_000_000, 0)
 			for _, b := range c.before {
-				a.read(b.id, b.o, now)
+				a.attribute(b.id, b.o, now)
 				now = now.Add(time.Second)
 			}
-			if o := a.read("a", limit, now); o.Account == c.own || !o.Limited {
+			if o := a.attribute("a", limit, now); o.Account == c.own || !o.Limited {
 				t.Errorf("%+v", o)
 			}
 		})
 	}
+}
+
+// TestALimitIsCountedAsItIsAttributed: metrics and limiter are told of the same limit.
+func TestALimitIsCountedAsItIsAttributed(t *testing.T) {
+	t.Parallel()
+	told := &limitsTold{}
+	limit := verdict.Verdict{Observation: ratelimit.Observation{Users: 1, Limited: true, Account: true}}
+	a := new(account)
+	own := tokens{limiter: told, key: ratelimit.Key{PhoneNumberID: "a", Account: "x"}, account: a, metrics: told, log: slog.New(slog.DiscardHandler)}
+	own.report(t.Context(), ratelimit.Grant{}, limit)
+	a.attribute("b", ratelimit.Observation{Users: 1, Served: true}, time.Now())
+	own.report(t.Context(), ratelimit.Grant{}, limit)
+	if want := []string{"account", "phone number"}; !slices.Equal(told.scopes, want) || told.last.Account {
+		t.Errorf("metrics were told of %v, want %v; the limiter of %+v", told.scopes, want, told.last)
+	}
+}
+
+// limitsTold notes what a limiter and metrics are told of limits.
+type limitsTold struct {
+	ratelimit.Limiter
+	Metrics
+	scopes []string
+	last   ratelimit.Observation
+}
+
+func (l *limitsTold) RateLimitHit(_, scope string) { l.scopes = append(l.scopes, scope) }
+
+func (l *limitsTold) Report(_ context.Context, _ ratelimit.Key, _ ratelimit.Grant, o ratelimit.Observation) error {
+	l.last = o
+	return nil
 }

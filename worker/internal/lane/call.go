@@ -71,7 +71,7 @@ func (c *claimRun) run(users []ledger.Claimed, grant ratelimit.Grant) {
 		if v.Sign == verdict.SignServed {
 			c.sunk, c.served = 0, true
 		}
-		if v.Full || v.LimitScope != "" { // no other part has a chance; others may find out when a pause is over
+		if v.Full || v.Observation.Limited { // no other part has a chance; others may find out when a pause is over
 			c.putBackAll(0, c.left...)
 			return
 		}

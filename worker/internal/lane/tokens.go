@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/wablock/wablock/client"
 	"github.com/wablock/wablock/ratelimit"
 	"github.com/wablock/wablock/worker/internal/verdict"
 )
@@ -46,12 +47,16 @@ func behind(wait time.Duration) time.Duration {
 
 // report tells the limiter what came of a call.
 func (t *tokens) report(ctx context.Context, g ratelimit.Grant, v verdict.Verdict) {
-	if v.LimitScope != "" {
-		t.metrics.RateLimitHit(t.key.PhoneNumberID, v.LimitScope)
-	}
 	o := v.Observation
 	if t.account != nil {
-		o = t.account.read(t.key.PhoneNumberID, o, time.Now())
+		o = t.account.attribute(t.key.PhoneNumberID, o, time.Now())
+	}
+	if o.Limited {
+		scope := client.ScopePhoneNumber
+		if o.Account {
+			scope = client.ScopeAccount
+		}
+		t.metrics.RateLimitHit(t.key.PhoneNumberID, scope.String())
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisRetryDelay)
 	defer cancel()

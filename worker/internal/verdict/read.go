@@ -118,9 +118,6 @@ func (r *reading) finish(v *Verdict) {
 			limited, scope = r.res != nil || r.limitedBy() == thePace, r.rule.Scope
 		}
 	}
-	if limited {
-		v.LimitScope = scope.String()
-	}
 	answered := v.Sign == SignServed || (v.NeedsCheck || v.Few > 0) && r.rule.Remedy == client.DeadLetter
 	v.Observation = ratelimit.Observation{
 		Users: len(r.users), Limited: limited, Account: limited && scope == client.ScopeAccount,

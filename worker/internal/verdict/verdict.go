@@ -64,9 +64,8 @@ type Verdict struct {
 	Few int
 	// Down reports that a list call failed as well.
 	Down bool
-	// Observation is for the rate limiter; LimitScope names whose limit was hit, "" for none.
+	// Observation is for the rate limiter.
 	Observation ratelimit.Observation
-	LimitScope  string
 	// LimitedWhole reports that the call was limited as a whole. Struck are the users that were limited, by it or by name,
 	// or refused for good alone.
 	LimitedWhole bool
