@@ -21,6 +21,7 @@ local function read_counts(text)
   if not s then return nil end
   local line = {s = tonumber(s), d = tonumber(d), n = tonumber(n), c = tonumber(c), ended = ended, flags = flags,
     parts = parts, codes = {}, known = 0}
+  if rest == '' then return line end
   for code, number in string.gmatch(rest, ' (%d+)=(%d+)') do
     line.codes[code], line.known = tonumber(number), line.known + 1
   end

@@ -100,9 +100,9 @@ end
 
 -- The version counter may have lost its end (a failover) while the clock was set back: then what
 -- is asked for from now on must not get a version below one that was given out before.
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
 local function catch_up(version)
-  local t = redis.call('TIME')
-  local now = t[1] * 1000000 + t[2]
   if version <= now or version > now + HOUR then return end
   if version > (tonumber(redis.call('GET', KEYS[9]) or '') or 0) then redis.call('SET', KEYS[9], whole(version)) end
 end
@@ -187,6 +187,6 @@ while i <= #ARGV do
 end
 send('ZREM', ENDS, ended)
 send('ZADD', ENDS, ending)
-flush_counts(now_ms())
+flush_counts(math.floor(now / 1000))
 if wake then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
 return table.concat(states)
