@@ -22,7 +22,7 @@
 local id, now = ARGV[1], now_ms()
 local stamp = whole(now)
 local replies, writes = {}, batch()
-local renamed = {}
+local renamed, finished = {}, {} -- finished: records to be counted, each as often as users have succeeded who share it
 -- Of each user: its record's name, whether the claim held it, where its words are in ARGV, and what it gets.
 local records, held, places, hows = {}, {}, {}, {}
 local asked, persons = {}, {} -- the places of users whose call may have done something, and the wa_ids of these
@@ -88,14 +88,15 @@ end
 -- end with is the same.
 local function succeed(user, r, wa_id)
   if not r.front then
-    r.counted = counted(r)
+    r.done = 0
+    if counted(r) then finished[#finished + 1] = r end
     r.state, r.settled, r.failure = 's', stamp, ''
     ended_words(r)
     r.front = r.op .. ' s ' .. r.queue .. ' ' .. r.attempts .. ' ' .. r.version .. ' ' .. NONE .. ' '
     r.back = ' ' .. stamp .. ' ' .. r.first .. r.more
   end
   rename(user, r, wa_id)
-  if r.counted then count_at(r.version, 's', 1) end
+  r.done = r.done + 1
   leave_later(writes, user)
   pair(writes.records, user, r.front .. (wa_id ~= '' and wa_id or r.wa_id) .. r.back)
   return 's'
@@ -210,5 +211,6 @@ end
 flush(writes)
 send('SADD', KEYS[9], dead)
 other_names()
+for _, r in ipairs(finished) do count_at(r.version, 's', r.done) end
 flush_counts(now)
 return table.concat(replies, '\n')
