@@ -42,7 +42,7 @@ func (t Told) at(now time.Time) time.Time {
 // business-scoped user ID (BSUID). From then on a request under any of them is for the same user; see
 // [ledger.Ledger.Join]. When a number or a BSUID has changed, a block that is wanted is asked for under the new name too,
 // and the old one kept. What names no user, as a parent BSUID, is passed over, and so is a
-// name that is told of two persons at once. It may be repeated, and comes in any order: of a name, what was told last
+// name that is told of two persons at once, and a person that is told more than [ledger.MaxNames] names at once. It may be repeated, and comes in any order: of a name, what was told last
 // counts. It returns how many blocks were asked for under new names.
 func (p *Producer) Learn(ctx context.Context, phoneNumberID string, told ...Told) (asked int, err error) {
 	if err := queues.CheckPhoneNumberID(phoneNumberID); err != nil {
@@ -78,7 +78,7 @@ func (p *Producer) Learn(ctx context.Context, phoneNumberID string, told ...Told
 
 // pairsOf returns the names that were told with a WhatsApp ID.
 func pairsOf(told []Told, now time.Time) []ledger.Named {
-	first, twice := map[user.ID]string{}, map[user.ID]bool{}
+	first, twice, names := map[user.ID]string{}, map[user.ID]bool{}, map[string]int{}
 	var all []ledger.Named
 	add := func(name user.ID, waID string, at time.Time) {
 		told, ok := ledger.NewName(name, waID, at)
@@ -87,6 +87,8 @@ func pairsOf(told []Told, now time.Time) []ledger.Named {
 		}
 		if before, again := first[name]; again {
 			twice[name] = twice[name] || before != waID && at.Equal(now)
+		} else if at.Equal(now) {
+			names[waID]++
 		}
 		first[name] = waID
 		all = append(all, told)
@@ -95,7 +97,7 @@ func pairsOf(told []Told, now time.Time) []ledger.Named {
 		add(idOf(t.UserID), t.WaID, t.at(now))
 		add(t.Name, t.WaID, t.at(now))
 	}
-	return slices.DeleteFunc(all, func(n ledger.Named) bool { return twice[n.Name] })
+	return slices.DeleteFunc(all, func(n ledger.Named) bool { return twice[n.Name] || names[n.WaID] > ledger.MaxNames })
 }
 
 // change is a person's new name, and when that was told.

@@ -1,6 +1,7 @@
 package tasks_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -50,6 +51,18 @@ func TestLearn(t *testing.T) {
 		learn(f, tasks.Told{WaID: "me", UserID: after}, tasks.Told{WaID: number[1:], UserID: "US.ENT.9001"}, tasks.Told{}, tasks.Told{WaID: number[1:], UserID: number})
 		if e := entryOf(f, after); e.State != ledger.Unknown {
 			t.Errorf("an ambiguous name: %+v", e)
+		}
+		var all []tasks.Told
+		for n := range 5 {
+			all = append(all, tasks.Told{WaID: number[1:], UserID: fmt.Sprintf("US.910%d", n)})
+		}
+		learn(f, all...)
+		if e := entryOf(f, "US.9103"); e.State != ledger.Unknown {
+			t.Errorf("one WhatsApp ID of five: %+v", e)
+		}
+		learn(f, all[:4]...)
+		if e := entryOf(f, "US.9103"); e.State != ledger.Waiting {
+			t.Errorf("one WhatsApp ID of four: %+v", e)
 		}
 	})
 }

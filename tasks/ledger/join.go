@@ -17,6 +17,10 @@ type Named struct {
 	At time.Time
 }
 
+// MaxNames is the number of names that one person may be told to have at once: spellings of a number, and a BSUID. An answer
+// that tells more is not to be believed.
+const MaxNames = 4
+
 // NewName returns what is told where the API knows a user by a WhatsApp ID, and false where that is not another name of the
 // user: it is the user's own, or none that a call could have.
 func NewName(name user.ID, waID string, at time.Time) (Named, bool) {

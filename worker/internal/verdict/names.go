@@ -9,11 +9,8 @@ import (
 	"github.com/wablock/wablock/tasks/user"
 )
 
-// maxNames is the number of names that one person may have in one answer: spellings of a number, and a BSUID.
-const maxNames = 4
-
-// believable returns an answer without the WhatsApp IDs that it can't mean: one that it tells of more users than a person has
-// names, and the number of another of its users, who is told another one as well. A user's record moves to the number that is
+// believable returns an answer without the WhatsApp IDs that it can't mean: one that it tells of more than ledger.MaxNames
+// users, and the number of another of its users, who is told another one as well. A user's record moves to the number that is
 // told, and calls name that: believed, such an answer would make one person of many.
 func believable(res *client.Result) *client.Result {
 	number := func(o client.Outcome) user.ID { // another one than the user's own, the zero ID for none
@@ -41,7 +38,7 @@ func believable(res *client.Result) *client.Result {
 	kept := *res
 	kept.Outcomes = slices.Clone(res.Outcomes)
 	for i, o := range res.Outcomes {
-		if n := number(o); told[n] > maxNames || renamed[n] {
+		if n := number(o); told[n] > ledger.MaxNames || renamed[n] {
 			kept.Outcomes[i].WaID = ""
 		}
 	}
