@@ -41,9 +41,9 @@ func (t Told) at(now time.Time) time.Time {
 // Learn takes in which names are those of one person, as was told on a phone number ID: a WhatsApp ID, a number, a
 // business-scoped user ID (BSUID). From then on a request under any of them is for the same user; see
 // [ledger.Ledger.Join]. When a number or a BSUID has changed, a block that is wanted is asked for under the new name too,
-// and the old one kept. What names no user, as a parent BSUID, is passed over, and so is a
-// name that is told of two persons at once, and a person that is told more than [ledger.MaxNames] names at once. It may be repeated, and comes in any order: of a name, what was told last
-// counts. It returns how many blocks were asked for under new names.
+// and the old one kept. What names no user, as a parent BSUID, is passed over, and so is a name that is told of two persons
+// at once, and a person that is told more than [ledger.MaxNames] names at once. It may be repeated, and comes in any order:
+// of a name, what was told last counts. It returns how many blocks were asked for under new names.
 func (p *Producer) Learn(ctx context.Context, phoneNumberID string, told ...Told) (asked int, err error) {
 	if err := queues.CheckPhoneNumberID(phoneNumberID); err != nil {
 		return 0, fmt.Errorf("tasks: learn: %w", err)

@@ -26,7 +26,7 @@ func syncDeadLetters(ctx context.Context, dead *deadletter.Queue, phoneNumberIDs
 		case <-ctx.Done():
 		case <-time.After(wait):
 		case <-lapses:
-			sleep(ctx, max(rand.N(staleFirst), staleShare*took)) // other workers do the same
+			sleep(ctx, max(rand.N(staleFirst), min(staleShare*took, staleEvery/2))) // other workers do the same
 		}
 		if ctx.Err() != nil {
 			return
