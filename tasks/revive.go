@@ -45,7 +45,7 @@ var errBusy = errors.New("another process has the turn to ask for a user again, 
 // meanwhile is newer and wins. Users whose turn another process has are polled until that one has asked again or its turn has
 // expired: only then may a webhook be answered.
 func (r *reviving) batch(ctx context.Context, users []user.ID) (revived int, err error) {
-	v, err := r.p.VersionAgain(ctx, r.phoneNumberID, nil)
+	v, err := r.p.RepeatVersion(ctx, r.phoneNumberID, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -183,7 +183,7 @@ func (r *reviving) group(ctx context.Context, g alike, entries []ledger.Entry, v
 	ids := idsOf(entries)
 	texts, err := r.ledger.Texts(ctx, []string{g.text})
 	if err == nil {
-		_, err = r.p.Again(ctx, r.request(g, texts[g.text], entries, v), endedOf(entries, texts[g.text].Standing))
+		_, err = r.p.Repeat(ctx, r.request(g, texts[g.text], entries, v), endedOf(entries, texts[g.text].Standing))
 	}
 	if err != nil {
 		_ = heard.Drop(context.WithoutCancel(ctx), r.p.rdb, r.phoneNumberID, ids) // else the turns end by themselves

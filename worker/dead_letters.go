@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	staleFirst = 5 * time.Second // at the latest, from a worker's start, or a lapse, to a pass
-	staleEvery = time.Hour
-	stalePass  = 10 * time.Minute // at the most
-	staleShare = 10               // one pass in so many times what the last one took, at the most
+	syncFirst = 5 * time.Second // at the latest, from a worker's start, or a lapse, to a pass
+	syncEvery = time.Hour
+	syncPass  = 10 * time.Minute // at the most
+	syncShare = 10               // one pass in so many times what the last one took, at the most
 )
 
 // syncDeadLetters makes the dead-letter queue fit the ledger, at the start, after each lapse, and every hour: a worker that
@@ -21,18 +21,18 @@ const (
 // does a failover that loses the second of the two alone.
 func syncDeadLetters(ctx context.Context, dead *deadletter.Queue, phoneNumberIDs []string, lapses <-chan struct{}, log *slog.Logger) {
 	var took time.Duration
-	for wait := rand.N(staleFirst); ; wait = spread(staleEvery) {
+	for wait := rand.N(syncFirst); ; wait = spread(syncEvery) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
 		case <-lapses:
-			sleep(ctx, max(rand.N(staleFirst), min(staleShare*took, staleEvery/2))) // other workers do the same
+			sleep(ctx, max(rand.N(syncFirst), min(syncShare*took, syncEvery/2))) // other workers do the same
 		}
 		if ctx.Err() != nil {
 			return
 		}
 		began := time.Now()
-		pass, cancel := context.WithTimeout(ctx, stalePass)
+		pass, cancel := context.WithTimeout(ctx, syncPass)
 		synced, err := dead.Sync(pass, phoneNumberIDs...)
 		cancel()
 		took = time.Since(began)

@@ -38,7 +38,7 @@ type handler struct {
 func (h *handler) ProcessTask(ctx context.Context, t *asynq.Task) error {
 	err := h.process(ctx, t)
 	if err != nil {
-		return h.giveBack(ctx, t, err)
+		return h.requeueInsteadOfArchive(ctx, t, err)
 	}
 	return nil
 }
@@ -217,11 +217,11 @@ func (h *handler) runSlot(ctx context.Context, t *asynq.Task) error {
 	return nil
 }
 
-// giveBack returns err for asynq to retry the task by, unless that would archive it: asynq
+// requeueInsteadOfArchive returns err for asynq to retry the task by, unless that would archive it: asynq
 // archives a task that has no retries left, even when the error is no failure, and drops what
 // is archived. A task of ours never gets there; one that another program pushed may, and goes
 // on as a task of ours.
-func (h *handler) giveBack(ctx context.Context, t *asynq.Task, err error) error {
+func (h *handler) requeueInsteadOfArchive(ctx context.Context, t *asynq.Task, err error) error {
 	retried, ok1 := asynq.GetRetryCount(ctx)
 	limit, ok2 := asynq.GetMaxRetry(ctx)
 	queue, ok3 := asynq.GetQueueName(ctx)

@@ -29,12 +29,15 @@ func wakeWaiting(ctx context.Context, rdb redis.UniversalClient, phoneNumberIDs 
 	}
 }
 
-// indexEvery is the time between two looks for tasks that producers of an older version enqueued.
-const indexEvery = 24 * time.Hour
+// Looks for tasks that producers of an older version enqueued.
+const (
+	indexFirst = 5 * time.Second // at the latest, from a worker's start
+	indexEvery = 24 * time.Hour
+)
 
 // indexTasks puts them into the indexes of their phone number IDs.
 func indexTasks(ctx context.Context, rdb redis.UniversalClient, log *slog.Logger) {
-	for wait := rand.N(staleFirst); ; wait = spread(indexEvery) {
+	for wait := rand.N(indexFirst); ; wait = spread(indexEvery) {
 		if sleep(ctx, wait); ctx.Err() != nil {
 			return
 		}

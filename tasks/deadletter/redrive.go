@@ -113,7 +113,7 @@ func (r *redriving) flush(ctx context.Context, g group) error {
 	var v ledger.Version
 	if !r.o.DryRun {
 		var err error
-		if v, err = r.p.VersionAgain(ctx, g.phoneNumberID, again(letters)); err != nil {
+		if v, err = r.p.RepeatVersion(ctx, g.phoneNumberID, again(letters)); err != nil {
 			return err
 		}
 	}
@@ -222,7 +222,7 @@ func again(letters []Letter) []tasks.Ended {
 }
 
 func enqueueAgain(ctx context.Context, p *tasks.Producer, g group, letters []Letter, v ledger.Version, o RedriveOptions) ([]tasks.Job, error) {
-	return p.Again(ctx, tasks.Request{
+	return p.Repeat(ctx, tasks.Request{
 		Operation: g.operation, PhoneNumberID: g.phoneNumberID, Queue: o.Queue, Version: v, Unparked: true,
 		Requester: cmp.Or(o.Requester, "redrive"), Reason: cmp.Or(o.Reason, "redriven from the dead letters"),
 	}, again(letters))
@@ -337,7 +337,7 @@ func redriveOne(ctx context.Context, d *Queue, p *tasks.Producer, e Letter) erro
 		}
 		return enqueueOriginal(ctx, d, m, payload)
 	}
-	v, err := p.VersionAgain(ctx, e.PhoneNumberID, again([]Letter{e}))
+	v, err := p.RepeatVersion(ctx, e.PhoneNumberID, again([]Letter{e}))
 	if err != nil {
 		return err
 	}

@@ -170,22 +170,31 @@ func Stops(all []Pause, phoneNumberID string, op ledger.Operation) (Pause, bool)
 	return Pause{}, false
 }
 
+// Who returns the name of the requester.
+func (p Pause) Who() string { return cmp.Or(p.RequestedBy, "an unnamed requester") }
+
+// Resume returns the command that ends the pause, of both operations.
+func (p Pause) Resume() string {
+	if p.PhoneNumberID == "" {
+		return "wablock resume --all"
+	}
+	return "wablock resume --phone-number-id " + p.PhoneNumberID
+}
+
 // String describes a pause for people, with the next step.
 func (p Pause) String() string {
 	text := fmt.Sprintf("calls to %s are paused", p.Operation)
-	resume := "wablock resume --phone-number-id " + p.PhoneNumberID
 	if p.PhoneNumberID == "" {
 		text += " for all phone number IDs"
-		resume = "wablock resume --all"
 	}
 	if !p.Since.IsZero() {
 		text += " since " + p.Since.Format(time.RFC3339)
 	}
-	text += " by " + cmp.Or(p.RequestedBy, "an unnamed requester") + ": " + p.Reason
+	text += " by " + p.Who() + ": " + p.Reason
 	if !p.Until.IsZero() {
-		return text + "; until " + p.Until.Format(time.RFC3339) + ", or `" + resume + "`"
+		return text + "; until " + p.Until.Format(time.RFC3339) + ", or `" + p.Resume() + "`"
 	}
-	return text + "; until `" + resume + "`"
+	return text + "; until `" + p.Resume() + "`"
 }
 
 func operations(op ledger.Operation) []ledger.Operation {

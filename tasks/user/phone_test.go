@@ -31,7 +31,7 @@ func TestParsePhone(t *testing.T) {
 		}
 	}
 	slices.Sort(examples)
-	for _, digits := range examples {
+	for _, digits := range append(examples, "", "0", "0120", "1") {
 		comparePhone(t, digits)
 	}
 	digits := rapid.StringMatching(`[0-9]{0,15}`)

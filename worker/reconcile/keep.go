@@ -16,10 +16,10 @@ import (
 
 // The bounds of housekeeping.
 const (
-	orphanAfter = 10 * time.Minute // since a request, until its task counts as lost
-	maxOrphans  = 50_000           // users of one pass that are enqueued again
-	maxRequeues = 2_000            // jobs of one pass; the next goes on
-	keepTimeout = 4 * time.Minute
+	strandedAfter = 10 * time.Minute // since a request, until its task counts as lost
+	maxStranded   = 50_000           // users of one pass that are enqueued again
+	maxRequeues   = 2_000            // jobs of one pass; the next goes on
+	keepTimeout   = 4 * time.Minute
 )
 
 // keeping is one run of Keep.
@@ -87,7 +87,7 @@ func (k *keeping) scan(ctx context.Context, now time.Time) (waiting map[user.ID]
 			if err := forget(); err != nil {
 				return nil, err
 			}
-		case open && now.Sub(e.Version.Time()) > orphanAfter && len(waiting) < maxOrphans:
+		case open && now.Sub(e.Version.Time()) > strandedAfter && len(waiting) < maxStranded:
 			waiting[e.User] = want{e.Operation, e.Queue, e.Version}
 		}
 	}

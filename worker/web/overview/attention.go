@@ -81,14 +81,14 @@ func pausedNotices(held []pause.Pause, now time.Time) (all []Notice) {
 }
 
 func pausedNotice(p pause.Pause, calls, flag string, now time.Time) Notice {
-	text, resume := calls+" are paused", "wablock resume --phone-number-id "+p.PhoneNumberID
+	text, resume := calls+" are paused", p.Resume()
 	if p.PhoneNumberID == "" {
-		text, resume = text+" for all phone number IDs", "wablock resume --all"
+		text += " for all phone number IDs"
 	}
 	if !p.Since.IsZero() {
 		text += " since " + clock(p.Since, now) + " (" + Span(now.Sub(p.Since)) + ")"
 	}
-	text += ", by " + cmp.Or(p.RequestedBy, "an unnamed requester") + ": " + p.Reason
+	text += ", by " + p.Who() + ": " + p.Reason
 	next := "`" + resume + flag + "` when they may go on."
 	if !p.Until.IsZero() {
 		next = "They go on at " + clock(p.Until, now) + ", or with `" + resume + flag + "`."

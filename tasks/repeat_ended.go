@@ -22,15 +22,15 @@ type Ended struct {
 	Standing bool
 }
 
-// yield is the time that a producer may take between its version and the ledger, and still win
+// versionGrace is the time that a producer may take between its version and the ledger, and still win
 // over a request that is repeated meanwhile.
-const yield = time.Minute
+const versionGrace = time.Minute
 
-// VersionAgain returns the version by which requests that have ended are made again, and is to be called before
+// RepeatVersion returns the version by which requests that have ended are made again, and is to be called before
 // it is looked at whether they still should be: whatever is asked for since is newer.
-func (p *Producer) VersionAgain(ctx context.Context, phoneNumberID string, ended []Ended) (ledger.Version, error) {
+func (p *Producer) RepeatVersion(ctx context.Context, phoneNumberID string, ended []Ended) (ledger.Version, error) {
 	v, err := ledger.New(p.rdb, phoneNumberID).NextVersion(ctx)
-	v -= ledger.Version(yield.Microseconds())
+	v -= ledger.Version(versionGrace.Microseconds())
 	for _, e := range ended {
 		v = max(v, e.Version+1)
 	}
@@ -53,9 +53,9 @@ func compareTerms(a, b terms) int {
 	return -1
 }
 
-// Again makes requests that have ended once more, by r, whose Users, Until and Standing come from them: a job, or
+// Repeat makes requests that have ended once more, by r, whose Users, Until and Standing come from them: a job, or
 // one for each time at which their blocks end, and for standing ones. Its error may come with jobs that were accepted.
-func (p *Producer) Again(ctx context.Context, r Request, ended []Ended) ([]Job, error) {
+func (p *Producer) Repeat(ctx context.Context, r Request, ended []Ended) ([]Job, error) {
 	byTerms := make(map[terms][]user.ID)
 	for _, e := range ended {
 		t := terms{e.Ends, e.Standing}
