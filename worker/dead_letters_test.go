@@ -71,7 +71,11 @@ func TestDeadLetterThatComesBack(t *testing.T) {
 			t.Parallel()
 			inBubble(t, simulator.Scenario{}, func(t *testing.T, b *bubble) {
 				const number = "+15550131047" // the simulated API refuses its blocks for good
-				defer b.run()()
+				stop := b.run()
+				defer func() {
+					stop()
+					<-time.After(time.Second) // a subscription of go-redis that has failed sleeps before it ends
+				}()
 				b.settled(b.enqueue(ledger.Block, number))
 				b.eventually("it is dead-lettered", func() bool { return b.deadLetters() == 1 })
 				id := b.rdb.ZRange(t.Context(), "asynq:{dead-letter}:scheduled", 0, 0).Val()[0]
