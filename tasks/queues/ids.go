@@ -44,10 +44,28 @@ func NamesUser(text string, users []user.ID) bool {
 		}
 		return r
 	}, text)
+	mayHold := longDigits(digits)
 	for _, u := range users {
+		if !mayHold && !u.IsBSUID() {
+			continue
+		}
 		number := u.Reveal()
 		number = number[strings.LastIndexAny(number, "+.")+1:]
 		if len(number) >= shortestNumber && strings.Contains(digits, number) {
+			return true
+		}
+	}
+	return false
+}
+
+// longDigits reports whether a text has as many digits in a row as a phone number.
+func longDigits(text string) bool {
+	n := 0
+	for _, r := range text {
+		if n++; r < '0' || r > '9' {
+			n = 0
+		}
+		if n == shortestNumber {
 			return true
 		}
 	}

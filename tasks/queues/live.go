@@ -137,11 +137,13 @@ func IndexAll(ctx context.Context, rdb redis.UniversalClient) error {
 				ids = append(ids, redis.Z{Member: member(q, id)})
 			}
 		}
-		for chunk := range slices.Chunk(ids, 100) { // the first of a phone number ID is read
-			chunk, err := notIndexed(ctx, rdb, met, chunk)
+		for n := 1; len(ids) > 0; n = 100 { // the first alone: it tells the phone number ID of most
+			n = min(n, len(ids))
+			chunk, err := notIndexed(ctx, rdb, met, ids[:n])
 			if err != nil {
 				return fmt.Errorf("tasks: index tasks: %w", err)
 			}
+			ids = ids[n:]
 			found, err := payloads(ctx, inspector, chunk)
 			if err != nil {
 				return fmt.Errorf("tasks: index tasks: %w", err)

@@ -65,7 +65,9 @@ func (m *marker) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case ask := <-m.asks:
-			sleepFor(ctx, markEvery-time.Since(last))
+			if rest := markEvery - time.Since(last); rest > 0 {
+				sleepFor(ctx, rest)
+			}
 			last = time.Now()
 			m.serve(ctx, m.gather(ask))
 		}
