@@ -149,11 +149,14 @@ func (p *Producer) follow(ctx context.Context, l *ledger.Ledger, c change) (aske
 		return false, err
 	}
 	old, now := entries[0], entries[1]
-	ended := old.Job.Ends > 0 && old.Job.Ends <= time.Now().UnixMilli()
+	at := time.Now()
+	ended := old.Job.Ends > 0 && old.Job.Ends <= at.UnixMilli()
 	if old.State == ledger.Unknown || old.State == ledger.Discarded || old.Operation != ledger.Block || ended || now.Version >= old.Version {
 		return false, nil
 	}
-	if old.Version.Time().After(c.at) { // asked for since: the old name is another person's by now
+	// Asked for since: the old name is another person's by now. A version that is still to come was given by a clock that went
+	// ahead, and does not tell.
+	if v := old.Version.Time(); v.After(c.at) && !v.After(at) {
 		return false, nil
 	}
 	texts, err := l.Texts(ctx, []string{old.Job.Text})

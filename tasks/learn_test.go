@@ -99,6 +99,23 @@ func TestChangeOfNumber(t *testing.T) {
 	})
 }
 
+// TestChangeOfNumberWhileTheClockIsAhead: a version of an hour to come does not tell that the block is newer than the change.
+func TestChangeOfNumberWhileTheClockIsAhead(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		ahead := time.Now().Add(time.Hour)
+		if err := f.Redis.Set(t.Context(), "wablock:{"+phoneNumberID+"}:version", ahead.UnixMicro(), 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if job := block(f, number); job.Version.Time().Before(ahead) {
+			t.Fatalf("the version is of %v", job.Version.Time())
+		}
+		if n := learn(f, tasks.Told{WaID: next[1:], PreviousWaID: number[1:], At: time.Now().Add(time.Second)}); n != 1 || entryOf(f, next).State != ledger.Waiting {
+			t.Errorf("%d blocks asked for; %+v", n, entryOf(f, next))
+		}
+	})
+}
+
 // TestChangeOfUserID has a person without a known number.
 func TestChangeOfUserID(t *testing.T) {
 	t.Parallel()
