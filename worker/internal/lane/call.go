@@ -60,9 +60,9 @@ func (c *claimRun) run(users []ledger.Claimed, grant ratelimit.Grant) {
 			c.putBackAll(0, part[len(part)/2:])
 			c.left = append(c.left, part[:len(part)/2])
 		case verdict.NoSplit:
-			if n := len(v.Again); n > 0 {
-				part = without(part, v.Again)
-				c.left = append(c.left, v.Again[:n/2], v.Again[n/2:]) // an empty one goes before the next call
+			if n := len(v.CallAgain); n > 0 {
+				part = without(part, v.CallAgain)
+				c.left = append(c.left, v.CallAgain[:n/2], v.CallAgain[n/2:]) // an empty one goes before the next call
 			}
 			if len(part) > 0 {
 				c.settle(part, v)
@@ -355,7 +355,7 @@ func (c *claimRun) learn(ctx context.Context, settlements []ledger.Settlement) {
 
 // effect returns what a call has, or may have, done to a user: "" if it certainly did nothing.
 func (c *claimRun) effect(v verdict.Verdict, s ledger.Settlement) ledger.Operation {
-	refused := (v.Err == nil || v.Told) && s.Do != ledger.Succeed && s.Failure != nil && s.Failure.Code != 0
+	refused := (v.Err == nil || v.NamesAllFailed) && s.Do != ledger.Succeed && s.Failure != nil && s.Failure.Code != 0
 	if refused || errors.Is(v.Err, verdict.ErrLate) || errors.Is(v.Err, errNotCalled) {
 		return ""
 	}

@@ -34,10 +34,10 @@ type lane struct {
 	scarce chan struct{} // lanes are scarce: retire, if there is nothing to do
 	slots  chan struct{} // bounds the calls in flight
 
-	tokens  tokens
-	claims  claims
-	serving serving // run alone uses it
-	closing closing // run alone uses it
+	tokens   tokens
+	claims   claims
+	serving  serving         // run alone uses it
+	expiring expiringWindows // run alone uses it
 
 	refs         int // handlers using this lane; Pool.mu guards it
 	refusedToken atomic.Pointer[secret.String]
@@ -57,7 +57,7 @@ func newLane(cfg *Config, number PhoneNumber, token bool, account *account, brea
 		account: account, metrics: cfg.Metrics, log: l.log,
 	}
 	l.claims = claims{ledger: l.ledger, requestTimeout: cfg.RequestTimeout, prefix: claimPrefix}
-	l.closing = closing{redis: cfg.Redis, ledger: l.ledger, log: l.log}
+	l.expiring = expiringWindows{redis: cfg.Redis, ledger: l.ledger, log: l.log}
 	l.follower = newFollower(l.ledger, l.breaker, l.load, l.wakeUp, l.why, l.log)
 	l.serving = serving{
 		redis: cfg.Redis, workerID: cfg.WorkerID, phoneNumberID: number.ID, claimPrefix: claimPrefix, noToken: !token,
@@ -254,7 +254,7 @@ func (l *lane) giveBack(ctx context.Context, t ticket) {
 // tries one, it becomes one for unblocks.
 func (l *lane) claimUsers(ctx context.Context, t ticket) (claim ledger.Claim, _ ticket, err error) {
 	if t.admission.Only != ledger.Unblock {
-		l.closing.hasten(ctx)
+		l.expiring.hasten(ctx)
 	}
 	elsewhere := false
 	if t.admission.Trial() {

@@ -41,9 +41,9 @@ const (
 	maxStrikes    = 2000 // users whose strikes are remembered
 )
 
-// Breaker is the circuit breaker of one lane. Closed, calls go. Open, they stop, after calls that
-// failed for every user or were refused. Then list calls probe; one that is served makes the
-// breaker half-open, in which one user at a time is called, until a call is served.
+// Breaker is the circuit breaker of one lane. Closed, calls go. Open, none go but a list call when it is due; one that is
+// served makes the breaker half-open. Half-open, one call goes with one user: if it is served the breaker closes, otherwise
+// it opens again with a longer backoff. A call that was in flight and is served closes it from any state.
 //
 // It also keeps blocks back while the blocklist is full. Its methods take the time. Safe for
 // concurrent use.
@@ -145,9 +145,9 @@ type Evidence struct {
 	AtFaultBefore bool
 	// Failures and Limited count the calls that failed, or were limited, one after another.
 	Failures, Limited int
-	// Apart reports that only this user's calls were limited since a call was served, and that a list
+	// OnlyThisUserLimited reports that only this user's calls were limited since a call was served, and that a list
 	// call was served in between.
-	Apart bool
+	OnlyThisUserLimited bool
 	// Strikes counts, for users of the call that were limited before, by any worker, or refused for good alone by this one,
 	// how often that happened with calls served in between.
 	Strikes map[user.ID]int
@@ -220,9 +220,9 @@ func (b *Breaker) Evidence(users []ledger.Claimed, probe bool) Evidence {
 	defer b.mu.Unlock()
 	e := Evidence{
 		Served: b.lastServed, EverServed: b.served > 0, Failures: b.failures, Limited: b.limited.calls,
-		Alone:   len(users) == 1 && !b.several && (b.culprit.IsZero() || b.culprit == users[0].User),
-		Apart:   len(users) == 1 && b.limited.listed && !b.limited.several && b.limited.of == users[0].User,
-		AtFault: len(b.atFaultWith(users)), Several: b.several,
+		Alone:               len(users) == 1 && !b.several && (b.culprit.IsZero() || b.culprit == users[0].User),
+		OnlyThisUserLimited: len(users) == 1 && b.limited.listed && !b.limited.several && b.limited.of == users[0].User,
+		AtFault:             len(b.atFaultWith(users)), Several: b.several,
 		AtFaultBefore: len(users) == 1 && slices.ContainsFunc(b.atFault, func(u user.ID) bool { return u == users[0].User }),
 		WasFull:       b.room.wasFull, FullDelay: b.room.trial.delay,
 	}
@@ -282,14 +282,14 @@ func (b *Breaker) Report(a Admission, op ledger.Operation, users []ledger.Claime
 
 func (b *Breaker) failed(a Admission, users []ledger.Claimed, v Verdict, now time.Time) {
 	b.lastServed = false
-	if v.Few > 0 && !v.Told && v.Split == Halves {
+	if v.MaxAtFault > 0 && !v.NamesAllFailed && v.Split == Halves {
 		return // its parts will show whose failure it is
 	}
 	b.failures++
 	switch {
 	case len(users) == 0: // a list call
-	case v.Few > 0:
-		if b.atFault = b.atFaultWith(users); len(b.atFault) > v.Few {
+	case v.MaxAtFault > 0:
+		if b.atFault = b.atFaultWith(users); len(b.atFault) > v.MaxAtFault {
 			b.several = true
 		}
 	case len(users) > 1 || !b.culprit.IsZero() && b.culprit != users[0].User:
@@ -300,13 +300,13 @@ func (b *Breaker) failed(a Admission, users []ledger.Claimed, v Verdict, now tim
 	switch {
 	case a.Probe == ListProbe:
 		b.trip(a, b.cause, v, now, outageFirst, outageLongest)
-	case a.Probe == TrialProbe && b.several && v.Few > 0:
+	case a.Probe == TrialProbe && b.several && v.MaxAtFault > 0:
 		b.trip(a, b.cause, v, now, outageFirst, trialOfFault)
 	case a.Probe == TrialProbe && b.several:
 		b.trip(a, b.cause, v, now, outageFirst, trialLongest)
 	case a.Probe == TrialProbe:
 		b.trip(a, b.cause, v, now, outageFirst, outageFirst) // others may be served
-	case b.failures >= outageAfter && b.state == closed && (b.several || b.served == 0 && v.Few == 0 || v.Down):
+	case b.failures >= outageAfter && b.state == closed && (b.several || b.served == 0 && v.MaxAtFault == 0 || v.ListCallFailed):
 		b.trip(a, v.Cause, v, now, outageFirst, outageLongest)
 	}
 }

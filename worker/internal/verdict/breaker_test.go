@@ -190,7 +190,7 @@ func TestOneUserAloneOpensNothing(t *testing.T) {
 // TestFewToldOpenNothing: while answers refuse few users by name, and serve none, those are at fault. More are an outage.
 func TestFewToldOpenNothing(t *testing.T) {
 	t.Parallel()
-	users, told := claimed(t, make([]int, fewTold+1)...), Verdict{Sign: SignFailed, Cause: Outage, Told: true, Few: fewTold}
+	users, told := claimed(t, make([]int, fewTold+1)...), Verdict{Sign: SignFailed, Cause: Outage, NamesAllFailed: true, MaxAtFault: fewTold}
 	b := new(Breaker)
 	for range 10 {
 		if e := b.Evidence(users[:fewTold], false); !e.few(fewTold) {
@@ -221,12 +221,12 @@ func TestRefusedForGood(t *testing.T) {
 	b, users := new(Breaker), claimed(t, make([]int, fewFinal+1)...)
 	b.Report(Admission{}, ledger.Block, users, Verdict{Sign: SignServed}, start)
 	for range 10 {
-		b.Report(Admission{}, ledger.Block, users, Verdict{Sign: SignFailed, Cause: Outage, Split: Halves, Few: fewFinal}, start)
+		b.Report(Admission{}, ledger.Block, users, Verdict{Sign: SignFailed, Cause: Outage, Split: Halves, MaxAtFault: fewFinal}, start)
 	}
 	if e := b.Evidence(users[:1], false); e.Served || e.AtFault != 1 || e.AtFaultBefore {
 		t.Errorf("%+v", e)
 	}
-	refused := Verdict{Sign: SignFailed, Cause: Outage, Few: fewFinal}
+	refused := Verdict{Sign: SignFailed, Cause: Outage, MaxAtFault: fewFinal}
 	for i := range fewFinal {
 		for range 3 {
 			b.Report(Admission{}, ledger.Block, users[i:i+1], refused, start)

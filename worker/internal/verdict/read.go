@@ -101,12 +101,12 @@ func (r *reading) ruleOf(err error) client.Rule {
 func (r *reading) finish(v *Verdict) {
 	v.Outcome, v.Err, v.Cause = "answered", r.err, Outage
 	if r.told != nil {
-		v.Told, v.Few = true, fewTold
+		v.NamesAllFailed, v.MaxAtFault = true, fewTold
 	}
 	if r.rule.Remedy == client.Halt {
 		v.Cause = Halted
 	}
-	v.Down = r.Check.Done && r.Check.Err != nil && !errors.Is(r.Check.Err, ErrNotChecked)
+	v.ListCallFailed = r.Check.Done && r.Check.Err != nil && !errors.Is(r.Check.Err, ErrNotChecked)
 	limited := limitsHalf(r.res)
 	scope := client.ScopePhoneNumber
 	if r.err != nil {
@@ -118,7 +118,7 @@ func (r *reading) finish(v *Verdict) {
 			limited, scope = r.res != nil || r.limitedBy() == thePace, r.rule.Scope
 		}
 	}
-	answered := v.Sign == SignServed || (v.NeedsCheck || v.Few > 0) && r.rule.Remedy == client.DeadLetter
+	answered := v.Sign == SignServed || (v.NeedsCheck || v.MaxAtFault > 0) && r.rule.Remedy == client.DeadLetter
 	v.Observation = ratelimit.Observation{
 		Users: len(r.users), Limited: limited, Account: limited && scope == client.ScopeAccount,
 		RetryAfter:   max(r.meta.RetryAfter, r.meta.Usage.RegainAccess),
@@ -147,7 +147,7 @@ func (r *reading) named() Verdict {
 		case client.Failed:
 			rule := r.ruleOf(o.Error)
 			if rule.Remedy == client.Halt && len(r.users) > 1 && r.lastAttempt(u) {
-				v.Again = append(v.Again, u) // whether every call is refused so shows alone, beside a list call
+				v.CallAgain = append(v.CallAgain, u) // whether every call is refused so shows alone, beside a list call
 				continue
 			}
 			s := r.settle(u, rule, failureOf(o.Error, rule, r.Now), true)
@@ -161,7 +161,7 @@ func (r *reading) named() Verdict {
 			}
 		case client.Unknown:
 			if counted && len(r.users) > 1 && r.lastAttempt(u) {
-				v.Again = append(v.Again, u)
+				v.CallAgain = append(v.CallAgain, u)
 				continue
 			}
 			v.Settlements = append(v.Settlements, r.settle(u, rest, restFailure, counted))
@@ -206,7 +206,7 @@ func (r *reading) limitedBy() blame {
 	switch {
 	case !one && r.struck():
 		return suspects
-	case one && (r.Evidence.Apart || r.Evidence.strikes(r.users[0].User) > 0):
+	case one && (r.Evidence.OnlyThisUserLimited || r.Evidence.strikes(r.users[0].User) > 0):
 		return oneUser
 	}
 	return thePace
@@ -295,7 +295,7 @@ func (r *reading) final() Verdict {
 	case r.Evidence.Served || r.Evidence.strikes(r.users[0].User) > 0 || r.Evidence.few(fewFinal) && (r.Evidence.AtFaultBefore || !r.Parts):
 		v = r.alike(SignFailed, true)
 	case r.Parts && !r.Evidence.AtFaultBefore:
-		v = Verdict{Again: r.users, Sign: SignFailed, Struck: []user.ID{r.users[0].User}}
+		v = Verdict{CallAgain: r.users, Sign: SignFailed, Struck: []user.ID{r.users[0].User}}
 	default:
 		v = r.alike(SignFailed, false)
 		v.Struck = []user.ID{r.users[0].User}
@@ -303,7 +303,7 @@ func (r *reading) final() Verdict {
 			v.Settlements[0].Do = ledger.Retry
 		}
 	}
-	v.Few = fewFinal
+	v.MaxAtFault = fewFinal
 	return v
 }
 

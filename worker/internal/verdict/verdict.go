@@ -44,9 +44,9 @@ type Verdict struct {
 	Outcome string
 	// Settlements has one element per user, in order, without those of Again; it is nil when Split is set.
 	Settlements []ledger.Settlement
-	// Again are users that would die of the answer with too little known: it left them out, or refused them with a code that
+	// CallAgain are users that would die of the answer with too little known: it left them out, or refused them with a code that
 	// stops all calls, although others were in the call, or refused one user with none served before. They are called again after the others, in halves.
-	Again []ledger.Claimed
+	CallAgain []ledger.Claimed
 	// Split asks for further calls with fewer users.
 	Split Split
 	// NeedsCheck asks for a list call, and for a second reading with its result.
@@ -57,13 +57,13 @@ type Verdict struct {
 	Reason, Help string
 	// Code is the API's code for the failure or, where the blocklist is full, for that; 0 for none.
 	Code int
-	// Told reports that the answer refused each user it names, and did what was asked for none.
-	Told bool
-	// Few is the number of users that may fail so one after another, with none served in between, and be at fault
+	// NamesAllFailed reports that the answer refused each user it names, and did what was asked for none.
+	NamesAllFailed bool
+	// MaxAtFault is the number of users that may fail so one after another, with none served in between, and be at fault
 	// themselves: more of them are an outage. It is 0 for a failure that does not tell whose it is.
-	Few int
-	// Down reports that a list call failed as well.
-	Down bool
+	MaxAtFault int
+	// ListCallFailed reports that a list call failed as well.
+	ListCallFailed bool
 	// Observation is for the rate limiter.
 	Observation ratelimit.Observation
 	// LimitedWhole reports that the call was limited as a whole. Struck are the users that were limited, by it or by name,

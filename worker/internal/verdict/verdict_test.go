@@ -63,7 +63,7 @@ func says(v Verdict) string {
 	for _, s := range v.Settlements {
 		b.WriteByte(byte(s.Do))
 	}
-	b.WriteString(strings.Repeat("a", len(v.Again)))
+	b.WriteString(strings.Repeat("a", len(v.CallAgain)))
 	return b.String()
 }
 

@@ -19,9 +19,9 @@ const (
 	closingEvery  = time.Minute   // between two looks
 )
 
-// closing lets blocks that wait for long go before the windows of their users close: after that the API refuses them until
+// expiringWindows lets blocks that wait for long go before the windows of their users close: after that the API refuses them until
 // the users write again.
-type closing struct {
+type expiringWindows struct {
 	redis  redis.UniversalClient
 	ledger *ledger.Ledger
 	log    *slog.Logger
@@ -29,7 +29,7 @@ type closing struct {
 }
 
 // hasten looks for such blocks, where it has not for a while. Failing costs their place alone.
-func (c *closing) hasten(ctx context.Context) {
+func (c *expiringWindows) hasten(ctx context.Context) {
 	if time.Since(c.looked) < closingEvery {
 		return
 	}
@@ -45,7 +45,7 @@ func (c *closing) hasten(ctx context.Context) {
 	}
 }
 
-func (c *closing) move(ctx context.Context) (moved int, err error) {
+func (c *expiringWindows) move(ctx context.Context) (moved int, err error) {
 	users, err := heard.Closing(ctx, c.redis, c.ledger.PhoneNumberID(), closingWithin, closingMost)
 	if err != nil {
 		return 0, err
