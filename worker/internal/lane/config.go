@@ -33,7 +33,7 @@ type PhoneNumber struct {
 	Account string
 	// Listed reports that an operator configured the phone number ID. While the API does not know
 	// it its users wait, for the configuration or the token's rights to be mended; those of
-	// an ID that only a producer named are dead-lettered.
+	// an ID that only a producer named are dead-lettered, and so are those of a deleted one (code 33).
 	Listed bool
 	// Advice returns what to do about an error of the API that stops all calls, given the general
 	// help with it: where this phone number's token is renewed, for one. nil leaves the help as it is.

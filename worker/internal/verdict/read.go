@@ -76,6 +76,7 @@ func ReadCheck(err error, listed bool) Verdict {
 	v := Verdict{Sign: SignServed}
 	switch {
 	case err == nil:
+	case r.rule.Remedy == client.DeadLetter && r.rule.Scope == client.ScopePhoneNumber: // calls go, and users end, as by Read
 	case r.rule.Remedy == client.Halt || r.rule.Remedy == client.DeadLetter:
 		v.Sign = SignHalted
 	case isLimit(r.rule) || !r.rule.UsesAttempt:

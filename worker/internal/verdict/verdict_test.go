@@ -332,18 +332,23 @@ func TestReadCheck(t *testing.T) {
 		err     error
 		sign    Sign
 		limited bool
+		unknown bool // to the configuration
 	}{
-		"served":   {nil, SignServed, false},
-		"token":    {&client.APIError{Code: 190}, SignHalted, false},
-		"request":  {&client.APIError{Code: 100}, SignHalted, false},
-		"limit":    {&client.APIError{Code: 130429}, SignNone, true},
-		"down":     {&client.APIError{Code: 2}, SignFailed, false},
-		"unknown":  {&client.APIError{Code: 2500}, SignFailed, false},
-		"canceled": {context.Canceled, SignNone, false},
+		"served":                        {sign: SignServed},
+		"token":                         {err: &client.APIError{Code: 190}, sign: SignHalted},
+		"request":                       {err: &client.APIError{Code: 100}, sign: SignHalted},
+		"limit":                         {err: &client.APIError{Code: 130429}, sign: SignNone, limited: true},
+		"down":                          {err: &client.APIError{Code: 2}, sign: SignFailed},
+		"unknown":                       {err: &client.APIError{Code: 2500}, sign: SignFailed},
+		"canceled":                      {err: context.Canceled, sign: SignNone},
+		"deleted":                       {err: &client.APIError{Code: 33}, sign: SignServed},
+		"not visible":                   {err: &client.APIError{Code: 100, Subcode: 33}, sign: SignHalted},
+		"not visible, and a producer's": {err: &client.APIError{Code: 100, Subcode: 33}, sign: SignServed, unknown: true},
+		"token, and a producer's":       {err: &client.APIError{Code: 190}, sign: SignHalted, unknown: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if v := ReadCheck(c.err, true); v.Sign != c.sign || v.Observation.Limited != c.limited || v.Observation.Served != (c.err == nil) {
+			if v := ReadCheck(c.err, !c.unknown); v.Sign != c.sign || v.Observation.Limited != c.limited || v.Observation.Served != (c.sign == SignServed) {
 				t.Errorf("%+v", v)
 			}
 		})
