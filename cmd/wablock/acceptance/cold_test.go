@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,7 @@ func BenchmarkCold(b *testing.B) {
 	hidden := coldCase{
 		limit: simulator.Limit{Rate: 5, Burst: 5}, rate: 20, users: 100, numbers: 40_000, lasts: 36 * time.Second, halved: true,
 	}
+	one := coldCase{rate: 10_000, users: 1, numbers: 20_000, latency: 10 * time.Millisecond, atOnce: 64} // no limit that is met
 	locked := hidden
 	locked.limit.Lockout, locked.limit.LockoutExtend = simulator.Duration(2*time.Second), simulator.Duration(time.Second)
 	for _, c := range []struct {
@@ -45,6 +47,8 @@ func BenchmarkCold(b *testing.B) {
 		{"64000/file-known", right, func(r *coldRun) { r.known = true; r.file() }},
 		{"64000/singles", right, (*coldRun).singles},
 		{"64000/asynq", right, (*coldRun).asynq},
+		{"one-user/file", one, (*coldRun).file},
+		{"one-user/asynq", one, (*coldRun).asynq},
 		{"36s/file", hidden, (*coldRun).file},
 		{"36s/asynq", hidden, (*coldRun).asynq},
 		{"36s-lockouts/file", locked, (*coldRun).file},
@@ -64,6 +68,8 @@ type coldCase struct {
 	limit   simulator.Limit // none but the configured rate where it is zero
 	rate    int             // configured, with a burst of five
 	users   int             // a call
+	latency time.Duration   // of the API, 0 for that of the other benchmarks
+	atOnce  int             // tasks that asynq has in hand, 0 for ten
 	numbers int
 	lasts   time.Duration // 0 for as long as the work does
 	halved  bool          // for the second third of it
@@ -100,7 +106,7 @@ func newColdRun(b *testing.B, c coldCase) *coldRun {
 // scenario is the API with its limit times a factor.
 func (c coldCase) scenario(factor float64) simulator.Scenario {
 	sc := simulator.Scenario{
-		Latency:  simulator.Latency{Base: simulator.Duration(benchLatency)},
+		Latency:  simulator.Latency{Base: simulator.Duration(cmp.Or(c.latency, benchLatency))},
 		Blocking: simulator.Blocking{Capacity: 200_000},
 		Journal:  simulator.JournalLimits{Calls: 100_000, Users: 10_000_000},
 	}
@@ -165,7 +171,7 @@ func (r *coldRun) asynq() {
 		return ok && e.Code == 130429
 	}
 	server := asynq.NewServerFromRedisClient(r.s.rdb, asynq.Config{
-		Concurrency: 10, LogLevel: asynq.FatalLevel, DelayedTaskCheckInterval: time.Second,
+		Concurrency: cmp.Or(r.atOnce, 10), LogLevel: asynq.FatalLevel, DelayedTaskCheckInterval: time.Second,
 		IsFailure:      func(err error) bool { return !limited(err) },
 		RetryDelayFunc: func(int, error, *asynq.Task) time.Duration { return time.Second + rand.N(time.Second) },
 	})
@@ -290,8 +296,9 @@ func (r *coldRun) report(worker time.Duration) {
 		ideal := r.limit.Rate * r.lasts.Seconds() * (1 + 0.5 + 1) / 3
 		r.b.ReportMetric(100*float64(served)/ideal, "share-%")
 	} else {
-		ideal := float64(r.numbers/r.users-coldBurst)/float64(r.rate) + benchLatency.Seconds()
-		r.b.ReportMetric(100*ideal/last.Sub(r.begin).Seconds(), "share-%")
+		ideal, took := float64(r.numbers/r.users-coldBurst)/float64(r.rate)+benchLatency.Seconds(), last.Sub(r.begin).Seconds()
+		r.b.ReportMetric(100*ideal/took, "share-%")
+		r.b.ReportMetric(float64(served)/took, "calls/s")
 	}
 	thousands := float64(users) / 1000
 	r.b.ReportMetric(100*float64(refused)/float64(len(calls)), "rejected-%")
