@@ -267,6 +267,15 @@ func (e *enqueuing) part(ctx context.Context, n int) (stands queues.Payload, fou
 		}
 	}
 	_, err = e.client.EnqueueContext(ctx, task, opts...)
+	if errors.Is(err, asynq.ErrTaskIDConflict) {
+		dropped, dropErr := queues.DropRemains(ctx, e.p.rdb, string(e.r.Queue), payload.TaskID())
+		if dropErr != nil {
+			return payload, false, dropErr
+		}
+		if dropped {
+			_, err = e.client.EnqueueContext(ctx, task, opts...)
+		}
+	}
 	if found = errors.Is(err, asynq.ErrTaskIDConflict); found { // a reply that was lost, or a job that is repeated
 		payload, err = e.adopt(payload)
 	}

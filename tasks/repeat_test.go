@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wablock/wablock/tasks"
 	"github.com/wablock/wablock/tasks/ledger"
+	"github.com/wablock/wablock/tasks/queues"
 	"github.com/wablock/wablock/tasks/redistest"
 	"github.com/wablock/wablock/tasks/user"
 )
@@ -236,4 +238,22 @@ func TestStatus(t *testing.T) {
 	if _, err := f.Producer.Status(t.Context(), "junk"); err == nil {
 		t.Error("the status of no user")
 	}
+}
+
+// TestRepeatAfterALostTask: the result of a task that a failover has lost keeps no request from coming.
+func TestRepeatAfterALostTask(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		id := queues.TaskID("writer", 0)
+		if err := f.Redis.HSet(t.Context(), queues.Key("interactive", "t:"+id), "result", "{}").Err(); err != nil {
+			t.Fatal(err)
+		}
+		job := must(f.Producer.Block(t.Context(), []string{number}, tasks.WithJobID("writer")))(t)
+		if info := f.Task("interactive", id); job.Repeated || info.State != asynq.TaskStatePending {
+			t.Errorf("%+v, %v", job, info.State)
+		}
+		if again := must(f.Producer.Block(t.Context(), []string{number}, tasks.WithJobID("writer")))(t); !again.Repeated || again.Version != job.Version {
+			t.Errorf("repeated: %+v", again)
+		}
+	})
 }

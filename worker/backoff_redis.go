@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	_ "embed" // of scripts
 	"errors"
 
 	"github.com/redis/go-redis/v9"
@@ -17,9 +18,19 @@ type backoffRedis struct {
 	ends *gatherer
 }
 
-// HSet writes a task's result.
+//go:embed lua/write_result.lua
+var resultScript string
+
+// HSet writes a task's result, if the task is still there: a failover may have lost it since.
 func (r backoffRedis) HSet(ctx context.Context, key string, values ...any) *redis.IntCmd {
-	return gather(r.ends, r.UniversalClient, func(c redis.Cmdable) *redis.IntCmd { return c.HSet(ctx, key, values...) })
+	cmd := gather(r.ends, r.UniversalClient, func(c redis.Cmdable) *redis.Cmd { return c.Eval(ctx, resultScript, []string{key}, values...) })
+	written := redis.NewIntCmd(ctx)
+	if n, err := cmd.Int64(); err != nil {
+		written.SetErr(err)
+	} else {
+		written.SetVal(n)
+	}
+	return written
 }
 
 // EvalSha runs a script, and pauses when it failed.
