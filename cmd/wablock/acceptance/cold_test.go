@@ -36,6 +36,7 @@ func BenchmarkCold(b *testing.B) {
 		limit: simulator.Limit{Rate: 5, Burst: 5}, rate: 20, users: 100, numbers: 40_000, lasts: 36 * time.Second, halved: true,
 	}
 	one := coldCase{rate: 10_000, users: 1, numbers: 20_000, latency: 10 * time.Millisecond, atOnce: 64} // no limit that is met
+	trickle := coldCase{rate: 100, users: 1, numbers: 600, every: time.Second / 30}
 	locked := hidden
 	locked.limit.Lockout, locked.limit.LockoutExtend = simulator.Duration(2*time.Second), simulator.Duration(time.Second)
 	for _, c := range []struct {
@@ -49,6 +50,8 @@ func BenchmarkCold(b *testing.B) {
 		{"64000/asynq", right, (*coldRun).asynq},
 		{"one-user/file", one, (*coldRun).file},
 		{"one-user/asynq", one, (*coldRun).asynq},
+		{"trickle/singles", trickle, (*coldRun).trickle},
+		{"trickle/asynq", trickle, (*coldRun).asynq},
 		{"36s/file", hidden, (*coldRun).file},
 		{"36s/asynq", hidden, (*coldRun).asynq},
 		{"36s-lockouts/file", locked, (*coldRun).file},
@@ -72,6 +75,7 @@ type coldCase struct {
 	atOnce  int             // tasks that asynq has in hand, 0 for ten
 	numbers int
 	lasts   time.Duration // 0 for as long as the work does
+	every   time.Duration // between jobs that trickle in, or asynq's chunks; 0 for none
 	halved  bool          // for the second third of it
 }
 
@@ -144,6 +148,22 @@ func (r *coldRun) singles() {
 	r.report(w.cpu())
 }
 
+// trickle gives a waiting worker jobs of one number, one after another.
+func (r *coldRun) trickle() {
+	r.b.Helper()
+	w := r.s.quietWorker("worker")
+	r.start()
+	cpu := w.cpu()
+	for _, n := range numbers(r.numbers) {
+		if _, err := r.p.Block(r.b.Context(), []string{n}); err != nil {
+			r.b.Fatal(err)
+		}
+		r.s.pause(r.every)
+	}
+	r.wait(r.waits)
+	r.report(w.cpu() - cpu)
+}
+
 // waits reports whether users of the ledger wait, or tasks have not ended.
 func (r *coldRun) waits() bool {
 	b, err := ledger.New(r.s.rdb, phoneNumberID).Backlog(r.b.Context())
@@ -209,6 +229,9 @@ func (r *coldRun) asynq() {
 		all = all[r.users:]
 		if _, err := q.EnqueueContext(r.b.Context(), asynq.NewTask("chunk", payload)); err != nil {
 			r.b.Fatal(err)
+		}
+		if r.every > 0 {
+			r.s.pause(r.every)
 		}
 	}
 	r.wait(func() bool { return r.tasksOf("default") })
